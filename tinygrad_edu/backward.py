@@ -1,0 +1,152 @@
+"""The backward walk: from one output to everything it was made of, with the chain rule at every step.
+
+The one thing to know: `cotangents` changes nothing; it returns a table. `backward` writes the table into the nodes'
+`grad` once the whole pass has succeeded, so an error on the way leaves every gradient as it was.
+
+Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives (2nd ed.), chapter 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import ops
+from tinygrad_edu.operation import Operation
+from tinygrad_edu.value import Data, Operand, Value, as_data, data_of
+
+
+def backward(output: Value, seed: Operand | None = None, create_graph: bool = False) -> None:
+    """Set `grad` of every node that `output` was made of; leaves add to the gradient that they have.
+
+    Raises:
+        ValueError: `output` isn't a scalar and no seed was given, or the seed has another shape.
+    """
+    start = starting_seed(output, seed, create_graph)
+    owned = {id(start), id(getattr(start, "base", None))}
+    for node, g in cotangents(output, start, create_graph).items():
+        if node.operation is None:
+            if node.grad is not None:
+                g = node.grad + g
+            elif type(g) is np.ndarray:
+                g = own(g, owned)
+        node.grad = g
+
+
+def gradients(output: Value, inputs: Iterable[Value], create_graph: bool = True) -> list[Any]:
+    """The derivatives of a scalar `output` with respect to `inputs`, as a list; no `grad` is touched.
+
+    Values with `create_graph`, else floats and arrays. An input that `output` doesn't depend on gets zeros.
+
+    >>> import tinygrad_edu as tg
+    >>> x = tg.Value(3.0)
+    >>> (slope,) = tg.gradients(x**3, [x])
+    >>> slope.item(), tg.gradients(slope, [x])[0].item()
+    (27.0, 18.0)
+    """
+    table = cotangents(output, starting_seed(output, None, create_graph), create_graph)
+    zero = Value if create_graph else as_data
+    return [table[x] if x in table else zero(0.0 * np.ones_like(x.data) if x.ndim else 0.0) for x in inputs]
+
+
+def cotangents(output: Value, seed: Any, create_graph: bool) -> dict[Value, Any]:
+    """The cotangent of every node that `output` was made of.
+
+    Contributions to a node are added as they come, first consumer first (see `topological_order`): this is the order
+    in which a hand-written sum over the next layer's neurons runs, so that the last bit agrees.
+    """
+    table: dict[Value, Any] = {output: seed}
+    for node in reversed(topological_order(output)):
+        operation, parents, params = node.operation, node.parents, node.params
+        assert operation is not None
+        if operation.takes_needs:
+            needs = [isinstance(x, Value) for x in parents]
+            if False in needs:
+                params = {**params, "needs": needs}
+        out, inputs = (node, parents) if create_graph else (node.data, node.primals)
+        if params:
+            results = operation.vjp(table[node], out, *inputs, **params)
+        else:
+            results = operation.vjp(table[node], out, *inputs)
+        if len(results) != len(parents):
+            raise ValueError(f"{operation.name}: the rule gave {len(results)} cotangents for {len(parents)} inputs")
+        i = -1
+        for parent in parents:  # counting by hand is the fastest way through two sequences
+            i += 1
+            if isinstance(parent, Value):
+                g = results[i]
+                if type(g) is not float or type(parent.data) is not float or create_graph:
+                    if g is None:
+                        continue
+                    g = fit(g, parent.data, operation, create_graph)
+                table[parent] = table[parent] + g if parent in table else g
+    return table
+
+
+def topological_order(output: Value) -> list[Value]:
+    """The nodes made by operations, each after the nodes it was made of; `output` last.
+
+    Depth first, parents from last to first. Read in reverse, a node comes before its parents, and of several consumers
+    of a node the one that stands first in the expression comes first. No recursion: a long chain is no deeper.
+    """
+    order: list[Value] = []
+    seen: set[Value] = set()
+    stack: list[Value | None] = [output] if output.operation else []
+    while stack:
+        node = stack.pop()
+        if node is None:  # all that the node below was made of is in the order now
+            order.append(stack.pop())  # type: ignore[arg-type]
+        elif node not in seen:
+            seen.add(node)
+            stack.append(node)
+            stack.append(None)
+            for parent in node.parents:
+                if isinstance(parent, Value) and parent.operation is not None and parent not in seen:
+                    stack.append(parent)
+    return order
+
+
+def fit(g: Any, data: Data, operation: Operation | str, create_graph: bool) -> Any:
+    """A cotangent with the kind, shape and dtype of the data it belongs to: broadcasting undone."""
+    given = data_of(g)
+    if isinstance(given, np.ndarray) and isinstance(data, np.ndarray):
+        if given.shape == data.shape and given.dtype == data.dtype:
+            return Value(g) if create_graph and g is given else g
+    elif type(given) is type(data) is float:
+        return Value(g) if create_graph and g is given else g
+    shape, dtype = (data.shape, data.dtype) if isinstance(data, np.ndarray) else ((), None)
+    if not is_broadcast(shape, np.shape(given)):
+        name = operation if isinstance(operation, str) else operation.name
+        raise ValueError(f"{name}: a cotangent of shape {np.shape(given)} came for an input of shape {shape}")
+    g = ops.sum_to(g if create_graph else given, shape=shape, dtype=dtype)
+    return Value(g) if create_graph and not isinstance(g, Value) else g
+
+
+def is_broadcast(small: Sequence[int], large: Sequence[int]) -> bool:
+    """Whether broadcasting could have made `large` from `small`."""
+    missing = len(large) - len(small)
+    return missing >= 0 and all(s in (1, n) for s, n in zip(small, large[missing:], strict=True))
+
+
+def starting_seed(output: Value, seed: Operand | None, create_graph: bool) -> Any:
+    """The output's own cotangent, checked: 1 for a scalar, else what the caller gave."""
+    if seed is None:
+        if output.ndim:
+            raise ValueError(f"backward from an array of shape {output.shape} needs a seed of that shape")
+        one = 1.0 if isinstance(output.data, float) else np.array(1.0, output.data.dtype)
+        return Value(one) if create_graph else one
+    given = seed if isinstance(seed, Value) else as_data(seed)
+    if np.shape(data_of(given)) != output.shape:
+        raise ValueError(f"seed has shape {np.shape(data_of(given))}, but the output has shape {output.shape}")
+    return fit(given, output.data, "seed", create_graph)
+
+
+def own(g: Any, owned: set[int]) -> Any:
+    """An array that no other leaf's gradient shares, so that changing one in place changes only that one."""
+    root = g if g.base is None else g.base
+    if id(root) in owned or not g.flags.writeable:
+        g = root = g.copy()
+    owned.add(id(root))
+    return g

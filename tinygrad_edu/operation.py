@@ -1,0 +1,251 @@
+"""Operation: one entry with everything that is known of it, and the act of applying it: compute, then record.
+
+The one thing to know: forward and rule are written for floats and arrays, in the library's own functions. Given Values,
+the same rule records itself; that is how derivatives of any order come about.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from types import FunctionType
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+
+from tinygrad_edu.value import KEPT, NO_PARAMS, Operand, Value, as_data
+
+
+class Operation:
+    """An operation: a function of numbers and arrays, and its gradient rule.
+
+    Calling it with Values gives a Value that remembers this operation and its inputs; with plain numbers or arrays
+    only, it gives the plain result.
+
+    Attributes:
+        name: What messages and reports call it.
+        symbol: What a picture shows.
+        formula: The derivative as a person would write it.
+        forward: `forward(*inputs, **params)` on floats and arrays.
+        vjp: The rule, `vjp(g, out, *inputs, **params)`: a cotangent for each input, or None where there is none.
+            Where some input wants no cotangent, a rule with an argument `needs` gets a list of booleans, one for each
+            input, and may give None for those. Broadcasting is no concern of a rule: the backward walk sums a
+            cotangent to its input's shape.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        vjp: Callable[..., Sequence[Any]],
+        *,
+        name: str | None = None,
+        symbol: str | None = None,
+        formula: str = "",
+    ) -> None:
+        self.forward = forward
+        self.vjp = vjp
+        self.__name__ = name or forward.__name__.strip("_<>")
+        self.symbol = symbol or self.__name__
+        self.formula = formula
+        self.__doc__ = forward.__doc__
+        self.__wrapped__ = forward  # where `inspect` and `help` find the arguments
+        self.argument_names, self.n_inputs = arguments_of(forward)
+        self.takes_needs = "needs" in arguments_of(vjp)[0]
+
+    @property
+    def name(self) -> str:
+        return self.__name__
+
+    @overload
+    def __call__(self, first: Value, /, *inputs: Operand, **params: Any) -> Value: ...
+    @overload
+    def __call__(self, first: Operand, second: Value, /, *inputs: Operand, **params: Any) -> Value: ...
+    @overload
+    def __call__(self, /, *inputs: Any, **params: Any) -> Any: ...
+
+    def __call__(self, /, *inputs: Any, **params: Any) -> Any:
+        if len(inputs) > self.n_inputs:
+            inputs, params = self.split_params(inputs, params)
+        return apply(self, inputs, params)
+
+    def split_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Give positional arguments beyond the inputs the names that `forward` has for them, as in `sum(x, 0)`."""
+        names = self.argument_names[self.n_inputs : len(args)]
+        extra = args[self.n_inputs :]
+        if len(names) < len(extra) or params.keys() & set(names):
+            takes = ", ".join(self.argument_names) or f"{self.n_inputs} inputs"
+            raise TypeError(f"{self.name}({takes}) got {len(args)} positional arguments and {sorted(params)}")
+        return args[: self.n_inputs], {**dict(zip(names, extra, strict=True)), **params}
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+
+def operation(
+    forward: Callable[..., Any],
+    vjp: Callable[..., Sequence[Any]],
+    *,
+    name: str | None = None,
+    symbol: str | None = None,
+    formula: str = "",
+) -> Operation:
+    """An operation of your own, like any of the library's: see `Operation` for the arguments.
+
+    The inputs that get gradients are `forward`'s positional-only arguments (those before a `/`) or, where it has
+    none, its arguments without a default; the others are parameters, handed to forward and rule alike.
+
+    >>> import tinygrad_edu as tg
+    >>> cube = tg.operation(lambda x: x * x * x, lambda g, out, x: (g * (3.0 * x * x),), name="cube", symbol="x³")
+    >>> x = tg.Value(2.0)
+    >>> cube(x).backward()
+    >>> x.grad
+    12.0
+    """
+    return Operation(forward, vjp, name=name, symbol=symbol, formula=formula)
+
+
+def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> Any:
+    """Compute, then record: the result as a Value, or as plain data where no input is a Value."""
+    data: list[Any] = []
+    has_value = converted = False
+    for x in inputs:
+        if isinstance(x, Value):
+            data.append(x.data)
+            has_value = True
+        elif type(x) is float:
+            data.append(x)
+        else:
+            plain = as_data(x)
+            data.append(plain)
+            converted = converted or plain is not x
+    try:
+        out = operation.forward(*data, **params) if params else operation.forward(*data)
+    except ValueError as error:
+        shapes = " and ".join(str(np.shape(x)) for x in data)
+        raise ValueError(f"{operation.name}: inputs of shape {shapes} don't fit: {error}") from error
+    if not has_value:
+        return out
+    node = new_value(Value)
+    node.data = out if type(out) is float else as_result(out, operation)
+    node.grad = node.name = None
+    recording, node.group = context.get()
+    if recording:
+        if converted:
+            inputs = tuple([x if isinstance(x, Value) else plain for x, plain in zip(inputs, data, strict=True)])
+        node.operation, node.parents, node.primals, node.params = operation, inputs, data, params
+    else:
+        node.operation, node.parents, node.primals, node.params = None, (), (), NO_PARAMS
+    return node
+
+
+new_value = Value.__new__  # a node skips Value's checks of what a user gave
+
+
+def as_result(out: Any, operation: Operation) -> Any:
+    """What `forward` gave, as data. A numpy scalar stays numpy's: it becomes an array of shape ()."""
+    if type(out) is np.ndarray and out.dtype in KEPT:
+        return out
+    if isinstance(out, np.generic):
+        out = np.asarray(out)
+    try:
+        return as_data(out)
+    except TypeError as error:
+        raise TypeError(f"{operation.name}: the result's {error}") from None
+
+
+Context: TypeAlias = tuple[bool, tuple[str, ...]]
+"""What applies to the operations of this thread or task: whether they are recorded, and the group they belong to."""
+
+context: ContextVar[Context] = ContextVar("tinygrad_edu", default=(True, ()))
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it nothing is recorded: results are leaves. Other threads and tasks are not affected.
+
+    >>> import tinygrad_edu as tg
+    >>> with tg.no_grad():
+    ...     y = tg.Value(2.0) * 3.0
+    >>> y.parents
+    ()
+    """
+    token = context.set((False, context.get()[1]))
+    try:
+        yield
+    finally:
+        context.reset(token)
+
+
+class group:  # noqa: N801 - used as `with group("encoder"):`
+    """Within it, new Values belong to the named group, which a picture frames. Groups nest."""
+
+    __slots__ = ("name", "token")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        recording, path = context.get()
+        self.token: Token[Context] = context.set((recording, (*path, self.name)))
+
+    def __exit__(self, *error: object) -> None:
+        context.reset(self.token)
+
+
+class Groups:
+    """Sibling groups that are entered again and again, such as the neurons of a layer for every row.
+
+    `contexts` are made once for each surrounding context; whoever sets them one after the other sets the surrounding
+    one again at the end.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.made: tuple[Context | None, list[Context]] = (None, [])
+
+    def contexts(self, outer: Context) -> list[Context]:
+        around, made = self.made
+        if around is not outer:
+            made = [(outer[0], (*outer[1], name)) for name in self.names]
+            self.made = (outer, made)
+        return made
+
+
+BOTH = (True, True)
+"""The `needs` of a rule with two inputs where both want a cotangent."""
+
+
+def arguments_of(function: Callable[..., Any]) -> tuple[tuple[str, ...], int]:
+    """The names of a function's arguments, and how many are inputs.
+
+    Inputs are those before a `/` or, where there is none, those without a default; of `*inputs` there is no limit.
+    """
+    if not isinstance(function, FunctionType):
+        return arguments_by_inspection(function)
+    code = function.__code__  # `inspect` would be a good part of the time that importing this library takes
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if code.co_flags & VARARGS:
+        return names, sys.maxsize
+    return names, code.co_posonlyargcount or code.co_argcount - len(function.__defaults__ or ())
+
+
+VARARGS = 4  # inspect.CO_VARARGS
+
+
+def arguments_by_inspection(function: Callable[..., Any]) -> tuple[tuple[str, ...], int]:
+    """The same for what isn't a plain Python function: numpy's, methods, partial functions …"""
+    import inspect
+
+    if isinstance(function, np.ufunc):
+        return (), function.nin
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # some compiled functions tell nothing of their arguments
+        return (), sys.maxsize
+    kinds = [p.kind for p in parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return tuple(parameters), sys.maxsize
+    required = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
+    return tuple(parameters), kinds.count(inspect.Parameter.POSITIONAL_ONLY) or len(required)

@@ -1,0 +1,76 @@
+"""Losses: one number that says how far outputs are from targets. Public as `tinygrad_edu.nn.half_squared_error` …
+
+The one thing to know: outputs and targets come as one array each, or number by number, as a scalar network has them:
+one entry serves both, its inputs the outputs followed by the targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.operation import operation
+from tinygrad_edu.ops.arithmetic import divide
+from tinygrad_edu.value import data_of
+
+Needs = Sequence[bool] | None
+
+
+def _half_squared_error(*outputs_and_targets: Any) -> Any:
+    """½ Σₖ (oₖ - tₖ)². ∂/∂oₖ = oₖ - tₖ, ∂/∂tₖ = -(oₖ - tₖ)."""
+    return 0.5 * sum_of_squares(outputs_and_targets)
+
+
+def _half_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, needs: Needs = None) -> list[Any]:
+    return error_cotangents(g, outputs_and_targets, needs)
+
+
+half_squared_error = operation(
+    _half_squared_error,
+    _half_squared_error_rule,
+    symbol="½Σ(o−t)²",
+    formula="∂½Σ(o−t)² = Σ(o−t)·(∂o − ∂t)",
+)
+
+
+def _mean_squared_error(*outputs_and_targets: Any) -> Any:
+    """(1/n) Σₖ (oₖ - tₖ)². ∂/∂oₖ = (2/n)·(oₖ - tₖ), ∂/∂tₖ = -(2/n)·(oₖ - tₖ)."""
+    return divide(sum_of_squares(outputs_and_targets), count(outputs_and_targets))
+
+
+def _mean_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, needs: Needs = None) -> list[Any]:
+    return error_cotangents(g * (2.0 / count(outputs_and_targets)), outputs_and_targets, needs)
+
+
+mean_squared_error = operation(
+    _mean_squared_error,
+    _mean_squared_error_rule,
+    symbol="mean(o−t)²",
+    formula="∂mean(o−t)² = (2/n)·Σ(o−t)·(∂o − ∂t)",
+)
+
+
+def sum_of_squares(outputs_and_targets: Sequence[Any]) -> Any:
+    n = len(outputs_and_targets) // 2
+    total: Any = 0.0
+    for output, target in zip(outputs_and_targets[:n], outputs_and_targets[n:]):  # noqa: B905 - halves
+        error = output - target
+        total += error * error if type(error) is float else np.vdot(error, error)
+    return total
+
+
+def error_cotangents(g: Any, outputs_and_targets: Sequence[Any], needs: Needs) -> list[Any]:
+    n = len(outputs_and_targets) // 2
+    cotangents = [g * (outputs_and_targets[k] - outputs_and_targets[n + k]) for k in range(n)]
+    return cotangents + ([-error for error in cotangents] if needs is None or any(needs[n:]) else [None] * n)
+
+
+def count(outputs_and_targets: Sequence[Any]) -> float:
+    """How many numbers the outputs are."""
+    n = len(outputs_and_targets) // 2
+    total = 0
+    for output, target in zip(outputs_and_targets[:n], outputs_and_targets[n:], strict=True):
+        total += max(np.size(data_of(output)), np.size(data_of(target)))
+    return float(total)

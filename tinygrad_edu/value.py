@@ -1,0 +1,281 @@
+"""Value: a number or an array that remembers how it was computed.
+
+The one thing to know: a Value refers to its parents, never to its children. So a graph is a chain of plain
+references that `backward` walks from the result to the leaves, and that Python frees as soon as the result goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from tinygrad_edu import ops
+    from tinygrad_edu.backward import backward
+    from tinygrad_edu.operation import Operation
+
+    def apply(operation: Operation, inputs: tuple[Any, ...]) -> Value: ...
+
+else:  # what operators and methods call is built on Value, so tinygrad_edu/__init__.py binds it here afterwards
+    ops = apply = backward = None
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Data: TypeAlias = float | Array
+Operand: TypeAlias = "Value | ArrayLike"
+
+NO_PARAMS: Mapping[str, Any] = {}
+
+
+class Value:
+    """A float or an array, its gradient, and the operation and parents that made it.
+
+    Args:
+        data: A number becomes a Python float, computed with `math`; anything array-like becomes an array, computed
+            with numpy (float32 and float64 are kept, other real dtypes become float64). An array that already fits
+            is not copied, and never written to.
+        name: What pictures, reports and error messages call it.
+
+    Attributes:
+        data: The float or array.
+        grad: None until a backward pass arrives; then the derivative of the output with respect to this value, with
+            the kind and shape of `data` (a Value itself after `backward(create_graph=True)`). Leaves add up over
+            passes until `zero_grad`; inner nodes are set anew by each pass.
+        operation: The operation that made it, or None for a leaf.
+        parents: The operation's inputs: Values, and plain numbers or arrays, which are constants and get no gradient.
+        primals: The data of the parents when it was computed, which is what the gradient rule is given.
+        params: The operation's other arguments, such as `axis`.
+        group: The names of the groups (network, layer, neuron …) in which it was made, outermost first.
+
+    Raises:
+        TypeError: The data isn't real numbers.
+        ValueError: The data is ragged, or an integer too large for a float.
+
+    >>> import tinygrad_edu as tg
+    >>> x = tg.Value(3.0, name="x")
+    >>> y = x * x + 1.0
+    >>> y.backward()
+    >>> y.data, x.grad
+    (10.0, 6.0)
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "group", "name", "operation", "params", "parents", "primals")
+    __array_ufunc__ = None  # makes `array + value` come to Value.__radd__ instead of looping over the array
+
+    data: Data
+    grad: Any
+    name: str | None
+    operation: Operation | None
+    parents: tuple[Any, ...]
+    primals: Sequence[Data]
+    params: Mapping[str, Any]
+    group: tuple[str, ...]
+
+    def __init__(self, data: ArrayLike, name: str | None = None) -> None:
+        self.data = as_data(data)
+        self.grad = None
+        self.name = name
+        self.operation = None
+        self.parents = ()
+        self.primals = ()
+        self.params = NO_PARAMS
+        self.group = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return () if isinstance(self.data, float) else self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return 0 if isinstance(self.data, float) else self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return 1 if isinstance(self.data, float) else self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(float) if isinstance(self.data, float) else self.data.dtype
+
+    def item(self) -> float:
+        """The one number in it, as a Python float. Raises ValueError if there are more, or none."""
+        if isinstance(self.data, float):
+            return self.data
+        if self.data.size != 1:
+            raise ValueError(f"item() needs a single number, but the data has shape {self.shape}")
+        return float(self.data.item())
+
+    def backward(self, seed: ArrayLike | Value | None = None, create_graph: bool = False) -> None:
+        """Compute the gradient of this value with respect to every node it was made of, into their `grad`.
+
+        Args:
+            seed: The cotangent to start from, with the shape of this value; 1 where left out.
+            create_graph: Record the pass itself, so that gradients are Values and can be differentiated again.
+
+        Raises:
+            ValueError: No seed for an array, or one of another shape. No gradient has changed then.
+        """
+        backward(self, seed, create_graph)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def detach(self) -> Value:
+        """A leaf with the same data and name: gradients stop there."""
+        return Value(self.data, self.name)
+
+    # Arithmetic. Each operator is one operation; see tinygrad_edu/ops/arithmetic.py.
+
+    def __add__(self, other: Operand) -> Value:
+        return apply(ops.add, (self, other))
+
+    def __radd__(self, other: Operand) -> Value:
+        return apply(ops.add, (other, self))
+
+    def __sub__(self, other: Operand) -> Value:
+        return apply(ops.subtract, (self, other))
+
+    def __rsub__(self, other: Operand) -> Value:
+        return apply(ops.subtract, (other, self))
+
+    def __mul__(self, other: Operand) -> Value:
+        return apply(ops.multiply, (self, other))
+
+    def __rmul__(self, other: Operand) -> Value:
+        return apply(ops.multiply, (other, self))
+
+    def __truediv__(self, other: Operand) -> Value:
+        return apply(ops.divide, (self, other))
+
+    def __rtruediv__(self, other: Operand) -> Value:
+        return apply(ops.divide, (other, self))
+
+    def __pow__(self, other: Operand) -> Value:
+        return apply(ops.power, (self, other))
+
+    def __rpow__(self, other: Operand) -> Value:
+        return apply(ops.power, (other, self))
+
+    def __matmul__(self, other: Operand) -> Value:
+        return apply(ops.matmul, (self, other))
+
+    def __rmatmul__(self, other: Operand) -> Value:
+        return apply(ops.matmul, (other, self))
+
+    def __neg__(self) -> Value:
+        return apply(ops.negative, (self,))
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __abs__(self) -> Value:
+        return apply(ops.absolute, (self,))
+
+    # Shape and indexing.
+
+    def __getitem__(self, key: Any) -> Value:
+        return ops.index(self, key=key)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("a Value of shape () has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Value]:
+        if self.ndim == 0:
+            raise TypeError("a Value of shape () cannot be iterated over")
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def T(self) -> Value:  # noqa: N802 - NumPy's name
+        return ops.transpose(self)
+
+    def transpose(self, axes: tuple[int, ...] | None = None) -> Value:
+        return ops.transpose(self, axes=axes)
+
+    def reshape(self, *shape: int | tuple[int, ...]) -> Value:
+        return ops.reshape(self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
+        return ops.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
+        return ops.mean(self, axis=axis, keepdims=keepdims)
+
+    # Reading: comparisons, bool and float look at the data and give plain results. Identity is what hashes.
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self.data == data_of(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.data != data_of(other)
+
+    def __lt__(self, other: Operand) -> Any:
+        return self.data < data_of(other)
+
+    def __le__(self, other: Operand) -> Any:
+        return self.data <= data_of(other)
+
+    def __gt__(self, other: Operand) -> Any:
+        return self.data > data_of(other)
+
+    def __ge__(self, other: Operand) -> Any:
+        return self.data >= data_of(other)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __repr__(self) -> str:
+        shown = self.data if isinstance(self.data, float) else np.array2string(self.data, separator=", ", threshold=20)
+        made = f", made by {self.operation.name}" if self.operation else ""
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Value({shown}{name}{made})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """In a notebook: the picture of the computation, or text where no `dot` program is there."""
+        from tinygrad_edu.drawing import mimebundle
+
+        return mimebundle(self)
+
+
+def data_of(x: Any) -> Any:
+    """The data of a Value; anything else as it is."""
+    return x.data if isinstance(x, Value) else x
+
+
+def as_data(x: Any) -> Data:
+    """`x` as the library keeps data: a Python float, or an array of float32 or float64. Raises as Value does."""
+    if type(x) is float or (type(x) is np.ndarray and x.dtype in KEPT):
+        return x
+    if isinstance(x, Value):
+        raise TypeError("data is a Value already; for a leaf with the same data use detach()")
+    if isinstance(x, (bool, int, float, np.integer, np.bool)):
+        try:
+            return float(x)
+        except OverflowError:
+            raise ValueError("data is an integer too large for a float") from None
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise ValueError(f"data is a ragged {type(x).__name__}: the rows differ in length") from None
+    if array.dtype in KEPT:
+        return array
+    if array.dtype.kind in "fiub":
+        return array.astype(float)
+    if array.dtype.kind == "c":
+        raise TypeError("data is complex; complex numbers are not supported: pass real and imaginary parts separately")
+    if array.dtype == object and any(isinstance(item, Value) for item in array.flat):
+        raise TypeError("data holds Values; join Values with tg.stack, which keeps their gradients")
+    raise TypeError(f"data must be real numbers, got {type(x).__name__} of dtype {array.dtype}")
+
+
+KEPT = (np.dtype(np.float64), np.dtype(np.float32))
