@@ -1,0 +1,173 @@
+"""Layers: a row of neurons (`Layer`), and the same thing as one matrix (`Dense`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.nn.neuron import Neuron
+from tinygrad_edu.operation import Groups, apply, context
+from tinygrad_edu.ops import affine, sigmoid, stack
+from tinygrad_edu.value import Array, Operand, Value
+
+
+class Layer:
+    """Neurons side by side, all with the same inputs.
+
+    Raises:
+        ValueError: No neurons, or neurons that differ in their number of inputs.
+
+    >>> import tinygrad_edu as tg
+    >>> layer = tg.Layer([tg.Neuron([1.0, 2.0], 0.0), tg.Neuron([3.0, 4.0], 0.0)])
+    >>> [value.data for value in layer([0.0, 0.0])]
+    [0.5, 0.5]
+    """
+
+    def __init__(self, neurons: Sequence[Neuron]) -> None:
+        self.neurons = list(neurons)
+        sizes = [len(neuron.weights) for neuron in self.neurons]
+        if not sizes:
+            raise ValueError("neurons is empty: a layer needs at least one")
+        if len(set(sizes)) > 1:
+            raise ValueError(f"neurons differ in their number of inputs: {sizes}")
+        self.n_inputs, self.n_outputs = sizes[0], len(sizes)
+        self.groups = Groups([f"neurons[{i}]" for i in range(len(sizes))])
+
+    @classmethod
+    def create(
+        cls, n_inputs: int, n_neurons: int, rng: np.random.Generator, activation: Callable[[Any], Any] = sigmoid
+    ) -> Layer:
+        """Neurons with weights and biases drawn from [0, 1), neuron by neuron, as the article draws them."""
+        check_sizes(n_inputs, n_neurons)
+        return cls([Neuron(rng.random(n_inputs).tolist(), rng.random(), activation) for _ in range(n_neurons)])
+
+    def feed_forward(self, inputs: Sequence[Operand] | Value) -> list[Value]:
+        """Each neuron's output, for one row of inputs. Calling the layer does the same."""
+        if not isinstance(inputs, list):
+            inputs = inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)
+        outer = context.get()
+        outputs = []
+        try:
+            for inner, neuron in zip(self.groups.contexts(outer), self.neurons):  # noqa: B905 - time
+                context.set(inner)
+                outputs.append(neuron.feed_forward(inputs))
+        finally:
+            context.set(outer)
+        return outputs
+
+    __call__ = feed_forward
+
+    @property
+    def output(self) -> list[float | None]:
+        return [neuron.output for neuron in self.neurons]
+
+    @property
+    def delta(self) -> list[float | None]:
+        return [neuron.delta for neuron in self.neurons]
+
+    def parameters(self) -> list[Value]:
+        return [p for neuron in self.neurons for p in neuron.parameters()]
+
+    def update_counts(self) -> list[int]:
+        """For each parameter how often the article's loop updates it."""
+        return [count for neuron in self.neurons for count in neuron.update_counts()]
+
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Each parameter with its path, such as `neurons[1].weights[0]`."""
+        named = []
+        for name, neuron in zip(self.groups.names, self.neurons, strict=True):
+            named += [(f"{name}.weights[{i}]", w) for i, w in enumerate(neuron.weights)]
+            named.append((f"{name}.bias", neuron.bias))
+        return named
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.neurons))
+
+
+class Dense:
+    """A layer as one matrix: output = activation(W @ x + b), or activation(X @ Wᵀ + b) for rows X of a batch.
+
+    Args:
+        weights: Shape (n_outputs, n_inputs).
+        bias: Shape (n_outputs,).
+        activation: A function of the weighted sums.
+
+    Raises:
+        ValueError: The shapes don't fit.
+
+    >>> import tinygrad_edu as tg
+    >>> layer = tg.Dense([[1.0, 2.0], [3.0, 4.0]], [0.0, 0.0])
+    >>> layer([0.0, 0.0]).data
+    array([0.5, 0.5])
+    """
+
+    def __init__(self, weights: Operand, bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
+        self.weights = weights if isinstance(weights, Value) else Value(weights, "weights")
+        self.bias = bias if isinstance(bias, Value) else Value(bias, "bias")
+        self.activation = activation
+        if self.weights.ndim != 2 or 0 in self.weights.shape:
+            raise ValueError(f"weights must have shape (n_outputs, n_inputs), got {self.weights.shape}")
+        self.n_outputs, self.n_inputs = self.weights.shape
+        if self.bias.shape != (self.n_outputs,):
+            raise ValueError(f"bias must have shape ({self.n_outputs},) to fit the weights, got {self.bias.shape}")
+        self.weighted_sum: Value | None = None
+        self.activated: Value | None = None
+
+    @classmethod
+    def create(
+        cls, n_inputs: int, n_neurons: int, rng: np.random.Generator, activation: Callable[[Any], Any] = sigmoid
+    ) -> Dense:
+        """Weights and biases drawn from [0, 1) in the order in which `Layer.create` draws them: the same network."""
+        check_sizes(n_inputs, n_neurons)
+        drawn = rng.random((n_neurons, n_inputs + 1))
+        return cls(drawn[:, :-1].copy(), drawn[:, -1].copy(), activation)
+
+    def feed_forward(self, inputs: Operand | Sequence[Value]) -> Value:
+        """The outputs for one row, or for a batch of rows. Calling the layer does the same."""
+        if isinstance(inputs, (list, tuple)) and any(isinstance(x, Value) for x in inputs):
+            inputs = stack(inputs)
+        x = inputs if isinstance(inputs, (Value, np.ndarray)) else np.asarray(inputs, dtype=float)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.n_inputs:
+            raise ValueError(f"inputs must have shape ({self.n_inputs},) or (rows, {self.n_inputs}), got {x.shape}")
+        self.weighted_sum = total = apply(affine, (self.weights, x, self.bias))
+        output: Value = self.activation(total)
+        self.activated = output
+        return output
+
+    __call__ = feed_forward
+
+    @property
+    def output(self) -> Array | None:
+        """What it last gave; None before the first call."""
+        return None if self.activated is None else np.asarray(self.activated.data)
+
+    @property
+    def delta(self) -> Array | None:
+        """The gradient at the weighted sums, the article's deltas; None before a backward pass."""
+        if self.weighted_sum is None or self.weighted_sum.grad is None:
+            return None
+        grad = self.weighted_sum.grad
+        return np.asarray(grad.data if isinstance(grad, Value) else grad)
+
+    def parameters(self) -> list[Value]:
+        return [self.weights, self.bias]
+
+    def update_counts(self) -> list[int]:
+        """For each parameter how often the article's loop updates it: the weights once, the bias once per input."""
+        return [1, self.n_inputs]
+
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Each parameter with its path."""
+        return [("weights", self.weights), ("bias", self.bias)]
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={getattr(self, name)}" for name in ("delta", "output")]
+        return f"Dense(weights={self.weights.data}, bias={self.bias.data}, {', '.join(parts)})"
+
+
+def check_sizes(n_inputs: int, n_neurons: int) -> None:
+    for name, n in (("n_inputs", n_inputs), ("n_neurons", n_neurons)):
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {n!r}")

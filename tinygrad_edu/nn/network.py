@@ -1,0 +1,265 @@
+"""Network: layers in a row, and training them one row at a time.
+
+The one thing to know: everything the caller gives is checked before the first weight changes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_edu.nn.layer import Dense, Layer
+from tinygrad_edu.nn.loss import half_squared_error
+from tinygrad_edu.nn.update import SGD, Update, check_rate
+from tinygrad_edu.operation import Groups, context, no_grad
+from tinygrad_edu.value import Array, Operand, Value, as_data, data_of
+
+
+class History:
+    """What training reports, one entry an epoch. Outputs are those of training: each row's before its own update.
+
+    Attributes:
+        mean_squared_error: The mean over rows and outputs of (output - target)².
+        article_printed_error: What the article's plain Python program prints as "Mean squared error": the sum over
+            rows of mean((output[k] - labels[k])²), where labels is the list of all rows' labels. So it compares with
+            the first labels of the data set, not with the row's own target, and may rise while the error falls; nan
+            where there are fewer rows than outputs. (The numpy program prints `mean_squared_error` times rows.)
+    """
+
+    def __init__(self) -> None:
+        self.mean_squared_error: list[float] = []
+        self.article_printed_error: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.mean_squared_error)
+
+
+class Network:
+    """Layers in a row, trained by computed gradients.
+
+    Args:
+        layers: `Layer`s or `Dense` layers, the outputs of each as many as the inputs of the next.
+        learning_rate: The rate of the update that `train` uses where none is given.
+
+    Raises:
+        ValueError: No layers, sizes that don't chain, or a learning rate that isn't finite and positive.
+
+    >>> import tinygrad_edu as tg
+    >>> xor = tg.Network.create([2, 3, 2], seed=0)
+    >>> history = xor.train([[0, 0], [0, 1], [1, 0], [1, 1]], targets=[0, 1, 1, 0], epochs=3)
+    >>> len(history), xor.predict([0, 1]) in (0, 1)
+    (3, True)
+    """
+
+    def __init__(self, layers: Sequence[Layer | Dense], learning_rate: float = 0.5) -> None:
+        self.layers = list(layers)
+        self.learning_rate = check_rate(learning_rate, "learning_rate")
+        if not self.layers:
+            raise ValueError("layers is empty: a network needs at least one")
+        for i, (layer, following) in enumerate(itertools.pairwise(self.layers)):
+            if layer.n_outputs != following.n_inputs:
+                raise ValueError(
+                    f"layers[{i}] has {layer.n_outputs} outputs, but layers[{i + 1}] takes {following.n_inputs} inputs"
+                )
+        self.groups = Groups([f"layers[{i}]" for i in range(len(self.layers))])
+        for path, value in self.named_parameters():
+            if value.name is None or path.endswith("." + value.name):  # a name the user chose stays
+                value.name = path
+
+    @classmethod
+    def create(
+        cls,
+        sizes: Sequence[int],
+        kind: Literal["scalar", "dense"] = "scalar",
+        seed: int | None = None,
+        learning_rate: float = 0.5,
+    ) -> Network:
+        """A network of sigmoid layers with the given numbers of units, inputs first; weights uniform in [0, 1).
+
+        The same seed draws the same weights for both kinds.
+
+        Raises:
+            ValueError: Fewer than two sizes, one below 1, or another kind than "scalar" or "dense".
+        """
+        kinds: dict[str, type[Layer] | type[Dense]] = {"scalar": Layer, "dense": Dense}
+        if kind not in kinds:
+            raise ValueError(f'kind must be "scalar" or "dense", got {kind!r}')
+        if len(sizes) < 2:
+            raise ValueError(f"sizes must name the inputs and at least one layer, got {list(sizes)}")
+        rng = np.random.default_rng(seed)
+        layers = [kinds[kind].create(n, m, rng) for n, m in itertools.pairwise(sizes)]
+        return cls(layers, learning_rate)
+
+    @property
+    def n_inputs(self) -> int:
+        return self.layers[0].n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        return self.layers[-1].n_outputs
+
+    def parameters(self) -> list[Value]:
+        """All weights and biases, layer by layer."""
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Each parameter with its path, such as `layers[0].neurons[1].weights[0]`."""
+        return [
+            (f"{name}.{path}", value)
+            for name, layer in zip(self.groups.names, self.layers, strict=True)
+            for path, value in layer.named_parameters()
+        ]
+
+    def feed_forward(self, x: Any) -> Any:
+        """The outputs for one row: a list of Values from a scalar last layer, one Value from a dense one.
+
+        A network of dense layers also takes a batch of shape (rows, n_inputs) and gives shape (rows, n_outputs).
+
+        Raises:
+            ValueError: The row has another length than the network has inputs.
+        """
+        outer = context.get()
+        try:
+            for inner, layer in zip(self.groups.contexts(outer), self.layers):  # noqa: B905 - time
+                context.set(inner)
+                x = layer.feed_forward(x)
+        finally:
+            context.set(outer)
+        return x
+
+    __call__ = feed_forward
+
+    def predict(self, x: Any) -> Any:
+        """The index of the largest output, as an int; for a batch (dense layers) an array with one for each row."""
+        with no_grad():
+            outputs = self.feed_forward(x)
+        data = np.asarray(outputs.data if isinstance(outputs, Value) else [o.data for o in outputs])
+        return int(np.argmax(data)) if data.ndim == 1 else np.argmax(data, axis=1)
+
+    def update_counts(self) -> list[int]:
+        """For each parameter how often the article's loop updates it: a weight once, a bias once per input."""
+        return [count for layer in self.layers for count in layer.update_counts()]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.parameters():
+            p.grad = None
+
+    def train(
+        self,
+        inputs: Operand,
+        targets: Operand,
+        epochs: int,
+        update: Update | None = None,
+        loss: Callable[[Any, Any], Value] = half_squared_error,
+        on_epoch: Callable[[int, History], None] | None = None,
+    ) -> History:
+        """One update a row, rows in order, `epochs` times.
+
+        Args:
+            inputs: Rows of n_inputs numbers.
+            targets: A row of n_outputs numbers for each input row (one-hot for a classifier), or class labels.
+            epochs: How often to go through all rows.
+            update: Called with the network after each row's backward pass; SGD at `learning_rate` where left out.
+            loss: A function of outputs and target that gives a scalar Value.
+            on_epoch: Called after each epoch with its number, from 0, and the history so far.
+
+        Returns:
+            The errors of each epoch.
+
+        Raises:
+            ValueError: Rows of the wrong length, labels out of range, no rows, numbers that aren't finite, or a
+                negative number of epochs: nothing has changed then.
+            FloatingPointError: A row's loss isn't finite; the message names epoch and row, and the weights are as
+                they were before that row.
+        """
+        rows, goals = check_rows(inputs, self.n_inputs), check_targets(targets, self.n_outputs)
+        if len(rows) != len(goals):
+            raise ValueError(f"inputs has {len(rows)} rows, but targets has {len(goals)}")
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+            raise ValueError(f"epochs must be a whole number of at least 0, got {epochs!r}")
+        update = update or SGD(self.learning_rate)
+        labels: Any = first_labels(goals)
+        if all(isinstance(layer, Layer) for layer in self.layers):
+            rows, goals, labels = rows.tolist(), goals.tolist(), labels.tolist()
+        history = History()
+        for epoch in range(epochs):
+            parameters, counts = self.parameters(), self.update_counts()
+            true = printed = 0.0
+            for i, (row, goal) in enumerate(zip(rows, goals, strict=True)):
+                outputs = self.feed_forward(row)
+                error = loss(outputs, goal)
+                if not math.isfinite(error.item()):
+                    raise FloatingPointError(
+                        f"the loss is {error.item()} at epoch {epoch}, row {i}; the weights are those from before it"
+                    )
+                for p in parameters:
+                    p.grad = None
+                error.backward()
+                update(parameters, counts)
+                true += mean_square(outputs, goal)
+                printed += mean_square(outputs, labels)
+            history.mean_squared_error.append(true / len(rows))
+            history.article_printed_error.append(printed)
+            if on_epoch:
+                on_epoch(epoch, history)
+        return history
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}:\n{layer!r}" for name, layer in zip(self.groups.names, self.layers, strict=True))
+
+
+def first_labels(goals: Array) -> Array:
+    """The labels of the first rows, as many as there are outputs; nan where there are fewer rows."""
+    labels = np.full(goals.shape[1], np.nan)
+    found = np.argmax(goals, axis=1)[: len(labels)]
+    labels[: len(found)] = found
+    return labels
+
+
+def mean_square(outputs: Any, expected: Any) -> float:
+    """mean((output - expected)²) of one row, added in order."""
+    if isinstance(outputs, Value):
+        error = outputs.data - expected
+        return float(np.vdot(error, error) / error.size)
+    total: float = 0.0
+    for output, x in zip(outputs, expected):  # noqa: B905 - the loss has compared the lengths
+        total += float(output.data - x) ** 2
+    return total / len(outputs)
+
+
+def check_rows(inputs: Operand, n: int, name: str = "inputs") -> Array:
+    """`inputs` as an array of shape (rows, n). Raises ValueError unless it is that, finite and not empty."""
+    rows = as_array(inputs, name)
+    if rows.ndim != 2 or rows.shape[1] != n:
+        raise ValueError(f"{name} must be rows of length {n}, got shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        raise ValueError(f"{name}[{row}][{column}] is {rows[row, column]}: all numbers must be finite")
+    return rows
+
+
+def check_targets(targets: Operand, n: int) -> Array:
+    """`targets` as rows of n numbers: class labels become one-hot rows."""
+    labels = as_array(targets, "targets")
+    if labels.ndim != 1:
+        return check_rows(labels, n, "targets")
+    for i, label in enumerate(labels.tolist()):
+        if label not in range(n):
+            raise ValueError(f"targets[{i}] is {label}: labels must be whole numbers from 0 to {n - 1}")
+    one_hot: Array = np.eye(n)[labels.astype(int)]
+    return one_hot
+
+
+def as_array(x: Operand, name: str) -> Array:
+    try:
+        array = np.asarray(as_data(data_of(x)))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    if array.size == 0:
+        raise ValueError(f"{name} is empty")
+    return array

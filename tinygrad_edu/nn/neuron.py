@@ -1,0 +1,82 @@
+"""One neuron, its numbers scalars, for seeing what happens inside.
+
+The one thing to know: it adds from the bias on, one product at a time, as the article does; this order decides the
+last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_edu.operation import apply
+from tinygrad_edu.ops import sigmoid, weighted_sum_of
+from tinygrad_edu.value import Operand, Value
+
+
+class Neuron:
+    """output = activation(bias + w₀·x₀ + w₁·x₁ + …), from the article.
+
+    Args:
+        weights: One number (or scalar Value) for each input.
+        bias: A number or scalar Value.
+        activation: A function of the weighted sum.
+
+    Raises:
+        ValueError: No weights, or one that isn't a scalar. When called: as many inputs as weights are expected.
+
+    >>> import tinygrad_edu as tg
+    >>> neuron = tg.Neuron([0.5, -1.0], bias=0.25)
+    >>> neuron([2.0, 1.0]).backward()
+    >>> neuron.output, neuron.delta == neuron.output * (1.0 - neuron.output)
+    (0.5621765008857981, True)
+    """
+
+    def __init__(self, weights: Sequence[Operand], bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
+        self.weights = [parameter(w, f"weights[{i}]") for i, w in enumerate(weights)]
+        self.bias = parameter(bias, "bias")
+        self.activation = activation
+        if not self.weights:
+            raise ValueError("weights is empty: a neuron needs at least one input")
+        self.weighted_sum: Value | None = None
+        self.activated: Value | None = None
+
+    def feed_forward(self, inputs: Sequence[Operand]) -> Value:
+        """The neuron's output for one row of inputs. Calling the neuron does the same."""
+        if len(inputs) != len(self.weights):
+            raise ValueError(f"inputs has length {len(inputs)}, but the neuron has {len(self.weights)} weights")
+        self.weighted_sum = total = apply(weighted_sum_of, (self.bias, *self.weights, *inputs))
+        output: Value = self.activation(total)
+        self.activated = output
+        return output
+
+    __call__ = feed_forward
+
+    @property
+    def output(self) -> float | None:
+        """What it last gave, as a float; None before the first call."""
+        return None if self.activated is None else self.activated.item()
+
+    @property
+    def delta(self) -> float | None:
+        """The gradient at the weighted sum, the article's delta; None before a backward pass."""
+        return None if self.weighted_sum is None or self.weighted_sum.grad is None else float(self.weighted_sum.grad)
+
+    def parameters(self) -> list[Value]:
+        return [*self.weights, self.bias]
+
+    def update_counts(self) -> list[int]:
+        """For each parameter how often the article's loop updates it: a weight once, the bias once per input."""
+        return [1] * len(self.weights) + [len(self.weights)]
+
+    def __repr__(self) -> str:
+        weights = ", ".join(str(w.data) for w in self.weights)
+        return f"Neuron(weights=[{weights}], bias={self.bias.data}, delta={self.delta}, output={self.output})"
+
+
+def parameter(x: Operand, name: str) -> Value:
+    """A scalar parameter: a Value as it is, a number as a named Value."""
+    value = x if isinstance(x, Value) else Value(x, name)
+    if value.ndim:
+        raise ValueError(f"{name} must be a number, but has shape {value.shape}")
+    return value
