@@ -1,0 +1,117 @@
+"""The command line: `tinygrad-edu article`, also as `python -m tinygrad_edu article`.
+
+The one thing to know: arguments and the output folder are checked before anything is computed; the exit code is 0 only
+if every comparison that applies holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinygrad_edu import __version__
+from tinygrad_edu.article import LABELS
+from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
+from tinygrad_edu.drawing import draw
+from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
+from tinygrad_edu.nn import History
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 where a comparison fails, 2 where the arguments are wrong."""
+    if hasattr(sys.stdout, "reconfigure"):  # a Windows console or pipe may be set to an encoding without Greek letters
+        sys.stdout.reconfigure(encoding="utf-8")
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"argument --output: {options.output} is no folder to write to: {error.strerror}")
+    return run_article(options)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tinygrad-edu", description="Backpropagation to learn, teach and check.")
+    parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    article = commands.add_parser(
+        "article",
+        help="train the article's network by computed gradients, and compare",
+        description="Train the article's network by computed gradients, print what the article prints, compare with "
+        "its printout and with backpropagation by hand, and draw the computation.",
+    )
+    article.add_argument("--kind", choices=("scalar", "dense"), default="scalar", help="neurons or matrices (scalar)")
+    article.add_argument("--epochs", type=whole_number, default=40, metavar="N", help="how many epochs (40)")
+    article.add_argument("--seed", type=whole_number, metavar="N", help="start from random weights in [0, 1)")
+    article.add_argument(
+        "--update",
+        choices=("article", "sgd"),
+        default="article",
+        help="the article's update moves a bias once per input, sgd once (article)",
+    )
+    article.add_argument(
+        "--output",
+        type=Path,
+        default=Path("tinygrad-edu-output"),
+        metavar="DIR",
+        help="where article.svg goes (tinygrad-edu-output)",
+    )
+    article.add_argument("--quiet", action="store_true", help="print the comparison only")
+    return parser
+
+
+def whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
+def run_article(options: argparse.Namespace) -> int:
+    result = replay(
+        options.kind,
+        options.epochs,
+        options.seed,
+        options.update,
+        on_epoch=None if options.quiet else print_epoch,
+    )
+    if not options.quiet:
+        print()
+        print(result.trained)
+        print()
+        for expected, got in zip(LABELS, result.predictions, strict=True):
+            print(f"Expected={expected}, Got={got}")
+        print()
+    print_comparison(result, options)
+    if find_dot() is None:
+        print(f"No picture was drawn: {HOW_TO_GET_DOT}", file=sys.stderr)
+    else:
+        path = options.output / "article.svg"
+        path.write_bytes(draw(last_loss(result.network)).pipe("svg", quiet=True))
+        print(f"The computation of the last row's loss is drawn in {path}")
+    return 0 if result.holds else 1
+
+
+def print_epoch(epoch: int, history: History) -> None:
+    print(f"Mean squared error: {history.article_printed_error[-1]}")
+    print(f"epoch={epoch}")
+
+
+def print_comparison(result: Replay, options: argparse.Namespace) -> None:
+    if result.figures:
+        width = max(len(figure.name) for figure in result.figures)
+        print(f"{'':{width}}  {'printed':>23}  {'ours':>23}  difference")
+        for figure in result.figures:
+            difference = f"{figure.ours - figure.printed:10.1e}" + ("" if figure.holds else f"  more than {TOLERANCE}")
+            print(f"{figure.name:{width}}  {figure.printed!r:>23}  {figure.ours!r:>23}  {difference}")
+    elif options.seed is not None or options.update != "article":
+        print("The article's printed figures belong to its own start and update: not compared.")
+    else:
+        print("The article prints figures from epoch 35 on: not compared.")
+    program = "plain Python" if options.kind == "scalar" else "numpy"
+    print(f"Hand-written ({program}) against computed, after every epoch: equal to the bit: {yes_no(result.equal)}")
+
+
+def yes_no(answer: bool) -> str:
+    return "yes" if answer else "no"
