@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backward import gradients
-from tinygrad_edu.operation import no_grad
 from tinygrad_edu.value import Array, Data, Operand, Value, as_data, data_of
 
 
@@ -87,8 +86,8 @@ def gradcheck(
     """Compare gradients with central differences (f(x + h) - f(x - h)) / 2h.
 
     Args:
-        function: Takes the inputs and gives one number. Without `gradient` it must compute with Values; with it,
-            plain numbers and arrays will do.
+        function: Takes the inputs and gives one number. It is given Values; with `gradient`, plain numbers and
+            arrays, and need know nothing of Values.
         inputs: Floats, arrays or Values. A report calls them by their Value's name, else by the function's argument.
         gradient: The gradient written by hand: one array or number for each input (alone where there is one input),
             or a function of the inputs that gives them.
@@ -114,10 +113,12 @@ def gradcheck(
     names = input_names(function, inputs)
     if gradient is None:
         claimed, kind = computed_gradients(function, data, names), "computed"
+        evaluated = with_values(function)
     else:
         claimed, kind = claimed_gradients(gradient, data, names), "hand-written"
+        evaluated = function
     entries = []
-    for name, index, numerical in central_differences(function, data, names, eps):
+    for name, index, numerical in central_differences(evaluated, data, names, eps):
         computed = float(claimed[names.index(name)][index])
         distance, size = abs(computed - numerical), max(abs(computed), abs(numerical))
         holds = distance <= atol + rtol * abs(numerical) or computed == numerical
@@ -132,7 +133,7 @@ def computed_gradients(function: Callable[..., Any], data: list[Data], names: li
         one_number(output)
         return [np.zeros(v.shape) for v in values]
     one_number(output)
-    return [np.asarray(g) for g in gradients(output, values, create_graph=False)]
+    return [np.asarray(g) for g in gradients(output.sum() if output.ndim else output, values, create_graph=False)]
 
 
 def claimed_gradients(gradient: Any, data: list[Data], names: list[str]) -> list[Array]:
@@ -170,9 +171,13 @@ def replaced(data: list[Data], position: int, index: tuple[int, ...], number: fl
     return copies
 
 
+def with_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, given Values for numbers and arrays: what it is given where its gradient is computed."""
+    return lambda *data: function(*map(Value, data))
+
+
 def evaluate(function: Callable[..., Any], data: list[Data]) -> float:
-    with no_grad():
-        return one_number(function(*data))
+    return one_number(function(*data))  # recorded, since the function may ask for gradients itself
 
 
 def one_number(output: Any) -> float:

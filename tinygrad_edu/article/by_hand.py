@@ -100,7 +100,8 @@ class HandNetwork:
 
     def train_epoch(self, rows: Sequence[Sequence[float]], targets: Sequence[Sequence[float]]) -> float:
         """One update a row. Returns what the article prints: outputs compared with the first labels of the data."""
-        labels = [target.index(max(target)) for target in map(list, targets)]
+        labels: list[float] = [target.index(max(target)) for target in map(list, targets)]
+        labels += [math.nan] * len(self.layers[-1])  # with fewer rows than outputs there is no label to compare with
         printed = 0.0
         for row, target in zip(rows, targets, strict=True):
             outputs = self.feed_forward(row)

@@ -1,7 +1,7 @@
 """Updates: what changes parameters, given their gradients.
 
-The one thing to know: an update is a rule for one parameter, a pure function. Calling the update applies the rule to
-all parameters, and computes all new data before it assigns any.
+The one thing to know: an update is a rule, a pure function of data and gradients. Calling the update applies the rule
+to parameters, and computes all new data before it assigns any.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.value import Value
+from tinygrad_edu.value import Value, data_of
 
 Update: TypeAlias = Callable[[Sequence[Value], Sequence[int]], None]
 """What `Network.train` calls after each row's backward pass, with the parameters and, for each, its `update_counts`."""
@@ -38,18 +38,17 @@ class SGD:
     def __init__(self, rate: float) -> None:
         self.rate = check_rate(rate, "rate")
 
-    def rule(self, data: Any, gradient: Any, count: int = 1) -> Any:
-        """The parameter's new data."""
-        step = self.rate * gradient
-        return data - step if type(step) is float else np.subtract(data, step, out=step)
+    def rule(self, data: Sequence[Any], gradients: Sequence[Any], counts: Sequence[int]) -> list[Any]:
+        """The new data of all parameters."""
+        rate, new = self.rate, []
+        for x, gradient in zip(data, gradients):  # noqa: B905 - time
+            step = rate * gradient
+            new.append(x - step if type(step) is float else np.subtract(x, step, out=step))
+        return new
 
     def __call__(self, parameters: Sequence[Value], counts: Sequence[int] | None = None) -> None:
-        rule, new = self.rule, []
-        for p, count in zip(parameters, counts or [1] * len(parameters)):  # noqa: B905 - time
-            g = p.grad
-            if g is None:
-                raise ValueError(f"{p.name or 'a parameter'} has no gradient: call backward on the loss first")
-            new.append(rule(p.data, g.data if isinstance(g, Value) else g, count))
+        gradients = [p.grad if type(p.grad) is float else gradient_of(p) for p in parameters]
+        new = self.rule([p.data for p in parameters], gradients, counts or [1] * len(parameters))
         for p, data in zip(parameters, new):  # noqa: B905 - time
             p.data = data
 
@@ -72,12 +71,22 @@ class ArticleUpdate(SGD):
     -0.5
     """
 
-    def rule(self, data: Any, gradient: Any, count: int = 1) -> Any:
-        """The parameter's new data, after `count` steps by the same gradient."""
-        step = self.rate * gradient
-        for _ in range(count):
-            data = data - step
-        return data
+    def rule(self, data: Sequence[Any], gradients: Sequence[Any], counts: Sequence[int]) -> list[Any]:
+        """The new data of all parameters, each after as many steps by the same gradient as `counts` says."""
+        rate, new = self.rate, []
+        for x, gradient, count in zip(data, gradients, counts):  # noqa: B905 - time
+            step = rate * gradient
+            while count:
+                x = x - step
+                count -= 1
+            new.append(x)
+        return new
+
+
+def gradient_of(p: Value) -> Any:
+    if p.grad is None:
+        raise ValueError(f"{p.name or 'a parameter'} has no gradient: call backward on the loss first")
+    return data_of(p.grad)
 
 
 def check_rate(rate: float, name: str) -> float:

@@ -42,14 +42,18 @@ log = operation(_log, lambda g, out, x: (divide(g, x),), formula="∂log(x) = �
 def _power(a: Any, b: Any, /) -> Any:
     """a to the power b, elementwise. ∂/∂a = b·aᵇ⁻¹, ∂/∂b = aᵇ·log a.
 
-    A negative float to a fractional power is nan, as in numpy. By convention ∂/∂a is 0 where b = 0, and ∂/∂b is 0
+    A negative number to a fractional power is nan. By convention ∂/∂a is 0 where b = 0, and ∂/∂b is 0
     where a = 0.
     """
+    if not (type(a) is type(b) is float):
+        return a**b
     try:
         out = a**b
     except (ZeroDivisionError, OverflowError):
-        return float(np.power(a, b))
-    return float(np.power(a, b)) if type(out) is complex else out
+        out = math.nan
+    if type(out) is float and math.isfinite(out) and math.isfinite(a):
+        return out
+    return float(np.power(a, b))
 
 
 def _power_rule(g: Any, out: Any, a: Any, b: Any, needs: tuple[bool, bool] = BOTH) -> tuple[Any, Any]:

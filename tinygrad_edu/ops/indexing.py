@@ -11,7 +11,7 @@ from tinygrad_edu.ops.shape import shape_of
 
 
 def _index(x: Any, /, key: Any) -> Any:
-    """x[key]: integers, slices, arrays. The cotangent is added into zeros at `key`; repeated indices add up."""
+    """x[key]: integers, slices, arrays. ∂x[k] = (∂x)[k]: the cotangent is added into zeros at `key`; repeats add up."""
     return np.asarray(x)[key]
 
 
@@ -24,7 +24,7 @@ index: Operation = operation(
 
 
 def _add_at(x: Any, /, key: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of the given shape, with x added at `key`, once for each time that an index occurs."""
+    """Zeros of the given shape, with x added at `key`, once for each time that an index occurs. ∂/∂x = g[key]."""
     out = np.zeros(shape, dtype=np.asarray(x).dtype)
     if is_basic(key):
         out[key] = x

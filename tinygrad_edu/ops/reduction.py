@@ -52,7 +52,9 @@ mean = operation(_mean, _mean_rule, symbol="mean", formula="∂mean(x) = Σ∂x�
 
 
 def _sum_to(x: Any, /, shape: tuple[int, ...], dtype: Any = None) -> Any:
-    """The sum over whatever axes broadcasting added or stretched, down to `shape`; a float where dtype is None."""
+    """The sum over whatever axes broadcasting added or stretched, down to `shape`; a float where dtype is None.
+
+    ∂/∂xᵢ = 1."""
     added = np.ndim(x) - len(shape)
     stretched = tuple(added + i for i, n in enumerate(shape) if n == 1 and np.shape(x)[added + i] != 1)
     x = np.sum(x, axis=(*range(added), *stretched), keepdims=True)

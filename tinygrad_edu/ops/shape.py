@@ -12,7 +12,7 @@ Shape = int | tuple[int, ...]
 
 
 def _reshape(x: Any, /, shape: Shape) -> Any:
-    """The same numbers in another shape. The cotangent is reshaped back."""
+    """The same numbers in another shape. ∂reshape(x) = reshape(∂x): the cotangent is reshaped back."""
     return np.reshape(x, shape)
 
 
@@ -24,7 +24,7 @@ reshape: Operation = operation(
 
 
 def _transpose(x: Any, /, axes: tuple[int, ...] | None = None) -> Any:
-    """The axes in another order, reversed where None. The cotangent's axes are put back."""
+    """The axes in another order, reversed where None. ∂xᵀ = (∂x)ᵀ: the cotangent's axes are put back."""
     return np.transpose(x, axes)
 
 
@@ -36,7 +36,7 @@ transpose = operation(_transpose, _transpose_rule, symbol="ᵀ", formula="∂x�
 
 
 def _broadcast_to(x: Any, /, shape: Shape) -> Any:
-    """`x` repeated to a larger shape, as numpy's broadcasting does. The cotangent is summed back."""
+    """`x` repeated to a larger shape, as numpy's broadcasting does. ∂/∂xᵢ = 1 for each repeat."""
     return np.broadcast_to(x, shape)
 
 
@@ -45,7 +45,7 @@ broadcast_to = operation(_broadcast_to, lambda g, out, x, shape: (g,), formula="
 
 
 def _stack(*arrays: Any, axis: int = 0) -> Any:
-    """Arrays of one shape, joined along a new axis. Each gets its slice of the cotangent."""
+    """Arrays of one shape, joined along a new axis. ∂stack(x, y) = stack(∂x, ∂y)."""
     return np.stack(arrays, axis=axis)
 
 

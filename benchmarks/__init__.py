@@ -1,0 +1,1 @@
+"""Speed, as ratios in one run: `python -m benchmarks`. Nothing here is a test; it prints a table."""

@@ -1,0 +1,125 @@
+"""The same works in micrograd, MyGrad and autograd, written as their documentation writes such things."""
+
+# mypy: ignore-errors
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinygrad_edu.article import DATASET, TARGETS, recovered_start
+
+ROWS, GOALS = np.array(DATASET), np.array(TARGETS)
+
+
+def arrays_of(start):
+    return [np.array(x) for layer in start for x in ([w for w, _ in layer], [b for _, b in layer])]
+
+
+def micrograd_article(epochs):
+    from micrograd.engine import Value
+
+    def sigmoid(x):
+        s = 1.0 / (1.0 + math.exp(-x.data))
+        out = Value(s, (x,), "sigmoid")
+
+        def backward():
+            x.grad += s * (1.0 - s) * out.grad
+
+        out._backward = backward
+        return out
+
+    layers = [[([Value(w) for w in ws], Value(b)) for ws, b in layer] for layer in recovered_start()]
+    parameters = [p for layer in layers for ws, b in layer for p in (*ws, b)]
+
+    def step(row, goal):
+        outputs = row
+        for layer in layers:
+            outputs = [sigmoid(sum((w * x for w, x in zip(ws, outputs, strict=True)), b)) for ws, b in layer]
+        loss = 0.5 * sum((o - t) ** 2 for o, t in zip(outputs, goal, strict=True))
+        for p in parameters:
+            p.grad = 0.0
+        loss.backward()
+        for p in parameters:
+            p.data -= 0.5 * p.grad
+
+    return lambda: [step(row, goal) for _ in range(epochs) for row, goal in zip(DATASET, TARGETS, strict=True)]
+
+
+def mygrad_article(epochs):
+    step = mygrad_rows(arrays_of(recovered_start()), 0.5)
+    return lambda: [step(row, goal) for _ in range(epochs) for row, goal in zip(ROWS, GOALS, strict=True)]
+
+
+def mygrad_rows(parameters, rate):
+    import mygrad as mg
+    from mygrad.nnet.activations import sigmoid
+
+    w1, b1, w2, b2 = (mg.tensor(p) for p in parameters)
+
+    def step(row, goal):
+        hidden = sigmoid(mg.matmul(w1, row) + b1)
+        loss = 0.5 * mg.sum((sigmoid(mg.matmul(w2, hidden) + b2) - goal) ** 2)
+        loss.backward()
+        for p in (w1, b1, w2, b2):
+            p.data -= rate * p.grad
+            p.null_grad()
+
+    return step
+
+
+def mygrad_step(parameters, batch, targets, rate):
+    import mygrad as mg
+    from mygrad.nnet.activations import sigmoid
+
+    w1, b1, w2, b2 = (mg.tensor(p.copy()) for p in parameters)
+
+    def step():
+        hidden = sigmoid(mg.matmul(batch, w1.T) + b1)
+        loss = 0.5 * mg.sum((sigmoid(mg.matmul(hidden, w2.T) + b2) - targets) ** 2)
+        loss.backward()
+        for p in (w1, b1, w2, b2):
+            p.data -= rate * p.grad
+            p.null_grad()
+
+    return step
+
+
+def autograd_article(epochs):
+    import autograd.numpy as anp
+    from autograd import grad
+
+    parameters = arrays_of(recovered_start())
+
+    def loss(parameters, row, goal):
+        w1, b1, w2, b2 = parameters
+        hidden = 1 / (1 + anp.exp(-(anp.dot(w1, row) + b1)))
+        return 0.5 * anp.sum((1 / (1 + anp.exp(-(anp.dot(w2, hidden) + b2))) - goal) ** 2)
+
+    slope = grad(loss)
+
+    def step(row, goal):
+        for p, g in zip(parameters, slope(parameters, row, goal), strict=True):
+            p -= 0.5 * g
+
+    return lambda: [step(row, goal) for _ in range(epochs) for row, goal in zip(ROWS, GOALS, strict=True)]
+
+
+def autograd_step(parameters, batch, targets, rate):
+    import autograd.numpy as anp
+    from autograd import grad
+
+    parameters = [p.copy() for p in parameters]
+
+    def loss(parameters):
+        w1, b1, w2, b2 = parameters
+        hidden = 1 / (1 + anp.exp(-(anp.dot(batch, w1.T) + b1)))
+        return 0.5 * anp.sum((1 / (1 + anp.exp(-(anp.dot(hidden, w2.T) + b2))) - targets) ** 2)
+
+    slope = grad(loss)
+
+    def step():
+        for p, g in zip(parameters, slope(parameters), strict=True):
+            p -= rate * g
+
+    return step

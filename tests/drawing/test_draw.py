@@ -1,0 +1,154 @@
+"""Pictures: what they show, that any name is drawn as it is, and which program draws them."""
+
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import graphviz
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu.article import DATASET, TARGETS, network_from, recovered_start
+from tinygrad_edu.drawing import renderer
+
+HOSTILE = [
+    '<b>"x"</b>\n{|}',
+    "<script>alert(1)</script>",
+    "a\\nb\\l\\N",
+    "&lt;&amp;&#65;",
+    '"; } digraph { evil -> node',
+    "weights[0]",
+    "<>",
+    "\\",
+    "a\\",
+    "权重 ∂L/∂w",
+]
+
+
+def texts_of(svg):
+    """All the text that an SVG shows."""
+    return [html.unescape(text) for text in re.findall(r"<text[^>]*>(.*?)</text>", svg)]
+
+
+def draw_network(kind="scalar"):
+    network = network_from(recovered_start(), kind)
+    loss = tg.nn.half_squared_error(network.feed_forward(DATASET[0]), TARGETS[0])
+    loss.backward()
+    return network, tg.draw(loss)
+
+
+def test_a_drawing_is_a_digraph_from_left_to_right():
+    picture = tg.draw(tg.Value(1.0) * 2.0)
+    assert isinstance(picture, graphviz.Digraph)
+    assert "rankdir=LR" in picture.source
+
+
+def test_boxes_show_name_data_and_gradient_and_circles_the_operation():
+    x = tg.Value(3.0, name="x")
+    y = x * 0.123456
+    y.backward()
+    shown = texts_of(tg.draw(y).pipe("svg", encoding="utf-8"))
+    assert {"x", "data 3", "grad 0.1235", "×", "0.1235"} <= set(shown)
+    source = tg.draw(y).source
+    assert len(re.findall("shape=circle", source)) == 1
+    assert len(re.findall("shape=box", source)) == 3
+
+
+def test_arrays_are_shown_in_full_while_small_and_by_shape_beyond():
+    shown = texts_of(tg.draw(tg.Value(np.eye(2)) @ np.ones((2, 50))).pipe("svg", encoding="utf-8"))
+    assert "data [[1, 0]," in shown
+    assert "data shape (2, 50)" in shown
+
+
+def test_layers_and_neurons_are_clusters_with_their_parameters_inside():
+    _, picture = draw_network()
+    assert len(re.findall("subgraph", picture.source)) == 2 + 4
+    shown = texts_of(picture.pipe("svg", encoding="utf-8"))
+    assert {"layers[0]", "layers[1]", "neurons[0]", "neurons[1]", "weights[0]", "weights[1]", "bias"} <= set(shown)
+    assert shown.count("bias") == 4
+
+
+def test_every_node_and_edge_of_the_graph_is_drawn():
+    network, picture = draw_network()
+    edges = re.findall("->", picture.source)
+    operations = 4 + 4 + 1
+    constants, parameters, inner = 4 + 2, 12, 9
+    assert len(re.findall("shape=circle", picture.source)) == operations
+    assert len(re.findall("shape=box", picture.source)) == constants + parameters + inner
+    assert len(edges) == operations + 4 * 5 + 4 * 1 + 4
+    assert network
+
+
+def test_the_same_graph_gives_the_same_bytes():
+    assert draw_network()[1].source == draw_network()[1].source
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_is_drawn_as_that_text(name):
+    x = tg.Value(1.0, name=name)
+    with tg.group(name):
+        y = x * 1.0
+    shown = texts_of(tg.draw(y).pipe("svg", encoding="utf-8", quiet=True))
+    for line in name.split("\n"):
+        assert shown.count(line) >= 2, shown  # the box's and the frame's
+    assert "<script>" not in tg.draw(y).pipe("svg", encoding="utf-8", quiet=True)
+
+
+def test_a_long_chain_is_drawn_without_recursion():
+    y = tg.Value(1.0)
+    for _ in range(3000):
+        y = y * 1.0
+    assert len(re.findall("shape=circle", tg.draw(y).source)) == 3000
+
+
+def test_draw_needs_a_value():
+    with pytest.raises(TypeError, match="draw needs a Value, got float"):
+        tg.draw(1.0)
+
+
+def test_a_value_shows_itself_in_a_notebook():
+    bundle = (tg.Value(1.0, name="x") * 2.0)._repr_mimebundle_()
+    assert bundle["text/plain"].startswith("Value(2.0")
+    assert "<svg" in bundle["image/svg+xml"]
+
+
+def test_without_dot_a_notebook_gets_text_and_rendering_names_both_ways(monkeypatch):
+    monkeypatch.setattr(renderer.shutil, "which", lambda *args, **options: None)
+    assert set((tg.Value(1.0) * 2.0)._repr_mimebundle_()) == {"text/plain"}
+    with pytest.raises(RuntimeError, match=r"your system's packages.*pip install \"tinygrad_edu\[dot\]\""):
+        tg.draw(tg.Value(1.0)).pipe("svg")
+    with pytest.raises(RuntimeError, match=r"install Graphviz"):
+        tg.draw(tg.Value(1.0)).render("nowhere")
+
+
+def test_the_systems_dot_comes_first(monkeypatch):
+    monkeypatch.setattr(renderer.shutil, "which", lambda name, path=None: f"/somewhere/{name}")
+    assert renderer.find_dot().name == "dot"
+
+
+def test_the_pip_installed_program_is_found_beside_an_interpreter_whose_environment_is_not_activated():
+    found = subprocess.run(
+        [sys.executable, "-c", "from tinygrad_edu.drawing.renderer import find_dot; print(find_dot())"],
+        env={**os.environ, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    assert os.path.basename(found).startswith("graphviz-pure")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="no system dot")
+def test_the_pip_installed_program_draws_what_dot_draws(monkeypatch):
+    _, picture = draw_network()
+    with_dot = texts_of(picture.pipe("svg", encoding="utf-8"))
+    monkeypatch.setattr(renderer.shutil, "which", only_pure(renderer.shutil.which))
+    with_pure = texts_of(picture.pipe("svg", encoding="utf-8", quiet=True))
+    assert sorted(with_dot) == sorted(with_pure)
+
+
+def only_pure(which):
+    return lambda name, path=None: None if name == "dot" else which(name, path=path)

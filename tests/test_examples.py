@@ -1,0 +1,31 @@
+"""The examples run as a reader would run them, and show what they promise."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SHOWS = {
+    "first_value.py": ["∂c/∂a = -1.259923"],
+    "article_scalar.py": ["the same figure here:   3.77247873705", "predictions: [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]"],
+    "article_dense.py": [
+        "layers[0].weights equal to the last bit: True",
+        "layers[1].delta   equal to the last bit: True",
+    ],
+    "xor.py": ["0 xor 1: expected 1, got 1", "1 xor 1: expected 0, got 0"],
+    "find_the_slip.py": ["are wrong, in hidden_weights, hidden_bias", "gradient check passed: 17 entries"],
+}
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SHOWS)
+
+
+@pytest.mark.parametrize("name", SHOWS)
+def test_example_shows(name, capsys):
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    printed = capsys.readouterr().out
+    for line in SHOWS[name]:
+        assert line in printed
+    assert "False" not in printed

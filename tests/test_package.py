@@ -1,0 +1,48 @@
+"""The package: what importing it loads, and what it says of itself."""
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import tinygrad_edu as tg
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_importing_loads_numpy_and_nothing_optional():
+    code = "import sys, tinygrad_edu; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "numpy" in loaded
+    assert not {"graphviz", "hypothesis", "pytest", "matplotlib"} & set(loaded)
+
+
+def test_every_public_name_is_there_and_listed():
+    for name in tg.__all__:
+        assert getattr(tg, name) is not None
+        assert name in dir(tg)
+    assert list(tg.__all__) == sorted(tg.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'gradient_descent'"):
+        tg.gradient_descent  # noqa: B018
+
+
+def test_the_version_has_one_place():
+    assert metadata.version("tinygrad_edu") == tg.__version__
+    assert re.search(rf"^## {re.escape(tg.__version__)}", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+
+
+def test_the_package_is_typed():
+    assert (Path(tg.__file__).parent / "py.typed").exists()
+
+
+def test_nothing_in_the_core_knows_the_article():
+    package = Path(tg.__file__).parent
+    for path in package.rglob("*.py"):
+        if "article" not in path.parts and path.name != "cli.py":
+            assert "tinygrad_edu.article" not in path.read_text("utf-8"), path
