@@ -119,11 +119,9 @@ def test_rules_agree_with_central_differences(name):
     assert report, report
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name, (_, inputs) in CASES.items() if any(np.size(x) for x in inputs)])
 def test_second_derivatives_agree_with_central_differences(name):
     f, inputs = CASES[name]
-    if not any(np.size(x) for x in inputs):
-        pytest.skip("nothing to differentiate")
     scalar = scalar_of(f)
 
     def slope(*inputs):
