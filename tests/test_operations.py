@@ -77,7 +77,7 @@ ARRAYS = {
     "index array with repeats": (lambda x: x[np.array([0, 1, 0, 0])], [X23]),
     "index lists": (lambda x: x[[0, 1, 1], [2, 2, 2]], [X23]),
     "index boolean mask": (lambda x: x[np.array([[True, False, True], [False, True, True]])], [X23]),
-    "where": (lambda x, y: tg.where(x, y, condition=np.array([True, False, True])), [X23, signed(3)]),
+    "where": (lambda x, y: tg.where(np.array([True, False, True]), x, y), [X23, signed(3)]),
     "weighted_sum": (lambda v, w, x, y, b: tg.weighted_sum([v, w], [x, y], b), [0.5, -1.5, 2.0, 0.3, 0.1]),
     "affine row": (lambda w, x, b: tg.affine(w, x, b), [signed(2, 3), signed(3), signed(2)]),
     "affine batch": (lambda w, x, b: tg.affine(w, x, b), [signed(2, 3), signed(4, 3), signed(2)]),

@@ -1,7 +1,8 @@
 """tinygrad_edu: backpropagation to learn, teach and check.
 
 `Value` is a number or an array that remembers how it was computed; `backward` gives its derivatives. The functions
-(`exp`, `sigmoid`, `matmul` …) take numbers, arrays and Values alike. `tinygrad_edu.nn` builds networks on them.
+(`exp`, `sigmoid`, `matmul` …; all are in `tinygrad_edu/ops/__init__.py`) take numbers, arrays and Values alike.
+`tinygrad_edu.nn` builds networks on them.
 """
 
 from importlib import import_module
@@ -10,32 +11,6 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_edu import ops, value
 from tinygrad_edu.backward import backward, gradients
 from tinygrad_edu.operation import Operation, apply, group, no_grad, operation
-from tinygrad_edu.ops import (
-    absolute,
-    add,
-    affine,
-    broadcast_to,
-    divide,
-    exp,
-    index,
-    log,
-    matmul,
-    maximum,
-    mean,
-    multiply,
-    negative,
-    power,
-    relu,
-    reshape,
-    sigmoid,
-    stack,
-    subtract,
-    sum,
-    tanh,
-    transpose,
-    weighted_sum,
-    where,
-)
 from tinygrad_edu.value import Value
 
 vars(value).update(ops=ops, apply=apply, backward=backward)  # here Value's operators and methods get what they call
@@ -45,6 +20,16 @@ if TYPE_CHECKING:
     from tinygrad_edu.drawing import draw
     from tinygrad_edu.gradient_check import GradientReport, gradcheck
     from tinygrad_edu.nn import Dense, Layer, Network, Neuron
+    from tinygrad_edu.ops.activation import *
+    from tinygrad_edu.ops.arithmetic import *
+    from tinygrad_edu.ops.comparison import *
+    from tinygrad_edu.ops.convolution import *
+    from tinygrad_edu.ops.exponential import *
+    from tinygrad_edu.ops.indexing import *
+    from tinygrad_edu.ops.linear_algebra import *
+    from tinygrad_edu.ops.reduction import *
+    from tinygrad_edu.ops.shaping import *
+    from tinygrad_edu.ops.trigonometric import *
 
 __version__ = "0.1.0"
 
@@ -62,54 +47,20 @@ LOADED_WHEN_USED = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in LOADED_WHEN_USED:
+    if name == "nn":
+        found: Any = import_module(f"{__name__}.nn")
+    elif name in LOADED_WHEN_USED:
+        found = getattr(import_module(f"{__name__}.{LOADED_WHEN_USED[name]}"), name)
+    elif name in ops.FAMILY_OF or name in ops.NUMPY_ALIASES:
+        found = getattr(ops, name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{LOADED_WHEN_USED[name]}")
-    globals()[name] = found = module if name == "nn" else getattr(module, name)
+    globals()[name] = found
     return found
 
 
+__all__ = ["Operation", "Value", "gradients", "group", "no_grad", "operation", *LOADED_WHEN_USED, *ops.FAMILY_OF]
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LOADED_WHEN_USED})
-
-
-__all__ = [
-    "Dense",
-    "GradientReport",
-    "Layer",
-    "Network",
-    "Neuron",
-    "Operation",
-    "Value",
-    "absolute",
-    "add",
-    "affine",
-    "broadcast_to",
-    "divide",
-    "draw",
-    "exp",
-    "gradcheck",
-    "gradients",
-    "group",
-    "index",
-    "log",
-    "matmul",
-    "maximum",
-    "mean",
-    "multiply",
-    "negative",
-    "nn",
-    "no_grad",
-    "operation",
-    "power",
-    "relu",
-    "reshape",
-    "sigmoid",
-    "stack",
-    "subtract",
-    "sum",
-    "tanh",
-    "transpose",
-    "weighted_sum",
-    "where",
-]
+    return sorted({*globals(), *__all__, *ops.NUMPY_ALIASES})

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import ops
 from tinygrad_edu.operation import Operation
+from tinygrad_edu.ops.reduction import sum_to
 from tinygrad_edu.value import Data, Operand, Value, as_data, data_of
 
 
@@ -120,7 +120,7 @@ def fit(g: Any, data: Data, operation: Operation | str, create_graph: bool) -> A
     if not is_broadcast(shape, np.shape(given)):
         name = operation if isinstance(operation, str) else operation.name
         raise ValueError(f"{name}: a cotangent of shape {np.shape(given)} came for an input of shape {shape}")
-    g = ops.sum_to(g if create_graph else given, shape=shape, dtype=dtype)
+    g = sum_to(g if create_graph else given, shape=shape, dtype=dtype)
     return Value(g) if create_graph and not isinstance(g, Value) else g
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.backward import backward
     from tinygrad_edu.operation import Operation
 
-    def apply(operation: Operation, inputs: tuple[Any, ...]) -> Value: ...
+    def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = ...) -> Value: ...
 
 else:  # what operators and methods call is built on Value, so tinygrad_edu/__init__.py binds it here afterwards
     ops = apply = backward = None
@@ -63,8 +63,6 @@ class Value:
     """
 
     __slots__ = ("__weakref__", "data", "grad", "group", "name", "operation", "params", "parents", "primals")
-    __array_ufunc__ = None  # makes `array + value` come to Value.__radd__ instead of looping over the array
-
     data: Data
     grad: Any
     name: str | None
@@ -175,10 +173,25 @@ class Value:
     def __abs__(self) -> Value:
         return apply(ops.absolute, (self,))
 
+    # numpy's functions come here when they are given a Value; see tinygrad_edu/numpy_protocol.py.
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from tinygrad_edu import numpy_protocol
+
+        return numpy_protocol.ufunc(function, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        from tinygrad_edu import numpy_protocol
+
+        return numpy_protocol.function(function, args, options)
+
     # Shape and indexing.
 
     def __getitem__(self, key: Any) -> Value:
-        return ops.index(self, key=key)
+        return apply(ops.index, (self,), {"key": plain_key(key)})
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("a Value can't be changed in place: others may depend on it; use tg.where(mask, new, old)")
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -192,19 +205,28 @@ class Value:
 
     @property
     def T(self) -> Value:  # noqa: N802 - NumPy's name
-        return ops.transpose(self)
+        return apply(ops.transpose, (self,))
 
     def transpose(self, axes: tuple[int, ...] | None = None) -> Value:
-        return ops.transpose(self, axes=axes)
+        return apply(ops.transpose, (self,), {"axes": axes})
 
     def reshape(self, *shape: int | tuple[int, ...]) -> Value:
-        return ops.reshape(self, shape=shape[0] if len(shape) == 1 else shape)
+        return apply(ops.reshape, (self,), {"shape": shape[0] if len(shape) == 1 else shape})
+
+    def ravel(self) -> Value:
+        return apply(ops.reshape, (self,), {"shape": (-1,)})
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
-        return ops.sum(self, axis=axis, keepdims=keepdims)
+        return apply(ops.sum, (self,), {"axis": axis, "keepdims": keepdims})
 
     def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
-        return ops.mean(self, axis=axis, keepdims=keepdims)
+        return apply(ops.mean, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
+        return apply(ops.max, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def min(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
+        return apply(ops.min, (self,), {"axis": axis, "keepdims": keepdims})
 
     # Reading: comparisons, bool and float look at the data and give plain results. Identity is what hashes.
 
@@ -276,6 +298,18 @@ def as_data(x: Any) -> Data:
     if array.dtype == object and any(isinstance(item, Value) for item in array.flat):
         raise TypeError("data holds Values; join Values with tg.stack, which keeps their gradients")
     raise TypeError(f"data must be real numbers, got {type(x).__name__} of dtype {array.dtype}")
+
+
+def plain_key(key: Any) -> Any:
+    """A key with the data of Values in it. Raises IndexError where one isn't whole numbers."""
+    if isinstance(key, tuple):
+        return tuple(map(plain_key, key))
+    if not isinstance(key, Value):
+        return key
+    whole = np.asarray(key.data).astype(int)
+    if not np.array_equal(whole, key.data):
+        raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
+    return whole
 
 
 KEPT = (np.dtype(np.float64), np.dtype(np.float32))

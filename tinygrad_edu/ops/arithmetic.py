@@ -1,4 +1,4 @@
-"""Arithmetic: + - * / and their like.
+"""Arithmetic: + - * / and their like, and functions that round.
 
 The one thing to know: a plain float is computed by Python, and where Python raises (1/0, or an overflow) numpy answers
 instead, so that a float and an array of shape () agree: IEEE inf or nan, with numpy's warning. For the same reason
@@ -7,12 +7,14 @@ rules, whose arguments may be floats, write `divide` and `power` and not `/` and
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.operation import BOTH, Operation, operation
-from tinygrad_edu.value import data_of
+from tinygrad_edu.ops.entry import binary, stepwise, unary, zero_of
+from tinygrad_edu.value import Value, data_of
 
 
 def _add(a: Any, b: Any, /) -> Any:
@@ -76,14 +78,141 @@ def _negative(a: Any, /) -> Any:
 negative = operation(_negative, lambda g, out, a: (-g,), symbol="−", formula="∂(−a) = −∂a")
 
 
+def _positive(a: Any, /) -> Any:
+    """a itself. ∂/∂a = 1."""
+    return +a
+
+
+positive = operation(_positive, lambda g, out, a: (g,), symbol="+", formula="∂(+a) = ∂a")
+
+
 def _absolute(a: Any, /) -> Any:
     """|a|, elementwise. ∂/∂a = sign(a), 0 at 0."""
     return abs(a)
 
 
-absolute = operation(
-    _absolute,
-    lambda g, out, a: (g * np.sign(data_of(a)),),
-    symbol="|·|",
-    formula="∂|a| = sign(a)·∂a",
+def sign_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
+    return (g * np.sign(data_of(a)),)
+
+
+absolute = operation(_absolute, sign_rule, symbol="|·|", formula="∂|a| = sign(a)·∂a")
+fabs = unary(np.fabs, math.fabs, sign_rule, "∂|x| = sign(x)·∂x", "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.", "|·|")
+
+reciprocal: Operation = unary(
+    np.reciprocal,
+    lambda x: 1.0 / x,
+    lambda g, out, x: (-g * out * out,),
+    "∂(1/x) = −∂x/x²",
+    "1/x, elementwise. ∂/∂x = -1/x².",
+    "1/x",
 )
+square = unary(
+    np.square, lambda x: x * x, lambda g, out, x: (g * (2.0 * x),), "∂x² = 2x·∂x", "x², elementwise. ∂/∂x = 2x.", "x²"
+)
+sqrt: Operation = unary(
+    np.sqrt,
+    math.sqrt,
+    lambda g, out, x: (divide(0.5 * g, out),),
+    "∂√x = ∂x/(2√x)",
+    "The square root, elementwise; nan below 0. ∂/∂x = 1/(2√x).",
+    "√",
+)
+cbrt: Operation = unary(
+    np.cbrt,
+    None,
+    lambda g, out, x: (divide(g, 3.0 * out * out),),
+    "∂∛x = ∂x/(3·∛x²)",
+    "The cube root, elementwise. ∂/∂x = 1/(3·∛x²).",
+    "∛",
+)
+
+sign = stepwise(np.sign, "-1, 0 or 1, as x is below, at or above 0")
+floor = stepwise(np.floor, "The largest whole number not above x", "⌊·⌋")
+ceil = stepwise(np.ceil, "The smallest whole number not below x", "⌈·⌉")
+trunc = stepwise(np.trunc, "x without its fraction")
+rint = stepwise(np.rint, "The nearest whole number, the even one of two")
+
+remainder: Operation = binary(
+    np.remainder,
+    None,
+    lambda g, out, a, b: (g, -g * np.floor(np.divide(data_of(a), data_of(b)))),
+    "∂(a mod b) = ∂a − ⌊a/b⌋·∂b",
+    "a - b·⌊a/b⌋, elementwise: it has the sign of b. ∂/∂a = 1, ∂/∂b = -⌊a/b⌋.",
+    "mod",
+)
+mod = remainder
+fmod: Operation = binary(
+    np.fmod,
+    None,
+    lambda g, out, a, b: (g, -g * np.trunc(np.divide(data_of(a), data_of(b)))),
+    "∂fmod(a, b) = ∂a − trunc(a/b)·∂b",
+    "a - b·trunc(a/b), elementwise: it has the sign of a. ∂/∂a = 1, ∂/∂b = -trunc(a/b).",
+)
+floor_divide = binary(
+    np.floor_divide,
+    None,
+    lambda g, out, a, b: (zero_of(a), zero_of(b)),
+    "∂⌊a/b⌋ = 0",
+    "⌊a/b⌋, elementwise. ∂ = 0: it is constant between its jumps.",
+    "//",
+)
+heaviside = binary(
+    np.heaviside,
+    None,
+    lambda g, out, a, b: (zero_of(a), g * (data_of(a) == 0.0)),
+    "∂heaviside(a, b) = ∂b where a = 0",
+    "0 where a < 0, b where a = 0, 1 where a > 0. ∂/∂a = 0, ∂/∂b = 1 where a = 0.",
+)
+
+
+def _hypot_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    from tinygrad_edu.ops.exponential import one_for_zero
+
+    safe = one_for_zero(out)
+    return g * divide(a, safe), g * divide(b, safe)
+
+
+hypot = binary(
+    np.hypot,
+    math.hypot,
+    _hypot_rule,
+    "∂√(a²+b²) = (a·∂a + b·∂b)/√(a²+b²)",
+    "√(a² + b²), elementwise. ∂/∂a = a/√(a² + b²), ∂/∂b = b/√(a² + b²), both 0 at the origin.",
+)
+
+
+def _nan_to_num(x: Any, /, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """x with numbers for nan and ±inf, elementwise. ∂/∂x = 1 where x is finite, else 0."""
+    out = np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    return float(out) if type(x) is float else out
+
+
+nan_to_num = operation(
+    _nan_to_num,
+    lambda g, out, x, **_: (g * np.isfinite(data_of(x)),),
+    formula="∂nan_to_num(x) = ∂x where x is finite",
+)
+
+
+def _clip(x: Any, /, a_min: Any = None, a_max: Any = None) -> Any:
+    """x, no less than a_min and no more than a_max, elementwise. ∂/∂x = 1 from a_min to a_max, else 0."""
+    out = np.clip(x, a_min, a_max)
+    return float(out) if type(x) is float else out
+
+
+def _clip_rule(g: Any, out: Any, x: Any, a_min: Any = None, a_max: Any = None) -> tuple[Any]:
+    inside = np.clip(data_of(x), a_min, a_max) == data_of(x)
+    return (g * inside,)
+
+
+_clip_to = operation(_clip, _clip_rule, name="clip", formula="∂clip(x) = ∂x between the bounds, else 0")
+
+
+def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
+    """x, no less than a_min and no more than a_max. Bounds that are Values get gradients too."""
+    from tinygrad_edu.ops.comparison import maximum, minimum
+
+    if not (isinstance(a_min, Value) or isinstance(a_max, Value)):
+        return _clip_to(x, a_min=a_min, a_max=a_max)
+    above = x if a_min is None else maximum(x, a_min)
+    return above if a_max is None else minimum(above, a_max)

@@ -1,27 +1,59 @@
-"""Choosing between values: maximum, where."""
+"""Choosing between values, and comparing them. Comparisons give plain arrays: they have no gradient."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.operation import operation
-from tinygrad_edu.value import data_of
+from tinygrad_edu.value import Value, data_of
 
 
-def _where(a: Any, b: Any, /, condition: Any) -> Any:
+def _choose(a: Any, b: Any, /, condition: Any) -> Any:
     """`a` where the condition holds, else `b`. ∂/∂a = 1 where it holds, ∂/∂b = 1 where it doesn't."""
     if isinstance(condition, (bool, np.bool)) and type(a) is type(b) is float:
         return a if condition else b
     return np.where(condition, a, b)
 
 
-def _where_rule(g: Any, out: Any, a: Any, b: Any, condition: Any) -> tuple[Any, Any]:
-    return where(g, 0.0, condition=condition), where(0.0, g, condition=condition)
+def _choose_rule(g: Any, out: Any, a: Any, b: Any, condition: Any) -> tuple[Any, Any]:
+    return choose(g, 0.0, condition=condition), choose(0.0, g, condition=condition)
 
 
-where = operation(_where, _where_rule, symbol="where", formula="∂where(c, a, b) = where(c, ∂a, ∂b)")
+choose = operation(_choose, _choose_rule, name="where", formula="∂where(c, a, b) = where(c, ∂a, ∂b)")
+
+
+def where(condition: Any, *choices: Any) -> Any:
+    """`where(c, a, b)`: a where c holds, else b. `where(c)`: the indices where c holds, as `np.where`.
+
+    Raises:
+        TypeError: One choice, or more than two.
+    """
+    if not choices:
+        return np.where(data_of(condition))
+    if len(choices) != 2:
+        raise TypeError(f"where takes a condition, or a condition and two choices, got {len(choices)} choices")
+    condition = data_of(condition)
+    if not isinstance(condition, (bool, np.bool)):
+        condition = np.asarray(condition, dtype=bool)
+    return choose(*choices, condition=condition)
+
+
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0.0) -> Any:
+    """The first choice whose condition holds, else the default, elementwise, as `np.select`.
+
+    Raises:
+        ValueError: There are not as many choices as conditions, or none.
+    """
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
+    chosen = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        chosen = where(condition, choice, chosen)
+    return chosen
 
 
 def _maximum(a: Any, b: Any, /) -> Any:
@@ -31,15 +63,67 @@ def _maximum(a: Any, b: Any, /) -> Any:
     return np.maximum(a, b)
 
 
-def share_of(a: Any, b: Any) -> Any:
-    """1 where a is the larger, 1/2 at a tie, else 0."""
-    a, b = data_of(a), data_of(b)
-    return (a > b) + 0.5 * (a == b)
+def _minimum(a: Any, b: Any, /) -> Any:
+    """The smaller of a and b, elementwise; nan if either is. ∂ goes to the smaller; a tie shares it half and half."""
+    if type(a) is type(b) is float:
+        return a if a <= b or a != a else b
+    return np.minimum(a, b)
 
 
-maximum = operation(
-    _maximum,
-    lambda g, out, a, b: (g * share_of(a, b), g * share_of(b, a)),
-    symbol="max",
-    formula="∂max(a, b) = ∂a where a > b, ∂b where b > a, half of each at a tie",
-)
+def _fmax(a: Any, b: Any, /) -> Any:
+    """The larger of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half."""
+    return float(np.fmax(a, b)) if type(a) is type(b) is float else np.fmax(a, b)
+
+
+def _fmin(a: Any, b: Any, /) -> Any:
+    """The smaller of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half."""
+    return float(np.fmin(a, b)) if type(a) is type(b) is float else np.fmin(a, b)
+
+
+def _share_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """To each input as much as it is the result: all, half at a tie, or nothing."""
+    from_a, from_b = data_of(a) == data_of(out), data_of(b) == data_of(out)
+    tie = 0.5 * (from_a & from_b)
+    return g * (from_a - tie), g * (from_b - tie)
+
+
+LARGER = "∂max(a, b) = ∂a where a > b, ∂b where b > a, half of each at a tie"
+SMALLER = "∂min(a, b) = ∂a where a < b, ∂b where b < a, half of each at a tie"
+
+maximum = operation(_maximum, _share_rule, symbol="max", formula=LARGER)
+minimum = operation(_minimum, _share_rule, symbol="min", formula=SMALLER)
+fmax = operation(_fmax, _share_rule, formula=LARGER)
+fmin = operation(_fmin, _share_rule, formula=SMALLER)
+
+
+def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
+    """numpy's function on the data of Values: for results that have no gradient, such as comparisons and positions."""
+
+    @wraps(numpy_function)
+    def function(*args: Any, **options: Any) -> Any:
+        return numpy_function(*map(without_values, args), **{k: without_values(x) for k, x in options.items()})
+
+    return function
+
+
+def without_values(x: Any) -> Any:
+    """The same with data in place of Values, in lists and tuples too."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(without_values, x))
+    return x.data if isinstance(x, Value) else x
+
+
+equal, not_equal = plain(np.equal), plain(np.not_equal)
+less, less_equal = plain(np.less), plain(np.less_equal)
+greater, greater_equal = plain(np.greater), plain(np.greater_equal)
+logical_and, logical_or = plain(np.logical_and), plain(np.logical_or)
+logical_not, logical_xor = plain(np.logical_not), plain(np.logical_xor)
+isfinite, isinf, isnan, signbit = plain(np.isfinite), plain(np.isinf), plain(np.isnan), plain(np.signbit)
+isclose, allclose, array_equal = plain(np.isclose), plain(np.allclose), plain(np.array_equal)
+any, all = plain(np.any), plain(np.all)
+argmax, argmin, argsort = plain(np.argmax), plain(np.argmin), plain(np.argsort)
+argpartition, argwhere, nonzero = plain(np.argpartition), plain(np.argwhere), plain(np.nonzero)
+count_nonzero, searchsorted = plain(np.count_nonzero), plain(np.searchsorted)
+shape, ndim, size = plain(np.shape), plain(np.ndim), plain(np.size)
+zeros_like, ones_like, full_like = plain(np.zeros_like), plain(np.ones_like), plain(np.full_like)
+empty_like = plain(np.empty_like)

@@ -1,4 +1,4 @@
-"""Powers, exponential and logarithm. Floats go through `math`; where it raises, numpy answers (inf, -inf or nan)."""
+"""Powers, exponentials and logarithms."""
 
 from __future__ import annotations
 
@@ -7,36 +7,79 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import BOTH, operation
+from tinygrad_edu.operation import BOTH, Operation, operation
 from tinygrad_edu.ops.arithmetic import divide
-from tinygrad_edu.ops.comparison import where
+from tinygrad_edu.ops.comparison import choose
+from tinygrad_edu.ops.entry import binary, unary
 from tinygrad_edu.value import data_of
 
+LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
 
-def _exp(x: Any, /) -> Any:
-    """eˣ, elementwise; inf where it overflows. ∂/∂x = eˣ."""
-    if type(x) is not float:
-        return np.exp(x)
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return float(np.exp(x))
+exp = unary(
+    np.exp, math.exp, lambda g, out, x: (g * out,), "∂eˣ = eˣ·∂x", "eˣ, elementwise; inf where it overflows. ∂/∂x = eˣ."
+)
+exp2 = unary(
+    np.exp2, math.exp2, lambda g, out, x: (g * (out * LOG_2),), "∂2ˣ = 2ˣ·log 2·∂x", "2ˣ, elementwise. ∂/∂x = 2ˣ·log 2."
+)
+expm1 = unary(
+    np.expm1,
+    math.expm1,
+    lambda g, out, x: (g * (out + 1.0),),
+    "∂(eˣ−1) = eˣ·∂x",
+    "eˣ - 1, exact also for small x, elementwise. ∂/∂x = eˣ.",
+    "eˣ−1",
+)
+log: Operation = unary(
+    np.log,
+    math.log,
+    lambda g, out, x: (divide(g, x),),
+    "∂log(x) = ∂x/x",
+    "The natural logarithm, elementwise; -inf at 0, nan below. ∂/∂x = 1/x.",
+)
+log2: Operation = unary(
+    np.log2,
+    math.log2,
+    lambda g, out, x: (divide(g, x * LOG_2),),
+    "∂log₂(x) = ∂x/(x·log 2)",
+    "The logarithm to base 2, elementwise. ∂/∂x = 1/(x·log 2).",
+    "log₂",
+)
+log10: Operation = unary(
+    np.log10,
+    math.log10,
+    lambda g, out, x: (divide(g, x * LOG_10),),
+    "∂log₁₀(x) = ∂x/(x·log 10)",
+    "The logarithm to base 10, elementwise. ∂/∂x = 1/(x·log 10).",
+    "log₁₀",
+)
+log1p: Operation = unary(
+    np.log1p,
+    math.log1p,
+    lambda g, out, x: (divide(g, x + 1.0),),
+    "∂log(1+x) = ∂x/(1+x)",
+    "log(1 + x), exact also for small x, elementwise. ∂/∂x = 1/(1 + x).",
+    "log(1+x)",
+)
+logaddexp: Operation = binary(
+    np.logaddexp,
+    None,
+    lambda g, out, a, b: (g * exp(finite_difference(a, out)), g * exp(finite_difference(b, out))),
+    "∂log(eᵃ+eᵇ) = eᵃ⁻ᵒ·∂a + eᵇ⁻ᵒ·∂b",
+    "log(eᵃ + eᵇ) without overflow, elementwise. ∂/∂a = eᵃ/(eᵃ + eᵇ), ∂/∂b = eᵇ/(eᵃ + eᵇ).",
+)
+logaddexp2: Operation = binary(
+    np.logaddexp2,
+    None,
+    lambda g, out, a, b: (g * exp2(finite_difference(a, out)), g * exp2(finite_difference(b, out))),
+    "∂log₂(2ᵃ+2ᵇ) = 2ᵃ⁻ᵒ·∂a + 2ᵇ⁻ᵒ·∂b",
+    "log₂(2ᵃ + 2ᵇ) without overflow, elementwise. ∂/∂a = 2ᵃ/(2ᵃ + 2ᵇ), ∂/∂b = 2ᵇ/(2ᵃ + 2ᵇ).",
+)
 
 
-exp = operation(_exp, lambda g, out, x: (g * out,), formula="∂eˣ = eˣ·∂x")
-
-
-def _log(x: Any, /) -> Any:
-    """The natural logarithm, elementwise; -inf at 0, nan below. ∂/∂x = 1/x."""
-    if type(x) is not float:
-        return np.log(x)
-    try:
-        return math.log(x)
-    except ValueError:
-        return float(np.log(x))
-
-
-log = operation(_log, lambda g, out, x: (divide(g, x),), formula="∂log(x) = ∂x/x")
+def finite_difference(a: Any, b: Any) -> Any:
+    """a - b, but 0 where both are the same infinity."""
+    same = np.equal(data_of(a), data_of(b)) & np.isinf(data_of(a))
+    return choose(0.0, a - b, condition=same) if np.any(same) else a - b
 
 
 def _power(a: Any, b: Any, /) -> Any:
@@ -68,7 +111,7 @@ def one_for_zero(x: Any) -> Any:
     if type(x) is float:
         return x or 1.0
     zeros = data_of(x) == 0.0
-    return where(1.0, x, condition=zeros) if np.any(zeros) else x
+    return choose(1.0, x, condition=zeros) if np.any(zeros) else x
 
 
 power = operation(_power, _power_rule, symbol="^", formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b")

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
-from tinygrad_edu.ops.shape import shape_of
+from tinygrad_edu.ops.entry import shape_of
+from tinygrad_edu.ops.shaping import moving, put_back_along
+from tinygrad_edu.value import data_of
 
 
 def _index(x: Any, /, key: Any) -> Any:
-    """x[key]: integers, slices, arrays. ∂x[k] = (∂x)[k]: the cotangent is added into zeros at `key`; repeats add up."""
+    """x[key]: integers, slices, None, Ellipsis, masks, arrays. ∂x[k] = (∂x)[k].
+
+    The cotangent is added into zeros at `key`; what a repeated index got adds up.
+    """
     return np.asarray(x)[key]
 
 
@@ -43,4 +48,43 @@ add_at: Operation = operation(
     _add_at,
     lambda g, out, x, key, shape: (index(g, key=key),),
     formula="the transpose of indexing",
+)
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
+    from tinygrad_edu.ops.shaping import ravel
+
+    indices = np.asarray(data_of(indices), dtype=int)
+    if axis is None:
+        return ravel(x)[indices]
+    return index(x, key=(*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
+
+
+def _take_along_axis(x: Any, /, indices: Any, axis: int | None = -1) -> Any:
+    """For each place along the axis the entry that `indices` names. ∂ goes back to where each came from."""
+    return np.take_along_axis(x, indices, axis)
+
+
+def _take_along_axis_rule(g: Any, out: Any, x: Any, indices: Any, axis: int | None = -1) -> tuple[Any]:
+    data = data_of(x) if axis is not None else data_of(x).reshape(-1)
+    return (put_back_along(g, (data, indices, 0 if axis is None else axis), shape_of(x)),)
+
+
+take_along_axis = operation(_take_along_axis, _take_along_axis_rule, formula="∂x[k] = (∂x)[k] along an axis")
+
+
+def _windows(x: Any, height: int = 1, width: int = 1, stride: int = 1) -> Any:
+    view = np.lib.stride_tricks.sliding_window_view(x, (height, width), axis=(-2, -1))
+    return view[..., ::stride, ::stride, :, :]
+
+
+_windows.__name__ = "sliding_windows"
+sliding_windows = moving(
+    _windows,
+    "height",
+    "width",
+    "stride",
+    doc="All height-by-width windows over the last two axes, as two new axes at the end. ∂ adds up where they overlap.",
+    formula="∂windows(x) = windows(∂x)",
 )

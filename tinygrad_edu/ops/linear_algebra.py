@@ -1,13 +1,25 @@
-"""Products of vectors and matrices."""
+"""Products of vectors and matrices, and what is made of matrices: inverses, determinants, decompositions.
+
+The one thing to know: a decomposition with several results is an operation for each of them; their cotangents add up,
+since a gradient is linear in its cotangents.
+
+Source: M. B. Giles, Collected matrix derivative results for forward and reverse mode algorithmic differentiation, 2008.
+"""
 
 from __future__ import annotations
 
+import builtins
+import string
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import BOTH, apply, operation
+from tinygrad_edu.operation import BOTH, Operation, apply, operation
+from tinygrad_edu.ops.arithmetic import divide
+from tinygrad_edu.ops.entry import shape_of
+from tinygrad_edu.ops.reduction import euclidean_norm, max, sum
+from tinygrad_edu.ops.shaping import broadcast_to, ravel, reshape, tril
 from tinygrad_edu.value import Operand, Value, data_of
 
 
@@ -27,6 +39,22 @@ def _matmul_rule(g: Any, out: Any, a: Any, b: Any, needs: tuple[bool, bool] = BO
 
 
 matmul = operation(_matmul, _matmul_rule, symbol="@", formula="∂(a@b) = ∂a@b + a@∂b")
+
+
+def swap(x: Any) -> Any:
+    """A matrix transposed; of a stack, each matrix."""
+    return x.T if x.ndim == 2 else x.transpose((*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def matrix_times_vector(a: Any, v: Any) -> Any:
+    """a @ v; of stacks, pair by pair."""
+    return a @ v if a.ndim == 2 and v.ndim == 1 else (a @ v[..., None])[..., 0]
+
+
+def times(a: Any, b: Any, like: Any) -> Any:
+    """a @ b, laid out in memory as `like` is, so that weights that entered transposed get a gradient in their order."""
+    layout = data_of(like).flags
+    return swap(swap(b) @ swap(a)) if layout.f_contiguous and not layout.c_contiguous else a @ b
 
 
 def _weighted_sum(bias: Any, /, *weights_and_inputs: Any) -> Any:
@@ -96,17 +124,388 @@ def _affine_rule(
 affine = operation(_affine, _affine_rule, symbol="W·x+b", formula="∂(W@x + b) = ∂W@x + W@∂x + ∂b")
 
 
-def swap(x: Any) -> Any:
-    """A matrix transposed; of a stack, each matrix."""
-    return x.T if x.ndim == 2 else x.transpose((*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+def _einsum(*operands: Any, subscripts: str) -> Any:
+    """Products of entries, summed over the letters that the result doesn't have.
+
+    ∂/∂xᵢ is the same sum with the cotangent in the place of xᵢ and the letters of xᵢ as result.
+    """
+    return np.einsum(subscripts, *operands)
 
 
-def matrix_times_vector(a: Any, v: Any) -> Any:
-    """a @ v; of stacks, pair by pair."""
-    return a @ v if a.ndim == 2 and v.ndim == 1 else (a @ v[..., None])[..., 0]
+def _einsum_rule(g: Any, out: Any, *operands: Any, subscripts: str, needs: Sequence[bool] | None = None) -> list[Any]:
+    inputs, result = subscripts.split("->")
+    letters = inputs.split(",")
+    return [
+        einsum_cotangent(g, i, operands, letters, result) if needs is None or needs[i] else None
+        for i in range(len(operands))
+    ]
 
 
-def times(a: Any, b: Any, like: Any) -> Any:
-    """a @ b, laid out in memory as `like` is, so that weights that entered transposed get a gradient in their order."""
-    layout = data_of(like).flags
-    return swap(swap(b) @ swap(a)) if layout.f_contiguous and not layout.c_contiguous else a @ b
+def einsum_cotangent(g: Any, i: int, operands: Sequence[Any], letters: list[str], result: str) -> Any:
+    own, shape = letters[i], shape_of(operands[i])
+    others = [k for k in range(len(operands)) if k != i]
+    elsewhere = set(result).union(*(letters[k] for k in others))
+    distinct = list(dict.fromkeys(own))
+    known = "".join(c for c in distinct if c in elsewhere)
+    terms = ",".join([result, *(letters[k] for k in others)])
+    part = apply(einsum_of, (g, *(operands[k] for k in others)), {"subscripts": f"{terms}->{known}"})
+    sizes = dict(zip(own, shape, strict=True))
+    for c, n in (pair for k in others for pair in zip(letters[k], shape_of(operands[k]), strict=True)):
+        sizes[c] = n if sizes.get(c, 1) == 1 and c in sizes else sizes.get(c, n)  # a 1 that broadcasting stretched
+    part = reshape(part, shape=tuple(shape_of(part)[known.index(c)] if c in known else 1 for c in distinct))
+    part = broadcast_to(part, shape=tuple(sizes[c] for c in distinct))
+    if len(distinct) == len(own):
+        return part
+    from tinygrad_edu.ops.indexing import add_at
+
+    places = np.ix_(*(np.arange(sizes[c]) for c in distinct))
+    return add_at(part, key=tuple(places[distinct.index(c)] for c in own), shape=shape)
+
+
+einsum_of: Operation = operation(_einsum, _einsum_rule, name="einsum", formula="∂Σ Πxᵢ = Σᵢ Σ (Πₖ≠ᵢ xₖ)·∂xᵢ")
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """As `np.einsum`: any subscripts, with repeated letters, repeated operands, and `...`.
+
+    Raises:
+        ValueError: Subscripts that don't fit the operands.
+    """
+    shapes = [np.shape(data_of(x)) for x in operands]
+    return apply(einsum_of, operands, {"subscripts": explicit(subscripts.replace(" ", ""), shapes)})
+
+
+def explicit(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> str:
+    """Subscripts with their result written out, and letters in the place of `...`."""
+    inputs, arrow, result = subscripts.partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(shapes):
+        raise ValueError(f"einsum: subscripts {subscripts!r} name {len(terms)} operands, but {len(shapes)} were given")
+    free = [c for c in string.ascii_letters if c not in subscripts]
+    hidden = [len(s) - len(t.replace("...", "")) if "..." in t else 0 for t, s in zip(terms, shapes, strict=True)]
+    for term, shape, extra in zip(terms, shapes, hidden, strict=True):
+        if extra < 0 or ("..." not in term and len(term) != len(shape)):
+            raise ValueError(f"einsum: subscripts {term!r} don't fit an operand of shape {shape}")
+    longest = free[: builtins.max(hidden, default=0)]
+    terms = [t.replace("...", "".join(longest[len(longest) - n :])) for t, n in zip(terms, hidden, strict=True)]
+    if not arrow:
+        once = sorted(c for c in set("".join(terms)) if "".join(terms).count(c) == 1 and c not in longest)
+        result = "".join([*longest, *once])
+    return ",".join(terms) + "->" + result.replace("...", "".join(longest))
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Products summed over pairs of axes: the last n of a with the first n of b, or the two lists of axes named."""
+    dims_a, dims_b = np.ndim(data_of(a)), np.ndim(data_of(b))
+    if isinstance(axes, (int, np.integer)):
+        pairs = [(dims_a - axes + i, i) for i in range(axes)]
+    else:
+        first, second = ([axis] if isinstance(axis, (int, np.integer)) else list(axis) for axis in axes)
+        pairs = [(p % dims_a, q % dims_b) for p, q in zip(first, second, strict=True)]
+    letters_a = list(string.ascii_letters[:dims_a])
+    letters_b = list(string.ascii_letters[dims_a : dims_a + dims_b])
+    for p, q in pairs:
+        letters_b[q] = letters_a[p]
+    summed = {letters_a[p] for p, _ in pairs}
+    result = [c for c in letters_a + letters_b if c not in summed]
+    return einsum(f"{''.join(letters_a)},{''.join(letters_b)}->{''.join(result)}", a, b)
+
+
+def inner(a: Any, b: Any) -> Any:
+    """Products summed over the last axes; of scalars the product."""
+    if np.ndim(data_of(a)) == 0 or np.ndim(data_of(b)) == 0:
+        return a * b
+    return tensordot(a, b, axes=([-1], [-1]))
+
+
+def dot(a: Any, b: Any) -> Any:
+    """As `np.dot`: of vectors the inner product, of matrices `@`, with a scalar the product."""
+    dims_a, dims_b = np.ndim(data_of(a)), np.ndim(data_of(b))
+    if dims_a == 0 or dims_b == 0:
+        return a * b
+    if dims_a <= 2 and dims_b <= 2:
+        return matmul(a, b)
+    return tensordot(a, b, axes=([-1], [-1 if dims_b == 1 else -2]))
+
+
+def vdot(a: Any, b: Any) -> Any:
+    """The inner product of all numbers of a and b."""
+    return matmul(ravel(a), ravel(b))
+
+
+def _inv(a: Any, /) -> Any:
+    """The inverse matrix. ∂a⁻¹ = -a⁻¹ @ ∂a @ a⁻¹."""
+    return np.linalg.inv(a)
+
+
+inv = operation(_inv, lambda g, out, a: (-(swap(out) @ g @ swap(out)),), symbol="⁻¹", formula="∂a⁻¹ = −a⁻¹@∂a@a⁻¹")
+
+
+def _solve(a: Any, b: Any, /) -> Any:
+    """The x with a @ x = b, b a vector or a matrix of columns. ∂x = a⁻¹ @ (∂b - ∂a @ x)."""
+    return np.linalg.solve(a, b)
+
+
+def _solve_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    to_b = solve(swap(a), g)
+    if b.ndim == 1:
+        return -(to_b[..., :, None] * out[..., None, :]), to_b
+    return -(to_b @ swap(out)), to_b
+
+
+solve: Operation = operation(_solve, _solve_rule, formula="∂x = a⁻¹@(∂b − ∂a@x)")
+
+
+def _pinv(a: Any, /) -> Any:
+    """The pseudo-inverse p, while the rank stays. ∂p = -p∂ap + ppᵀ∂aᵀ(1-ap) + (1-pa)∂aᵀpᵀp.
+
+    Source: Golub and Pereyra, 1973.
+    """
+    return np.linalg.pinv(a)
+
+
+def _pinv_rule(g: Any, p: Any, a: Any) -> tuple[Any]:
+    left, right = np.eye(a.shape[-2]) - a @ p, np.eye(a.shape[-1]) - p @ a
+    return (-(swap(p) @ g @ swap(p)) + left @ swap(g) @ p @ swap(p) + swap(p) @ p @ swap(g) @ right,)
+
+
+pinv = operation(_pinv, _pinv_rule, symbol="⁺", formula="∂p = −p∂ap + ppᵀ∂aᵀ(1−ap) + (1−pa)∂aᵀpᵀp")
+
+
+def _det(a: Any, /) -> Any:
+    """The determinant. ∂/∂a = det(a)·a⁻ᵀ."""
+    return np.linalg.det(a)
+
+
+det = operation(
+    _det,
+    lambda g, out, a: ((g * out)[..., None, None] * swap(inv(a)),),
+    symbol="det",
+    formula="∂det(a) = det(a)·tr(a⁻¹∂a)",
+)
+
+
+def _log_abs_det(a: Any, /) -> Any:
+    """log |det(a)|. ∂/∂a = a⁻ᵀ."""
+    return np.linalg.slogdet(a)[1]
+
+
+log_abs_det = operation(
+    _log_abs_det,
+    lambda g, out, a: (g[..., None, None] * swap(inv(a)),),
+    name="slogdet",
+    symbol="log|det|",
+    formula="∂log|det(a)| = tr(a⁻¹∂a)",
+)
+
+
+def slogdet(a: Any) -> tuple[Any, Any]:
+    """The sign of the determinant, a plain number, and the logarithm of its absolute value."""
+    return np.linalg.slogdet(data_of(a))[0], log_abs_det(a)
+
+
+def _cholesky(a: Any, /) -> Any:
+    """The lower triangular l with l @ lᵀ = a, for a symmetric and positive definite. ∂l = l·Φ(l⁻¹∂al⁻ᵀ).
+
+    Φ takes the lower half of a matrix, and half of its diagonal.
+    """
+    return np.linalg.cholesky(a)
+
+
+def _cholesky_rule(g: Any, l: Any, a: Any) -> tuple[Any]:  # noqa: E741 - its name in every textbook
+    middle = half_diagonal(tril(swap(l) @ g))
+    inverse = inv(l)
+    s = swap(inverse) @ middle @ inverse
+    return (0.5 * (s + swap(s)),)
+
+
+def half_diagonal(x: Any) -> Any:
+    return x * (1.0 - 0.5 * np.eye(x.shape[-1]))
+
+
+cholesky = operation(_cholesky, _cholesky_rule, formula="∂l = l·Φ(l⁻¹∂al⁻ᵀ)")
+
+
+def _eigh_values(a: Any, /) -> Any:
+    """The eigenvalues of a symmetric matrix, ascending. ∂λᵢ = vᵢᵀ∂avᵢ."""
+    return np.linalg.eigh(a)[0]
+
+
+def _eigh_values_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
+    vectors = eigh_vectors(a)
+    return ((vectors * g[..., None, :]) @ swap(vectors),)
+
+
+eigh_values = operation(_eigh_values, _eigh_values_rule, name="eigh λ", symbol="λ", formula="∂λᵢ = vᵢᵀ∂avᵢ")
+
+
+def _eigh_vectors(a: Any, /) -> Any:
+    """Their eigenvectors, as columns. ∂vᵢ = Σⱼ≠ᵢ vⱼ·(vⱼᵀ∂avᵢ)/(λᵢ - λⱼ), for eigenvalues that differ."""
+    return np.linalg.eigh(a)[1]
+
+
+def _eigh_vectors_rule(g: Any, vectors: Any, a: Any) -> tuple[Any]:
+    values = eigh_values(a)
+    gaps = inverse_gaps(values)
+    s = vectors @ (gaps * (swap(vectors) @ g)) @ swap(vectors)
+    return (0.5 * (s + swap(s)),)
+
+
+def inverse_gaps(values: Any) -> Any:
+    """1/(λⱼ - λᵢ) at [i, j], 0 on the diagonal."""
+    eye = np.eye(values.shape[-1])
+    return divide(1.0 - eye, values[..., None, :] - values[..., :, None] + eye)
+
+
+eigh_vectors: Operation = operation(
+    _eigh_vectors, _eigh_vectors_rule, name="eigh v", symbol="v", formula="∂vᵢ = Σⱼ≠ᵢ vⱼ·(vⱼᵀ∂avᵢ)/(λᵢ − λⱼ)"
+)
+
+
+def eigh(a: Any) -> tuple[Any, Any]:
+    """Eigenvalues, ascending, and eigenvectors as columns, of a symmetric matrix. The gradient comes back symmetric."""
+    return eigh_values(a), eigh_vectors(a)
+
+
+def _qr_q(a: Any, /) -> Any:
+    """The q of a = q @ r with orthonormal columns, for a at least as high as wide. Its ∂ as in Walter, Lehmann 2018."""
+    return np.linalg.qr(a)[0]
+
+
+def _qr_r(a: Any, /) -> Any:
+    """The upper triangular r of a = q @ r, for a at least as high as wide. Its ∂ as in Walter, Lehmann 2018."""
+    return np.linalg.qr(a)[1]
+
+
+def qr_cotangent(a: Any, q: Any, r: Any, to_q: Any, to_r: Any) -> Any:
+    """(gq + q @ s) @ r⁻ᵀ, where s is the lower half of r @ grᵀ - gqᵀ @ q, mirrored."""
+    if a.shape[-2] < a.shape[-1]:
+        raise ValueError(f"qr: gradients need a matrix at least as high as wide, got shape {a.shape}")
+    m = (0.0 if to_r is None else r @ swap(to_r)) - (0.0 if to_q is None else swap(to_q) @ q)
+    lower = tril(m)
+    mirrored = lower + swap(lower) - lower * np.eye(a.shape[-1])
+    left = q @ mirrored if to_q is None else to_q + q @ mirrored
+    return swap(solve(r, swap(left)))
+
+
+qr_q: Operation = operation(
+    _qr_q,
+    lambda g, q, a: (qr_cotangent(a, q, qr_r(a), g, None),),
+    name="qr q",
+    symbol="q",
+    formula="∂(q@r) = ∂q@r + q@∂r",
+)
+qr_r: Operation = operation(
+    _qr_r,
+    lambda g, r, a: (qr_cotangent(a, qr_q(a), r, None, g),),
+    name="qr r",
+    symbol="r",
+    formula="∂(q@r) = ∂q@r + q@∂r",
+)
+
+
+def qr(a: Any) -> tuple[Any, Any]:
+    """a = q @ r, q with orthonormal columns, r upper triangular (numpy's mode "reduced")."""
+    return qr_q(a), qr_r(a)
+
+
+def _svd_u(a: Any, /) -> Any:
+    """The left singular vectors, as columns. Their ∂ as in Giles 2008, for singular values that differ."""
+    return np.linalg.svd(a, full_matrices=False)[0]
+
+
+def _svd_s(a: Any, /) -> Any:
+    """The singular values, descending. ∂sᵢ = uᵢᵀ∂avᵢ."""
+    return np.linalg.svd(a, full_matrices=False)[1]
+
+
+def _svd_v(a: Any, /) -> Any:
+    """The right singular vectors, as rows. Their ∂ as in Giles 2008, for singular values that differ."""
+    return np.linalg.svd(a, full_matrices=False)[2]
+
+
+def _svd_u_rule(g: Any, u: Any, a: Any) -> tuple[Any]:
+    s, v = svd_s(a), swap(svd_v(a))
+    return (svd_vectors_cotangent(g, u, s, v),)
+
+
+def _svd_v_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
+    u, s, v = svd_u(a), svd_s(a), swap(out)
+    return (swap(svd_vectors_cotangent(swap(g), v, s, u)),)
+
+
+def svd_vectors_cotangent(g: Any, u: Any, s: Any, v: Any) -> Any:
+    """From the cotangent of u in a = u·s·vᵀ; with u and v exchanged, that of v in aᵀ."""
+    inside = inverse_gaps(s * s) * (swap(u) @ g)
+    result = u @ ((inside + swap(inside)) * s[..., None, :]) @ swap(v)
+    if u.shape[-2] > u.shape[-1]:
+        outside = g - u @ (swap(u) @ g)
+        result = result + divide(outside, s[..., None, :]) @ swap(v)
+    return result
+
+
+svd_u: Operation = operation(_svd_u, _svd_u_rule, name="svd u", symbol="u", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ")
+svd_s: Operation = operation(
+    _svd_s,
+    lambda g, out, a: ((svd_u(a) * g[..., None, :]) @ svd_v(a),),
+    name="svd s",
+    symbol="s",
+    formula="∂sᵢ = uᵢᵀ∂avᵢ",
+)
+svd_v: Operation = operation(
+    _svd_v, _svd_v_rule, name="svd vᵀ", symbol="vᵀ", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ"
+)
+
+
+def svd(a: Any, full_matrices: bool = False) -> tuple[Any, Any, Any]:
+    """a = u @ diag(s) @ vᵀ, reduced. Raises ValueError for full_matrices, whose extra columns have no derivative."""
+    if full_matrices:
+        raise ValueError("svd: full_matrices=True has no gradient; use full_matrices=False")
+    return svd_u(a), svd_s(a), svd_v(a)
+
+
+def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, Any]:
+    """The x for which ‖a @ x - b‖ is least, as pinv(a) @ b; residuals, rank and singular values are plain arrays."""
+    _, residuals, rank, singular = np.linalg.lstsq(data_of(a), data_of(b), rcond=rcond)
+    return pinv(a) @ b, residuals, rank, singular
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """The norm of vectors (any order p) or of matrices (Frobenius). Raises ValueError for other norms of matrices."""
+    from tinygrad_edu.ops.arithmetic import absolute
+    from tinygrad_edu.ops.exponential import power
+    from tinygrad_edu.ops.reduction import min
+
+    of_matrix = (np.ndim(data_of(x)) if axis is None else np.size(axis)) == 2
+    if ord in (None, "fro") or (ord == 2 and not of_matrix):
+        return euclidean_norm(x, axis=axis, keepdims=keepdims)
+    if of_matrix or isinstance(ord, str):
+        raise ValueError(f"norm: of matrices there is the Frobenius norm (ord None or 'fro'), got ord={ord!r}")
+    if np.isinf(ord):
+        return (max if ord > 0 else min)(absolute(x), axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return sum(absolute(x), axis=axis, keepdims=keepdims)
+    return power(sum(power(absolute(x), float(ord)), axis=axis, keepdims=keepdims), 1.0 / ord)
+
+
+def matrix_power(a: Any, n: int) -> Any:
+    """a @ a @ …, n times, by repeated squaring; of the inverse for a negative n.
+
+    Raises:
+        ValueError: a isn't square, or n isn't a whole number.
+    """
+    shape = np.shape(data_of(a))
+    if len(shape) < 2 or shape[-1] != shape[-2] or not isinstance(n, (int, np.integer)):
+        raise ValueError(f"matrix_power needs a square matrix and a whole number, got shape {shape} and {n!r}")
+    if n < 0:
+        a, n = inv(a), -n
+    result = np.broadcast_to(np.eye(shape[-1], dtype=data_of(a).dtype), shape)
+    factors = []
+    while n:
+        if n & 1:
+            factors.append(a)
+        n >>= 1
+        a = a @ a if n else a
+    for i, factor in enumerate(factors):
+        result = factor if i == 0 else result @ factor
+    return result if factors else (a * 0.0 + result if isinstance(a, Value) else result)

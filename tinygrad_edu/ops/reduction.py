@@ -1,15 +1,19 @@
-"""Reductions: many numbers to fewer."""
+"""Reductions: many numbers to fewer; and running sums and products."""
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import operation
-from tinygrad_edu.ops.arithmetic import divide
-from tinygrad_edu.ops.shape import broadcast_to, reshape, shape_of
+from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.ops.arithmetic import divide, multiply, sqrt, square
+from tinygrad_edu.ops.entry import axes_of, shape_of
+from tinygrad_edu.ops.exponential import one_for_zero
+from tinygrad_edu.ops.shaping import broadcast_to, concatenate, flip, reshape, stack
+from tinygrad_edu.value import Value, data_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -20,12 +24,12 @@ def _sum(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def spread(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    """The cotangent of a reduced result, repeated over the axes that were reduced."""
+    """What belongs to a reduced result, such as its cotangent, repeated over the axes that were reduced."""
     shape = shape_of(x)
     if shape == ():
         return g
     if axis is not None and not keepdims:
-        axes = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))}
+        axes = axes_of(axis, len(shape))
         g = reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(shape)))
     return broadcast_to(g, shape=shape)
 
@@ -44,7 +48,7 @@ def _mean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _mean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
-    n = math.prod(shape_of(x)) / max(math.prod(shape_of(out)), 1)
+    n = math.prod(shape_of(x)) / builtins.max(math.prod(shape_of(out)), 1)
     return (spread(divide(g, n or 1.0), x, axis, keepdims),)
 
 
@@ -54,7 +58,8 @@ mean = operation(_mean, _mean_rule, symbol="mean", formula="∂mean(x) = Σ∂x�
 def _sum_to(x: Any, /, shape: tuple[int, ...], dtype: Any = None) -> Any:
     """The sum over whatever axes broadcasting added or stretched, down to `shape`; a float where dtype is None.
 
-    ∂/∂xᵢ = 1."""
+    ∂/∂xᵢ = 1.
+    """
     added = np.ndim(x) - len(shape)
     stretched = tuple(added + i for i, n in enumerate(shape) if n == 1 and np.shape(x)[added + i] != 1)
     x = np.sum(x, axis=(*range(added), *stretched), keepdims=True)
@@ -67,3 +72,121 @@ sum_to = operation(
     symbol="Σ",
     formula="the sum that undoes broadcasting",
 )
+
+
+def _max(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The largest over the given axes, all where None. ∂/∂xᵢ = 1 at the largest; ties share it equally."""
+    return np.max(x, axis=axis, keepdims=keepdims)
+
+
+def _min(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest over the given axes, all where None. ∂/∂xᵢ = 1 at the smallest; ties share it equally."""
+    return np.min(x, axis=axis, keepdims=keepdims)
+
+
+def _extreme_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
+    hits = (data_of(x) == spread(data_of(out), data_of(x), axis, keepdims)) * 1.0
+    share = hits / np.sum(hits, axis=axes_of(axis, np.ndim(hits)), keepdims=True)
+    return (spread(g, x, axis, keepdims) * share,)
+
+
+max = operation(_max, _extreme_rule, formula="∂max(x) = Σ∂xᵢ/ties over the largest xᵢ")
+min = operation(_min, _extreme_rule, formula="∂min(x) = Σ∂xᵢ/ties over the smallest xᵢ")
+amax, amin = max, min
+
+
+def _prod(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product over the given axes, all where None. ∂/∂xᵢ = Πₖ≠ᵢ xₖ, which is right with zeros among them."""
+    return np.prod(x, axis=axis, keepdims=keepdims)
+
+
+def _prod_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
+    if shape_of(x) == ():
+        return (g,)
+    axes = axes_of(axis, len(x.shape))
+    kept = tuple(a for a in range(len(x.shape)) if a not in axes)
+    order = (*axes, *kept)
+    flat = x.transpose(order).reshape((-1, *(x.shape[a] for a in kept)))
+    others = products_before(flat) * flip(products_before(flip(flat, axis=0)), axis=0)
+    others = reshape(others, shape=tuple(x.shape[a] for a in order)).transpose(tuple(map(int, np.argsort(order))))
+    return (spread(g, x, axis, keepdims) * others,)
+
+
+def products_before(x: Any) -> Any:
+    """For each row the product of the rows before it, in log₂ n steps: at each, rows reach twice as far back."""
+    rows, n = (np.ones((1, *x.shape[1:]), data_of(x).dtype), x[:-1]), x.shape[0]
+    if n == 0:
+        return x
+    products, reach = concatenate(rows, axis=0), 1
+    while reach < n:
+        products = concatenate((products[:reach], products[reach:] * products[:-reach]), axis=0)
+        reach *= 2
+    return products
+
+
+prod = operation(_prod, _prod_rule, symbol="Π", formula="∂Πxᵢ = Σᵢ (Πₖ≠ᵢ xₖ)·∂xᵢ")
+
+
+def _cumsum(x: Any, /, axis: int | None = None) -> Any:
+    """Running sums along an axis, over all numbers in order where None. ∂/∂xᵢ = Σ of the cotangents from i on."""
+    return np.cumsum(x, axis=axis)
+
+
+def _cumsum_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> tuple[Any]:
+    along = 0 if axis is None else axis
+    return (reshape(flip(cumsum(flip(g, axis=along), axis=along), axis=along), shape=shape_of(x)),)
+
+
+cumsum: Operation = operation(_cumsum, _cumsum_rule, formula="∂Σₖ≤ⱼ xₖ = Σₖ≤ⱼ ∂xₖ")
+
+
+def _cumprod(x: Any, /, axis: int | None = None) -> Any:
+    """Running products along an axis, over all numbers in order where None. ∂oⱼ/∂xᵢ = Πₖ≤ⱼ,ₖ≠ᵢ xₖ, zeros included."""
+    return np.cumprod(x, axis=axis)
+
+
+def _cumprod_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> tuple[Any]:
+    shape = shape_of(x)
+    if axis is None:
+        x, axis = reshape(x, shape=(-1,)), 0
+    order = (axis % x.ndim, *(a for a in range(x.ndim) if a != axis % x.ndim))
+    rows, g = x.transpose(order), g.transpose(order)
+    if rows.shape[0] == 0:
+        return (g,)
+    after = [g[-1]]  # from the right: what a factor at row i is multiplied with, gⱼ·Πᵢ<ₖ≤ⱼ xₖ summed over j ≥ i
+    for i in range(rows.shape[0] - 2, -1, -1):
+        after.append(g[i] + rows[i + 1] * after[-1])
+    result = products_before(rows) * stack(after[::-1])
+    return (reshape(result.transpose(tuple(map(int, np.argsort(order)))), shape=shape),)
+
+
+cumprod = operation(_cumprod, _cumprod_rule, formula="∂oⱼ = Σᵢ≤ⱼ (Πₖ≤ⱼ,ₖ≠ᵢ xₖ)·∂xᵢ")
+
+
+def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """Σ(xᵢ - mean)² / (n - ddof) over the axes, all where None: composed of others, whose rules give its derivative."""
+    if not isinstance(x, Value):
+        return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    axes = axes_of(axis, x.ndim)
+    n = math.prod(x.shape[a] for a in axes)
+    deviations = square(x - mean(x, axis=axes, keepdims=True))
+    return divide(sum(deviations, axis=axes, keepdims=keepdims), float(builtins.max(n - ddof, 0)))
+
+
+def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """√var(x): composed of others, whose rules give its derivative."""
+    if not isinstance(x, Value):
+        return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return sqrt(var(x, axis=axis, ddof=ddof, keepdims=keepdims))
+
+
+def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """√Σxᵢ², over the given axes, all where None. ∂/∂xᵢ = xᵢ/√Σxₖ², 0 where all are 0."""
+    return np.sqrt(np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims))
+
+
+def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
+    return (multiply(spread(divide(g, one_for_zero(out)), x, axis, keepdims), x),)
+
+
+euclidean_norm = operation(_euclidean, _euclidean_rule, name="norm", symbol="‖·‖", formula="∂‖x‖ = Σxᵢ·∂xᵢ/‖x‖")

@@ -1,0 +1,96 @@
+"""What entries are made with: elementwise functions of one or two inputs, and pieces that many rules use.
+
+The one thing to know: a float goes to Python's function and an array to numpy's. Where Python raises (a domain error,
+an overflow, a division by zero) numpy answers in its place: a float and an array of shape () agree on every edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.value import data_of
+
+Rule = Callable[..., tuple[Any, ...]]
+
+
+def unary(
+    numpy_function: Callable[[Any], Any],
+    python_function: Callable[[float], Any] | None,
+    rule: Rule,
+    formula: str,
+    doc: str,
+    symbol: str | None = None,
+) -> Operation:
+    """An elementwise operation of one input, under numpy's name."""
+
+    def forward(x: Any, /) -> Any:
+        if type(x) is not float:
+            return numpy_function(x)
+        if python_function is None:
+            return float(numpy_function(x))
+        try:
+            return float(python_function(x))
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return float(numpy_function(x))
+
+    forward.__doc__ = doc
+    return operation(forward, rule, name=numpy_function.__name__, symbol=symbol, formula=formula)
+
+
+def binary(
+    numpy_function: Callable[[Any, Any], Any],
+    python_function: Callable[[float, float], Any] | None,
+    rule: Rule,
+    formula: str,
+    doc: str,
+    symbol: str | None = None,
+) -> Operation:
+    """An elementwise operation of two inputs, under numpy's name."""
+
+    def forward(a: Any, b: Any, /) -> Any:
+        if not (type(a) is type(b) is float):
+            return numpy_function(a, b)
+        if python_function is None:
+            return float(numpy_function(a, b))
+        try:
+            return float(python_function(a, b))
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return float(numpy_function(a, b))
+
+    forward.__doc__ = doc
+    return operation(forward, rule, name=numpy_function.__name__, symbol=symbol, formula=formula)
+
+
+def stepwise(numpy_function: Callable[[Any], Any], doc: str, symbol: str | None = None) -> Operation:
+    """An elementwise operation that is constant between its jumps: the derivative is 0 wherever there is one."""
+    return unary(
+        numpy_function,
+        None,
+        lambda g, out, x: (zero_of(x),),
+        f"∂{numpy_function.__name__}(x) = 0",
+        f"{doc}, elementwise. ∂/∂x = 0: it is constant between its jumps.",
+        symbol,
+    )
+
+
+def zero_of(x: Any) -> Any:
+    """A zero of the kind and shape of `x`."""
+    return 0.0 if type(x) is float else np.zeros_like(data_of(x))
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of a Value, an array or a float."""
+    return () if type(x) is float else x.shape
+
+
+def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """The axes that `axis` names, counted from the front; all where None. Raises numpy's AxisError for one too many."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(
+        np.lib.array_utils.normalize_axis_index(a, ndim) for a in (axis if isinstance(axis, tuple) else (axis,))
+    )

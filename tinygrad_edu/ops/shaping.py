@@ -1,0 +1,386 @@
+"""Operations that move numbers about and change none.
+
+The one thing to know: where numpy's function only moves numbers, applying it to their positions tells where each number
+came from; so one rule (`put_back`) serves them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_edu.operation import Operation, apply, operation
+from tinygrad_edu.ops.entry import shape_of
+from tinygrad_edu.value import Value, as_data, data_of
+
+Shape = int | tuple[int, ...]
+
+
+def _reshape(x: Any, /, shape: Shape) -> Any:
+    """The same numbers in another shape. ∂reshape(x) = reshape(∂x): the cotangent is reshaped back."""
+    return np.reshape(x, shape)
+
+
+reshape: Operation = operation(
+    _reshape,
+    lambda g, out, x, shape: (reshape(g, shape=shape_of(x)),),
+    formula="∂reshape(x) = reshape(∂x)",
+)
+
+
+def ravel(x: Any) -> Any:
+    """All numbers in one row: a reshape."""
+    return reshape(x, shape=(-1,))
+
+
+flatten = ravel
+
+
+def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+    """Without axes of length 1, all or those named: a reshape. Raises ValueError where one is longer."""
+    return reshape(x, shape=np.squeeze(np.broadcast_to(0.0, np.shape(data_of(x))), axis=axis).shape)
+
+
+def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
+    """With new axes of length 1: a reshape."""
+    return reshape(x, shape=np.expand_dims(np.broadcast_to(0.0, np.shape(data_of(x))), axis).shape)
+
+
+def atleast_1d(x: Any) -> Any:
+    """A scalar as an array of one number: a reshape."""
+    return reshape(x, shape=np.atleast_1d(data_of(x)).shape)
+
+
+def atleast_2d(x: Any) -> Any:
+    """With at least two axes, new ones in front: a reshape."""
+    return reshape(x, shape=np.atleast_2d(data_of(x)).shape)
+
+
+def atleast_3d(x: Any) -> Any:
+    """With at least three axes, as `np.atleast_3d` places them: a reshape."""
+    return reshape(x, shape=np.atleast_3d(data_of(x)).shape)
+
+
+def _transpose(x: Any, /, axes: tuple[int, ...] | None = None) -> Any:
+    """The axes in another order, reversed where None. ∂xᵀ = (∂x)ᵀ: the cotangent's axes are put back."""
+    return np.transpose(x, axes)
+
+
+def _transpose_rule(g: Any, out: Any, x: Any, axes: tuple[int, ...] | None = None) -> tuple[Any]:
+    return (transpose(g, axes=None if axes is None else tuple(map(int, np.argsort([a % len(axes) for a in axes])))),)
+
+
+transpose: Operation = operation(_transpose, _transpose_rule, symbol="ᵀ", formula="∂xᵀ = (∂x)ᵀ")
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged: a transpose."""
+    order = list(range(np.ndim(data_of(x))))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(x, axes=tuple(order))
+
+
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Axes moved to other places, the others in order: a transpose."""
+    n = np.ndim(data_of(x))
+    order = np.moveaxis(np.empty(tuple(range(n))), source, destination)
+    return transpose(x, axes=order.shape)
+
+
+def matrix_transpose(x: Any) -> Any:
+    """The last two axes exchanged: a transpose of each matrix."""
+    return swapaxes(x, -1, -2)
+
+
+def _broadcast_to(x: Any, /, shape: Shape) -> Any:
+    """`x` repeated to a larger shape, as numpy's broadcasting does. ∂/∂xᵢ = 1 for each repeat."""
+    return np.broadcast_to(x, shape)
+
+
+# The rule hands on g as it is: the backward walk sums a cotangent to its input's shape.
+broadcast_to = operation(_broadcast_to, lambda g, out, x, shape: (g,), formula="∂broadcast(x) = broadcast(∂x)")
+
+
+def _stack(*arrays: Any, axis: int = 0) -> Any:
+    """Arrays of one shape, joined along a new axis. ∂stack(x, y) = stack(∂x, ∂y)."""
+    return np.stack(arrays, axis=axis)
+
+
+def _stack_rule(g: Any, out: Any, *arrays: Any, axis: int = 0) -> tuple[Any, ...]:
+    before = (slice(None),) * (axis % len(out.shape))
+    return tuple([g[(*before, i)] for i in range(len(arrays))])
+
+
+_stack_of = operation(_stack, _stack_rule, name="stack", formula="∂stack(x, y) = stack(∂x, ∂y)")
+
+
+def stack(arrays: Any, axis: int = 0) -> Any:
+    """Join Values or arrays of one shape along a new axis, as `np.stack`.
+
+    Raises:
+        ValueError: There is nothing to join, or the shapes differ.
+    """
+    return apply(_stack_of, parts_of(arrays, "stack"), {"axis": axis})
+
+
+def _concatenate(*arrays: Any, axis: int = 0) -> Any:
+    """Arrays joined along an axis that they have. ∂concatenate(x, y) = concatenate(∂x, ∂y)."""
+    return np.concatenate(arrays, axis=axis)
+
+
+def _concatenate_rule(g: Any, out: Any, *arrays: Any, axis: int = 0) -> tuple[Any, ...]:
+    before = (slice(None),) * (axis % len(out.shape))
+    ends = np.cumsum([x.shape[axis] for x in arrays]).tolist()
+    return tuple([g[(*before, slice(a, b))] for a, b in zip([0, *ends], ends)])  # noqa: B905 - one more start than end
+
+
+_concatenate_of = operation(
+    _concatenate, _concatenate_rule, name="concatenate", formula="∂concatenate(x, y) = concatenate(∂x, ∂y)"
+)
+
+
+def concatenate(arrays: Any, axis: int | None = 0) -> Any:
+    """Join Values or arrays along an axis that they have, as `np.concatenate`; flattened where the axis is None.
+
+    Raises:
+        ValueError: There is nothing to join, or the shapes don't fit.
+    """
+    parts = parts_of(arrays, "concatenate")
+    if axis is None:
+        return apply(_concatenate_of, tuple(map(ravel, parts)), {"axis": 0})
+    return apply(_concatenate_of, parts, {"axis": axis})
+
+
+def parts_of(arrays: Any, name: str) -> tuple[Any, ...]:
+    parts = tuple(arrays)
+    if not parts:
+        raise ValueError(f"{name}: nothing to join: arrays is empty")
+    return parts
+
+
+def vstack(arrays: Any) -> Any:
+    """Rows below each other: `concatenate` along the first axis."""
+    return concatenate([atleast_2d(x) for x in arrays], axis=0)
+
+
+def hstack(arrays: Any) -> Any:
+    """Columns beside each other: `concatenate` along the second axis, of vectors along their only one."""
+    parts = [atleast_1d(x) for x in arrays]
+    return concatenate(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
+
+
+def column_stack(arrays: Any) -> Any:
+    """Vectors as columns, and matrices, beside each other."""
+    parts = [atleast_1d(x) for x in arrays]
+    return concatenate([reshape(x, shape=(-1, 1)) if x.ndim == 1 else x for x in parts], axis=1)
+
+
+def array(nested: Any) -> Any:
+    """An array from nested lists that may hold Values: `tg.array([[v, w], [0.0, 1.0]])`.
+
+    A Value if there is one in it, else a plain array.
+
+    Raises:
+        ValueError: Rows of different lengths.
+
+    >>> import tinygrad_edu as tg
+    >>> v = tg.Value(2.0)
+    >>> tg.array([[v, 1.0], [0.0, v]]).sum().backward()
+    >>> v.grad
+    2.0
+    """
+    if isinstance(nested, (list, tuple)) and has_value(nested):
+        return stack([array(part) for part in nested])
+    return nested if isinstance(nested, Value) else np.asarray(as_data(nested))
+
+
+def has_value(nested: Any) -> bool:
+    if isinstance(nested, (list, tuple)):
+        return any(map(has_value, nested))
+    return isinstance(nested, Value)
+
+
+def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Cut along an axis, into so many parts as equal as can be, or at the given places: a list of slices."""
+    n = np.shape(data_of(x))[axis]
+    pieces = np.array_split(np.arange(n), indices_or_sections)
+    before = (slice(None),) * (axis % np.ndim(data_of(x)))
+    starts = np.cumsum([0, *map(len, pieces)]).tolist()
+    x = x if isinstance(x, Value) else np.asarray(x)
+    return [x[(*before, slice(a, a + len(piece)))] for a, piece in zip(starts, pieces)]  # noqa: B905 - one start more
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """As `array_split`, but parts must be equal. Raises ValueError where they can't be."""
+    n = np.shape(data_of(x))[axis]
+    if isinstance(indices_or_sections, int) and n % indices_or_sections:
+        raise ValueError(f"split: an axis of length {n} can't be cut into {indices_or_sections} equal parts")
+    return array_split(x, indices_or_sections, axis)
+
+
+def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: str | None = None) -> Operation:
+    """An operation that numpy's function of positions describes; `names` are its parameters, in order."""
+
+    def forward(x: Any, /, *args: Any, **params: Any) -> Any:
+        return numpy_function(x, *args, **params)
+
+    def rule(g: Any, out: Any, x: Any, /, **params: Any) -> tuple[Any]:
+        return (put_back(g, positions(numpy_function, shape_of(x), params), shape_of(x)),)
+
+    name = numpy_function.__name__
+    forward.__doc__ = doc
+    entry = Operation(forward, rule, name=name, formula=formula or f"∂{name}(x) = {name}(∂x)")
+    entry.argument_names, entry.n_inputs = ("x", *names), 1
+    return entry
+
+
+def positions(numpy_function: Callable[..., Any], shape: tuple[int, ...], params: Any) -> Any:
+    """Where each number of the result stood in an array of the given shape, counted through in order."""
+    return numpy_function(np.arange(math.prod(shape)).reshape(shape), **params)
+
+
+def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of the given shape, with each number of g added where it came from."""
+    from tinygrad_edu.ops.indexing import add_at
+
+    flat = add_at(reshape(g, shape=(-1,)), key=where_from.reshape(-1), shape=(math.prod(shape),))
+    return reshape(flat, shape=shape)
+
+
+MOVED = "∂ goes back with each number to where it came from, and is added there."
+tile = moving(np.tile, "reps", doc=f"The array repeated as a whole. {MOVED}")
+repeat = moving(np.repeat, "repeats", "axis", doc=f"Each entry repeated. {MOVED}")
+roll = moving(np.roll, "shift", "axis", doc=f"Entries shifted along axes, those that fall off entering again. {MOVED}")
+flip = moving(np.flip, "axis", doc=f"The order along axes reversed, along all where None. {MOVED}")
+fliplr = moving(np.fliplr, doc=f"Columns in reverse order. {MOVED}")
+flipud = moving(np.flipud, doc=f"Rows in reverse order. {MOVED}")
+rot90 = moving(np.rot90, "k", "axes", doc=f"Turned by k right angles. {MOVED}")
+diagonal = moving(np.diagonal, "offset", "axis1", "axis2", doc=f"The entries on a diagonal. {MOVED}")
+
+
+def diag(x: Any, k: int = 0) -> Any:
+    """The k-th diagonal of a matrix, or a matrix with the vector on it.
+
+    Raises:
+        ValueError: x is neither a vector nor a matrix.
+    """
+    from tinygrad_edu.ops.indexing import add_at
+
+    shape = np.shape(data_of(x))
+    if len(shape) == 2:
+        return diagonal(x, offset=k)
+    if len(shape) != 1:
+        raise ValueError(f"diag needs a vector or a matrix, got shape {shape}")
+    n = shape[0] + abs(k)
+    rows = np.arange(shape[0]) + max(-k, 0)
+    return add_at(x, key=(rows, rows + k), shape=(n, n))
+
+
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sum of a diagonal."""
+    from tinygrad_edu.ops.reduction import sum
+
+    return sum(diagonal(x, offset=offset, axis1=axis1, axis2=axis2), axis=-1)
+
+
+def _tril(x: Any, /, k: int = 0) -> Any:
+    """The entries on and below the k-th diagonal, 0 above. ∂/∂x = 1 where it is kept."""
+    return np.tril(x, k)
+
+
+def _triu(x: Any, /, k: int = 0) -> Any:
+    """The entries on and above the k-th diagonal, 0 below. ∂/∂x = 1 where it is kept."""
+    return np.triu(x, k)
+
+
+tril: Operation = operation(_tril, lambda g, out, x, k=0: (tril(g, k=k),), formula="∂tril(x) = tril(∂x)")
+triu: Operation = operation(_triu, lambda g, out, x, k=0: (triu(g, k=k),), formula="∂triu(x) = triu(∂x)")
+
+
+def _pad(x: Any, /, pad_width: Any, constant_values: float = 0.0) -> Any:
+    """A constant added around. ∂pad(x) = pad(∂x): the cotangent is cut to what was inside."""
+    return np.pad(x, pad_width, constant_values=constant_values)
+
+
+def _pad_rule(g: Any, out: Any, x: Any, pad_width: Any, constant_values: float = 0.0) -> tuple[Any]:
+    widths = np.broadcast_to(np.asarray(pad_width, dtype=int), (len(x.shape), 2)).tolist()
+    return (g[tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True)])],)
+
+
+_pad_by = operation(_pad, _pad_rule, name="pad", formula="∂pad(x) = pad(∂x)")
+
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
+    """A constant added around an array, as `np.pad`. Raises ValueError for another mode than "constant"."""
+    if mode != "constant":
+        raise ValueError(f'pad: mode must be "constant", got {mode!r}')
+    return _pad_by(x, pad_width=pad_width, constant_values=constant_values)
+
+
+def meshgrid(*vectors: Any, indexing: Literal["xy", "ij"] = "xy") -> list[Any]:
+    """Coordinate matrices from coordinate vectors, as `np.meshgrid`: each vector broadcast along the others."""
+    data: list[Any] = [data_of(vector) for vector in vectors]
+    shapes = [grid.shape for grid in np.meshgrid(*data, indexing=indexing, copy=False)]
+    grids = []
+    for i, vector in enumerate(vectors):
+        axis = {0: 1, 1: 0}.get(i, i) if indexing == "xy" and len(vectors) > 1 else i
+        column = reshape(vector, shape=tuple(-1 if a == axis else 1 for a in range(len(vectors))))
+        grids.append(broadcast_to(column, shape=shapes[i]))
+    return grids
+
+
+def outer(a: Any, b: Any) -> Any:
+    """aᵢ·bⱼ, of all numbers of a and b."""
+    return reshape(a, shape=(-1, 1)) * reshape(b, shape=(1, -1))
+
+
+def kron(a: Any, b: Any) -> Any:
+    """The Kronecker product: a with each number replaced by that number times b."""
+    n = max(np.ndim(data_of(a)), np.ndim(data_of(b)))
+    a, b = (reshape(x, shape=(1,) * (n - np.ndim(data_of(x))) + np.shape(data_of(x))) for x in (a, b))
+    product = reshape(a, shape=[k for m in a.shape for k in (m, 1)]) * reshape(
+        b, shape=[k for m in b.shape for k in (1, m)]
+    )
+    return reshape(product, shape=tuple(i * j for i, j in zip(a.shape, b.shape, strict=True)))
+
+
+def _sort(x: Any, /, axis: int | None = -1) -> Any:
+    """In ascending order along an axis. ∂ goes back with each number to where it came from."""
+    return np.take_along_axis(*order_of(np.argsort, x, axis))
+
+
+def order_of(arg_function: Callable[..., Any], x: Any, axis: int | None, *args: Any) -> tuple[Any, Any, int]:
+    """The data, an order of it along the axis, and the axis: what take_along_axis needs."""
+    x = np.asarray(data_of(x))
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    kind = {"kind": "stable"} if arg_function is np.argsort else {}
+    return x, arg_function(x, *args, axis=axis, **kind), axis
+
+
+def _sort_rule(g: Any, out: Any, x: Any, axis: int | None = -1) -> tuple[Any]:
+    return (put_back_along(g, order_of(np.argsort, x, axis), shape_of(x)),)
+
+
+def put_back_along(g: Any, order: tuple[Any, Any, int], shape: tuple[int, ...]) -> Any:
+    data, indices, axis = order
+    places = np.take_along_axis(np.arange(data.size).reshape(data.shape), indices, axis)
+    return put_back(g, places, shape)
+
+
+sort = operation(_sort, _sort_rule, formula="∂sort(x) = ∂x in the order that sorts x")
+
+
+def _partition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
+    """The kth number where sorting would place it, smaller before, larger behind. ∂ goes back to where it came from."""
+    return np.take_along_axis(*order_of(np.argpartition, x, axis, kth))
+
+
+partition = operation(
+    _partition,
+    lambda g, out, x, kth, axis=-1: (put_back_along(g, order_of(np.argpartition, x, axis, kth), shape_of(x)),),
+    formula="∂partition(x) = ∂x in the order that parts x",
+)
