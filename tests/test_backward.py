@@ -87,7 +87,7 @@ def test_the_order_is_topological_and_visits_each_node_once():
     nodes = [x * x]
     for k in range(30):
         nodes.append(nodes[-1] * nodes[k // 2] + nodes[k // 3])
-    order = topological_order(nodes[-1])
+    order = topological_order([nodes[-1]])
     place = {node: i for i, node in enumerate(order)}
     assert len(place) == len(order)
     for node in order:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.ops.reduction import *
     from tinygrad_edu.ops.shaping import *
     from tinygrad_edu.ops.trigonometric import *
+    from tinygrad_edu.transforms import *
 
 __version__ = "0.1.0"
 
@@ -39,9 +40,21 @@ LOADED_WHEN_USED = {
     "Layer": "nn",
     "Network": "nn",
     "Neuron": "nn",
+    "checkpoint": "transforms",
+    "custom_gradient": "transforms",
     "draw": "drawing",
+    "elementwise_grad": "transforms",
+    "grad": "transforms",
     "gradcheck": "gradient_check",
+    "hessian": "transforms",
+    "hessian_vector_product": "transforms",
+    "jacobian": "transforms",
+    "jvp": "transforms",
+    "linearize": "transforms",
     "nn": "nn",
+    "stop_gradient": "transforms",
+    "value_and_grad": "transforms",
+    "vjp": "transforms",
 }
 """Public names whose module is imported at their first use, so that importing the library stays quick."""
 

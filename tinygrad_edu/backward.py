@@ -8,13 +8,12 @@ Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.operation import Operation
-from tinygrad_edu.ops.reduction import sum_to
 from tinygrad_edu.value import Data, Operand, Value, as_data, data_of
 
 
@@ -26,7 +25,7 @@ def backward(output: Value, seed: Operand | None = None, create_graph: bool = Fa
     """
     start = starting_seed(output, seed, create_graph)
     owned = {id(start), id(getattr(start, "base", None))}
-    for node, g in cotangents(output, start, create_graph).items():
+    for node, g in cotangents([output], [start], create_graph).items():
         if node.operation is None:
             if node.grad is not None:
                 g = node.grad + g
@@ -46,23 +45,66 @@ def gradients(output: Value, inputs: Iterable[Value], create_graph: bool = True)
     >>> slope.item(), tg.gradients(slope, [x])[0].item()
     (27.0, 18.0)
     """
-    table = cotangents(output, starting_seed(output, None, create_graph), create_graph)
+    return pull_back([output], [starting_seed(output, None, create_graph)], list(inputs), create_graph)
+
+
+def pull_back(
+    outputs: Sequence[Value],
+    seeds: Sequence[Any],
+    inputs: Sequence[Value],
+    create_graph: bool,
+    order: list[Value] | None = None,
+) -> list[Any]:
+    """The cotangents of `inputs` from those of `outputs`: only what lies between them is walked.
+
+    `order`, from `order_between`, is worked out where it isn't given; whoever walks one graph many times gives it.
+    """
+    if order is None:
+        order = order_between(outputs, inputs)
+    table = cotangents(outputs, seeds, create_graph, order, {*order, *inputs})
     zero = Value if create_graph else as_data
-    return [table[x] if x in table else zero(0.0 * np.ones_like(x.data) if x.ndim else 0.0) for x in inputs]
+    return [table[x] if x in table else zero(np.zeros_like(x.data) if x.ndim else 0.0) for x in inputs]
 
 
-def cotangents(output: Value, seed: Any, create_graph: bool) -> dict[Value, Any]:
-    """The cotangent of every node that `output` was made of.
+def order_between(outputs: Sequence[Value], inputs: Sequence[Value], independent: bool = False) -> list[Value]:
+    """The nodes of `topological_order` that depend on one of `inputs`.
+
+    Where no input was made from another they are `independent`, and what is behind them need not be looked at.
+    """
+    depends = set(inputs)
+    order = []
+    for node in topological_order(outputs, inputs if independent else ()):
+        for parent in node.parents:
+            if isinstance(parent, Value) and parent in depends:
+                depends.add(node)
+                order.append(node)
+                break
+    return order
+
+
+def cotangents(
+    outputs: Sequence[Value],
+    seeds: Sequence[Any],
+    create_graph: bool,
+    order: list[Value] | None = None,
+    wanted: Container[Any] | None = None,
+) -> dict[Value, Any]:
+    """The cotangent of every node that the outputs were made of (of those in `order`, where it is given).
 
     Contributions to a node are added as they come, first consumer first (see `topological_order`): this is the order
-    in which a hand-written sum over the next layer's neurons runs, so that the last bit agrees.
+    in which a hand-written sum over the next layer's neurons runs, so that the last bit agrees. Rules may leave out
+    what isn't `wanted`; every Value is, where it is None.
     """
-    table: dict[Value, Any] = {output: seed}
-    for node in reversed(topological_order(output)):
+    table: dict[Value, Any] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        table[output] = table[output] + seed if output in table else seed
+    for node in reversed(topological_order(outputs) if order is None else order):
+        if node not in table:  # a rule gave None, or only another output depends on it
+            continue
         operation, parents, params = node.operation, node.parents, node.params
         assert operation is not None
         if operation.takes_needs:
-            needs = [isinstance(x, Value) for x in parents]
+            needs = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
             if False in needs:
                 params = {**params, "needs": needs}
         out, inputs = (node, parents) if create_graph else (node.data, node.primals)
@@ -85,15 +127,15 @@ def cotangents(output: Value, seed: Any, create_graph: bool) -> dict[Value, Any]
     return table
 
 
-def topological_order(output: Value) -> list[Value]:
-    """The nodes made by operations, each after the nodes it was made of; `output` last.
+def topological_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:
+    """The nodes made by operations, each after the nodes it was made of; what `leaves` were made of is left out.
 
     Depth first, parents from last to first. Read in reverse, a node comes before its parents, and of several consumers
     of a node the one that stands first in the expression comes first. No recursion: a long chain is no deeper.
     """
     order: list[Value] = []
-    seen: set[Value] = set()
-    stack: list[Value | None] = [output] if output.operation else []
+    seen: set[Value] = set(leaves)
+    stack: list[Value | None] = [output for output in outputs if output.operation is not None]
     while stack:
         node = stack.pop()
         if node is None:  # all that the node below was made of is in the order now
@@ -120,6 +162,8 @@ def fit(g: Any, data: Data, operation: Operation | str, create_graph: bool) -> A
     if not is_broadcast(shape, np.shape(given)):
         name = operation if isinstance(operation, str) else operation.name
         raise ValueError(f"{name}: a cotangent of shape {np.shape(given)} came for an input of shape {shape}")
+    from tinygrad_edu.ops.reduction import sum_to  # when first needed, so that importing the library stays quick
+
     g = sum_to(g if create_graph else given, shape=shape, dtype=dtype)
     return Value(g) if create_graph and not isinstance(g, Value) else g
 

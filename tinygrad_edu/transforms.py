@@ -1,0 +1,420 @@
+"""Functions of functions: gradients, Jacobians and Hessians of a function as functions, in reverse and forward mode.
+
+The one thing to know: each call makes variables of its own from its arguments, and differentiates with respect to those
+very nodes. So nested transforms can't take one another's variables for their own. A call inside another transform, or
+with a Value among its arguments, records its derivatives, so that they can be differentiated in turn; any other call
+gives plain numbers and arrays.
+
+Forward mode comes from the same rules: a vjp is linear in its cotangent, so the transpose of the transpose, the vjp of
+the vjp with respect to a placeholder cotangent, is the jvp. That keeps one rule for each operation.
+
+Source: Griewank and Walther, Evaluating Derivatives (2nd ed.), chapter 3; for the transpose of the transpose,
+J. Townsend, A new trick for calculating Jacobian vector products, 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinygrad_edu.backward import order_between, pull_back
+from tinygrad_edu.operation import Operation, apply, context, operation
+from tinygrad_edu.ops.shaping import has_value, reshape, stack
+from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
+from tinygrad_edu.value import Value, as_data, data_of
+
+Function: TypeAlias = Callable[..., Any]
+Argnum: TypeAlias = int | tuple[int, ...]
+
+
+def grad(f: Function, argnum: Argnum = 0) -> Function:
+    """The gradient of `f`, a function of one number as result: ∂f/∂x for the argument `argnum`.
+
+    Args:
+        f: A function of numbers, arrays, and nested tuples, lists and dicts of them, that gives one number.
+        argnum: Which argument, or a tuple of several, for which a tuple comes back.
+
+    Returns:
+        A function of the same arguments that gives the gradient in the structure of the argument.
+
+    Raises:
+        TypeError: When called: there is no such argument. ValueError: the result isn't one number.
+
+    >>> import tinygrad_edu as tg
+    >>> tg.grad(lambda x: x**3)(2.0)
+    12.0
+    >>> tg.grad(tg.grad(lambda x: x**3))(2.0)
+    12.0
+    >>> tg.grad(lambda p: p["w"] * p["x"])({"w": 2.0, "x": 5.0})
+    {'w': 5.0, 'x': 2.0}
+    """
+
+    @wraps(f)
+    def gradient(*args: Any, **options: Any) -> Any:
+        return value_and_grad(f, argnum)(*args, **options)[1]
+
+    return gradient
+
+
+def value_and_grad(f: Function, argnum: Argnum = 0) -> Function:
+    """As `grad`, with the result of `f`: a function that gives the pair of both.
+
+    >>> import tinygrad_edu as tg
+    >>> tg.value_and_grad(lambda x: x**3)(2.0)
+    (8.0, 12.0)
+    """
+
+    @wraps(f)
+    def both(*args: Any, **options: Any) -> tuple[Any, Any]:
+        with Trace(args, argnum) as trace:
+            out = f(*trace.args, **options)
+        if np.ndim(data_of(out)):
+            raise ValueError(
+                f"grad needs a function of one number as result, got shape {np.shape(data_of(out))}; "
+                "for arrays there are jacobian, vjp and elementwise_grad"
+            )
+        return trace.result(out), trace.cotangents([out], [1.0])
+
+    return both
+
+
+def elementwise_grad(f: Function, argnum: Argnum = 0) -> Function:
+    """The gradient of Σ f(x): for an elementwise f the derivative at each entry.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
+    array([2., 4., 6.])
+    """
+
+    @wraps(f)
+    def derivative(*args: Any, **options: Any) -> Any:
+        with Trace(args, argnum) as trace:
+            outputs = leaves_of(f(*trace.args, **options))
+        return trace.cotangents(outputs, [np.ones_like(data_of(out)) for out in outputs])
+
+    return derivative
+
+
+def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
+    """f(*primals), and the function that pulls a cotangent of the result back: one cotangent for each primal, a tuple.
+
+    >>> import tinygrad_edu as tg
+    >>> out, pullback = tg.vjp(lambda x, y: x * y, 2.0, 5.0)
+    >>> out, pullback(1.0)
+    (10.0, (5.0, 2.0))
+    """
+    with Trace(primals, tuple(range(len(primals)))) as trace:
+        out = f(*trace.args)
+    outputs = leaves_of(out)
+
+    def pullback(cotangent: Any) -> Any:
+        if not same_structure(out, cotangent):
+            raise ValueError("vjp: the cotangent hasn't the structure of the result")
+        return trace.cotangents(outputs, leaves_of(cotangent))
+
+    return mapped(trace.result, out), pullback
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """f(*primals), and the change of the result along `tangents`, one for each primal: forward mode.
+
+    >>> import tinygrad_edu as tg
+    >>> tg.jvp(lambda x, y: x * y, (2.0, 5.0), (1.0, 0.0))
+    (10.0, 5.0)
+    """
+    out, push_forward = linearize(f, *primals)
+    return out, push_forward(*tangents)
+
+
+def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
+    """f(*primals), and its linear approximation there: a function from tangents, one for each primal, to changes of f.
+
+    `f` runs once; the approximation can be called many times.
+
+    >>> import tinygrad_edu as tg
+    >>> out, push_forward = tg.linearize(lambda x: x**2, 3.0)
+    >>> out, push_forward(1.0), push_forward(0.5)
+    (9.0, 6.0, 3.0)
+    """
+    with Trace(primals, tuple(range(len(primals)))) as trace:
+        out = f(*trace.args)
+        outputs = leaves_of(out)
+        placeholders = [Value(np.zeros_like(data_of(o)) if np.ndim(data_of(o)) else 0.0) for o in outputs]
+        pulled = trace.pull_back(outputs, placeholders, nested=True)
+    order = order_between(pulled, placeholders, independent=True)
+
+    def push_forward(*tangents: Any) -> Any:
+        if not same_structure(tuple(primals), tangents):
+            raise ValueError("the tangents haven't the structure of the primals")
+        given = leaves_of(tangents)
+        for x, t in zip(trace.variables, given, strict=True):
+            if np.shape(data_of(t)) != x.shape:
+                raise ValueError(f"a tangent has shape {np.shape(data_of(t))}, but its primal has shape {x.shape}")
+        nested = trace.nested or has_value(given)
+        seeds = [as_seed(t, p.data, nested) for p, t in zip(pulled, given, strict=True)]
+        changes = pull_back(pulled, seeds, placeholders, nested, order)
+        return rebuilt(out, iter(changes))
+
+    return mapped(trace.result, out), push_forward
+
+
+def jacobian(f: Function, argnum: Argnum = 0) -> Function:
+    """The derivatives of all results with respect to all inputs: shape (*shape of f, *shape of x), for each leaf of x.
+
+    Row by row in reverse mode or, where there are fewer inputs than results, column by column in forward mode.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.zeros(2))
+    array([[1., 2.],
+           [3., 4.]])
+    """
+
+    @wraps(f)
+    def derivative(*args: Any, **options: Any) -> Any:
+        with Trace(args, argnum) as trace:
+            out = f(*trace.args, **options)
+            if isinstance(out, (list, tuple, dict)):
+                raise ValueError(f"jacobian needs a function with one array as result, got a {type(out).__name__}")
+            if not isinstance(out, Value):
+                out = Value(out)
+            n_inputs = sum(x.size for x in trace.variables)
+            parts = jacobian_rows(trace, out) if out.size <= n_inputs else jacobian_columns(trace, out)
+        return trace.in_structure(parts)
+
+    return derivative
+
+
+def jacobian_rows(trace: Trace, out: Value) -> list[Any]:
+    """In reverse mode: for each entry of the result the cotangents of all inputs."""
+    order = order_between([out], trace.variables, independent=True)
+    rows = []
+    for seed in unit_arrays(out):
+        seed = Value(seed) if trace.nested else seed
+        rows.append(pull_back([out], [seed], trace.variables, trace.nested, order))
+    return [
+        joined([row[i] for row in rows], 0, (*out.shape, *x.shape), trace.nested) for i, x in enumerate(trace.variables)
+    ]
+
+
+def jacobian_columns(trace: Trace, out: Value) -> list[Any]:
+    """In forward mode: for each entry of an input the change of all results."""
+    placeholder = Value(np.zeros_like(out.data) if out.ndim else 0.0)
+    parts = []
+    for x, pulled in zip(trace.variables, trace.pull_back([out], [placeholder], nested=True), strict=True):
+        order = order_between([pulled], [placeholder], independent=True)
+        columns = []
+        for tangent in unit_arrays(x):
+            tangent = Value(tangent) if trace.nested else tangent
+            columns += pull_back([pulled], [tangent], [placeholder], trace.nested, order)
+        parts.append(joined(columns, -1, (*out.shape, *x.shape), trace.nested))
+    return parts
+
+
+def unit_arrays(x: Value) -> Iterator[Any]:
+    """For each entry of x an array of its shape that is 1 there and 0 elsewhere."""
+    if isinstance(x.data, float):
+        yield 1.0
+        return
+    for index in np.ndindex(x.shape):
+        unit = np.zeros_like(x.data)
+        unit[index] = 1.0
+        yield unit
+
+
+def joined(parts: list[Any], axis: int, shape: tuple[int, ...], nested: bool) -> Any:
+    """Parts stacked along an axis, as an array of the given shape; a float where that is ()."""
+    if shape == ():
+        return parts[0]
+    if nested:
+        return reshape(stack(parts, axis=axis), shape=shape) if parts else Value(np.zeros(shape))
+    return np.stack(parts, axis=axis).reshape(shape) if parts else np.zeros(shape)
+
+
+def hessian(f: Function, argnum: int = 0) -> Function:
+    """The second derivatives of a function of one number as result: shape (*shape of x, *shape of x).
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    return jacobian(grad(f, argnum), argnum)
+
+
+def hessian_vector_product(f: Function, argnum: int = 0) -> Function:
+    """A function of f's arguments and a vector v, shaped as x, that gives ∂²f/∂x² · v without making the Hessian.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.hessian_vector_product(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
+    array([6., 2.])
+    """
+    gradient = grad(f, argnum)
+
+    @wraps(f)
+    def product(*args: Any, **options: Any) -> Any:
+        *args_of_f, v = args
+
+        def along(x: Any) -> Any:
+            return gradient(*args_of_f[:argnum], x, *args_of_f[argnum + 1 :], **options)
+
+        return jvp(along, (args_of_f[argnum],), (v,))[1]
+
+    return product
+
+
+def checkpoint(f: Function) -> Operation:
+    """`f` again, but its intermediate results are not kept: the backward pass computes them once more. Memory for time.
+
+    Args:
+        f: A function of numbers and arrays with one number or array as result.
+
+    >>> import tinygrad_edu as tg
+    >>> x = tg.Value(0.5)
+    >>> y = tg.checkpoint(lambda x: tg.exp(tg.sin(x)))(x)
+    >>> y.backward()
+    >>> y.parents == (x,), round(x.grad, 6)
+    (True, 1.417424)
+    """
+
+    def forward(*inputs: Any) -> Any:
+        with recording(False):
+            return data_of(f(*map(Value, inputs)))
+
+    def rule(g: Any, out: Any, *inputs: Any) -> Any:
+        with Trace(inputs, tuple(range(len(inputs)))) as trace:
+            again = f(*trace.args)
+        return trace.cotangents([again], [g])
+
+    return operation(forward, rule, name=getattr(f, "__name__", "checkpoint").strip("<>"), formula="computed again")
+
+
+def custom_gradient(f: Function) -> Operation:
+    """Decorator for a function that brings its own gradient rule: it returns its result and the rule.
+
+    The rule takes the cotangent of the result, and returns that of the input, or a tuple with one for each input.
+
+    >>> import tinygrad_edu as tg
+    >>> @tg.custom_gradient
+    ... def clipped_gradient(x):
+    ...     return x, lambda g: tg.clip(g, -1.0, 1.0)
+    >>> tg.grad(lambda x: 100.0 * clipped_gradient(x))(2.0)
+    1.0
+    """
+
+    def forward(*inputs: Any) -> Any:
+        return f(*inputs)[0]
+
+    def rule(g: Any, out: Any, *inputs: Any) -> Any:
+        cotangents = f(*inputs)[1](g)
+        return cotangents if isinstance(cotangents, (tuple, list)) else (cotangents,)
+
+    forward.__doc__ = f.__doc__
+    return operation(forward, rule, name=getattr(f, "__name__", "custom").strip("<>"), formula="a rule of its own")
+
+
+def stop_gradient(tree: Any) -> Any:
+    """The same numbers, as constants: no gradient flows through. In nested structures, of each leaf.
+
+    >>> import tinygrad_edu as tg
+    >>> tg.grad(lambda x: x * tg.stop_gradient(x))(3.0)
+    3.0
+    """
+    return mapped(lambda x: x.detach() if isinstance(x, Value) else x, tree)
+
+
+def _variable(x: Any, /) -> Any:
+    """x itself, as a new node: what a transform differentiates with respect to. ∂/∂x = 1."""
+    return x
+
+
+variable = operation(_variable, lambda g, out, x: (g,), name="variable", symbol="x", formula="∂x = ∂x")
+
+depth: ContextVar[int] = ContextVar("tinygrad_edu.transforms.depth", default=0)
+"""How many transforms the running code is inside of."""
+
+
+class Trace:
+    """One call of a transformed function: its arguments, with variables in place of those it is differentiated by.
+
+    Within `with` the function runs recorded, also inside `no_grad`.
+    """
+
+    def __init__(self, args: Sequence[Any], argnum: Argnum) -> None:
+        self.single = isinstance(argnum, int)
+        numbers = (argnum,) if isinstance(argnum, int) else argnum
+        for i in numbers:
+            if not -len(args) <= i < len(args):
+                raise TypeError(f"argnum is {i}, but there are {len(args)} positional arguments")
+        self.nested = depth.get() > 0 or has_value(leaves_of(list(args)))
+        self.args = list(args)
+        self.chosen = [args[i] for i in numbers]
+        self.variables: list[Value] = []
+        for i in numbers:
+            self.args[i] = mapped(self.make_variable, args[i])
+
+    def make_variable(self, leaf: Any) -> Value:
+        with recording(True):
+            made = apply(variable, (leaf,)) if isinstance(leaf, Value) else Value(leaf)
+        self.variables.append(made)
+        return made
+
+    def __enter__(self) -> Trace:
+        self.tokens = depth.set(depth.get() + 1), context.set((True, context.get()[1]))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        depth.reset(self.tokens[0])
+        context.reset(self.tokens[1])
+
+    def result(self, out: Any) -> Any:
+        """What the caller gets of a result: a Value where it may be differentiated in turn, else plain data."""
+        return out if self.nested else data_of(out)
+
+    def cotangents(self, outputs: Sequence[Any], seeds: Sequence[Any]) -> Any:
+        """The cotangents of the variables, in the structure of the arguments."""
+        nested = self.nested or has_value(list(seeds))
+        with recording(True):
+            fitted = [as_seed(seed, data_of(out), nested) for out, seed in zip(outputs, seeds, strict=True)]
+            found = self.pull_back(outputs, fitted, nested)
+        return self.in_structure(found)
+
+    def pull_back(self, outputs: Sequence[Any], seeds: Sequence[Any], nested: bool) -> list[Any]:
+        """The cotangents of the variables. Outputs that are plain numbers and arrays depend on nothing."""
+        pairs = [(out, seed) for out, seed in zip(outputs, seeds, strict=True) if isinstance(out, Value)]
+        values = [out for out, _ in pairs]
+        order = order_between(values, self.variables, independent=True)
+        return pull_back(values, [seed for _, seed in pairs], self.variables, nested, order)
+
+    def in_structure(self, leaves: Sequence[Any]) -> Any:
+        parts = iter(leaves)
+        trees = tuple([rebuilt(chosen, parts) for chosen in self.chosen])
+        return trees[0] if self.single else trees
+
+
+@contextmanager
+def recording(on: bool) -> Iterator[None]:
+    token = context.set((on, context.get()[1]))
+    try:
+        yield
+    finally:
+        context.reset(token)
+
+
+def as_seed(seed: Any, data: Any, nested: bool) -> Any:
+    """A cotangent or tangent of the kind and dtype of the data it belongs to. Raises ValueError for another shape."""
+    given = seed.data if isinstance(seed, Value) else as_data(seed)
+    if np.shape(given) != np.shape(data):
+        raise ValueError(f"a cotangent has shape {np.shape(given)}, but the result has shape {np.shape(data)}")
+    if nested and isinstance(seed, Value) and type(given) is type(data):
+        return seed
+    plain = float(given) if isinstance(data, float) else np.asarray(given, dtype=np.asarray(data).dtype)
+    return Value(plain) if nested else plain

@@ -1,0 +1,52 @@
+"""Nested tuples, lists and dicts of numbers and arrays: taken apart into their leaves, and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def leaves_of(tree: Any) -> list[Any]:
+    """What stands in a nested structure, in order; dicts in the order of their keys' insertion.
+
+    >>> leaves_of({"w": [1.0, 2.0], "b": (3.0,)})
+    [1.0, 2.0, 3.0]
+    """
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (list, tuple)):
+        return [tree]
+    return [leaf for part in tree for leaf in leaves_of(part)]
+
+
+def rebuilt(tree: Any, leaves: Iterator[Any]) -> Any:
+    """The same structure with other leaves."""
+    if isinstance(tree, dict):
+        return {key: rebuilt(part, leaves) for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [rebuilt(part, leaves) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return next(leaves)
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The same structure with `function` of each leaf."""
+    return rebuilt(tree, map(function, leaves_of(tree)))
+
+
+def same_structure(a: Any, b: Any) -> bool:
+    """Whether two trees differ in their leaves only."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same_structure(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(same_structure, a, b))
+    return not isinstance(b, (dict, list, tuple))
+
+
+def path_names(tree: Any, name: str) -> list[str]:
+    """A name for each leaf that tells the way to it, such as `parameters[0]['bias']`."""
+    if isinstance(tree, dict):
+        return [path for key, part in tree.items() for path in path_names(part, f"{name}[{key!r}]")]
+    if isinstance(tree, (list, tuple)):
+        return [path for i, part in enumerate(tree) for path in path_names(part, f"{name}[{i}]")]
+    return [name]
