@@ -118,11 +118,16 @@ def cotangents(
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
             if isinstance(parent, Value):
-                g = results[i]
-                if type(g) is not float or type(parent.data) is not float or create_graph:
-                    if g is None:
-                        continue
-                    g = fit(g, parent.data, operation, create_graph)
+                g, data = results[i], parent.data
+                if g is None:
+                    continue
+                kind = type(g)
+                if kind is not type(data) or (
+                    kind is not float and (g.shape != data.shape or g.dtype is not data.dtype)
+                ):
+                    g = fit(g, data, operation, create_graph)
+                elif create_graph:
+                    g = Value(g)
                 table[parent] = table[parent] + g if parent in table else g
     return table
 
@@ -152,7 +157,7 @@ def topological_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) ->
 
 def fit(g: Any, data: Data, operation: Operation | str, create_graph: bool) -> Any:
     """A cotangent with the kind, shape and dtype of the data it belongs to: broadcasting undone."""
-    given = data_of(g)
+    given = g.data if isinstance(g, Value) else g
     if isinstance(given, np.ndarray) and isinstance(data, np.ndarray):
         if given.shape == data.shape and given.dtype == data.dtype:
             return Value(g) if create_graph and g is given else g

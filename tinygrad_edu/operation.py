@@ -128,7 +128,8 @@ def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, An
     if not has_value:
         return out
     node = new_value(Value)
-    node.data = out if type(out) is float else as_result(out, operation)
+    kind = type(out)
+    node.data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
     node.grad = node.name = None
     recording, node.group = context.get()
     if recording:
@@ -145,8 +146,6 @@ new_value = Value.__new__  # a node skips Value's checks of what a user gave
 
 def as_result(out: Any, operation: Operation) -> Any:
     """What `forward` gave, as data. A numpy scalar stays numpy's: it becomes an array of shape ()."""
-    if type(out) is np.ndarray and out.dtype in KEPT:
-        return out
     if isinstance(out, np.generic):
         out = np.asarray(out)
     try:

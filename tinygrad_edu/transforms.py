@@ -24,7 +24,7 @@ import numpy as np
 
 from tinygrad_edu.backward import order_between, pull_back
 from tinygrad_edu.operation import Operation, apply, context, operation
-from tinygrad_edu.ops.shaping import has_value, reshape, stack
+from tinygrad_edu.ops.shaping import reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
 from tinygrad_edu.value import Value, as_data, data_of
 
@@ -54,9 +54,11 @@ def grad(f: Function, argnum: Argnum = 0) -> Function:
     {'w': 5.0, 'x': 2.0}
     """
 
+    both = value_and_grad(f, argnum)
+
     @wraps(f)
     def gradient(*args: Any, **options: Any) -> Any:
-        return value_and_grad(f, argnum)(*args, **options)[1]
+        return both(*args, **options)[1]
 
     return gradient
 
@@ -156,7 +158,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
         for x, t in zip(trace.variables, given, strict=True):
             if np.shape(data_of(t)) != x.shape:
                 raise ValueError(f"a tangent has shape {np.shape(data_of(t))}, but its primal has shape {x.shape}")
-        nested = trace.nested or has_value(given)
+        nested = trace.nested or any_values(given)
         seeds = [as_seed(t, p.data, nested) for p, t in zip(pulled, given, strict=True)]
         changes = pull_back(pulled, seeds, placeholders, nested, order)
         return rebuilt(out, iter(changes))
@@ -354,7 +356,7 @@ class Trace:
         for i in numbers:
             if not -len(args) <= i < len(args):
                 raise TypeError(f"argnum is {i}, but there are {len(args)} positional arguments")
-        self.nested = depth.get() > 0 or has_value(leaves_of(list(args)))
+        self.nested = depth.get() > 0 or any_values(leaves_of(args))
         self.args = list(args)
         self.chosen = [args[i] for i in numbers]
         self.variables: list[Value] = []
@@ -362,8 +364,11 @@ class Trace:
             self.args[i] = mapped(self.make_variable, args[i])
 
     def make_variable(self, leaf: Any) -> Value:
-        with recording(True):
-            made = apply(variable, (leaf,)) if isinstance(leaf, Value) else Value(leaf)
+        if isinstance(leaf, Value):
+            with recording(True):
+                made: Value = apply(variable, (leaf,))
+        else:
+            made = Value(leaf)
         self.variables.append(made)
         return made
 
@@ -381,11 +386,12 @@ class Trace:
 
     def cotangents(self, outputs: Sequence[Any], seeds: Sequence[Any]) -> Any:
         """The cotangents of the variables, in the structure of the arguments."""
-        nested = self.nested or has_value(list(seeds))
+        nested = self.nested or any_values(seeds)
+        fitted = [as_seed(seed, data_of(out), nested) for out, seed in zip(outputs, seeds, strict=True)]
+        if not nested:
+            return self.in_structure(self.pull_back(outputs, fitted, nested))
         with recording(True):
-            fitted = [as_seed(seed, data_of(out), nested) for out, seed in zip(outputs, seeds, strict=True)]
-            found = self.pull_back(outputs, fitted, nested)
-        return self.in_structure(found)
+            return self.in_structure(self.pull_back(outputs, fitted, nested))
 
     def pull_back(self, outputs: Sequence[Any], seeds: Sequence[Any], nested: bool) -> list[Any]:
         """The cotangents of the variables. Outputs that are plain numbers and arrays depend on nothing."""
@@ -416,5 +422,9 @@ def as_seed(seed: Any, data: Any, nested: bool) -> Any:
         raise ValueError(f"a cotangent has shape {np.shape(given)}, but the result has shape {np.shape(data)}")
     if nested and isinstance(seed, Value) and type(given) is type(data):
         return seed
-    plain = float(given) if isinstance(data, float) else np.asarray(given, dtype=np.asarray(data).dtype)
+    plain = float(given) if isinstance(data, float) else np.asarray(given, dtype=data.dtype)
     return Value(plain) if nested else plain
+
+
+def any_values(leaves: Sequence[Any]) -> bool:
+    return any([isinstance(x, Value) for x in leaves])

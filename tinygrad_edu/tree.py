@@ -12,11 +12,19 @@ def leaves_of(tree: Any) -> list[Any]:
     >>> leaves_of({"w": [1.0, 2.0], "b": (3.0,)})
     [1.0, 2.0, 3.0]
     """
+    leaves: list[Any] = []
+    collect(tree, leaves)
+    return leaves
+
+
+def collect(tree: Any, leaves: list[Any]) -> None:
     if isinstance(tree, dict):
         tree = tree.values()
     elif not isinstance(tree, (list, tuple)):
-        return [tree]
-    return [leaf for part in tree for leaf in leaves_of(part)]
+        leaves.append(tree)
+        return
+    for part in tree:
+        collect(part, leaves)
 
 
 def rebuilt(tree: Any, leaves: Iterator[Any]) -> Any:

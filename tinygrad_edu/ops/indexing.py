@@ -40,8 +40,10 @@ def _add_at(x: Any, /, key: Any, shape: tuple[int, ...]) -> Any:
 
 def is_basic(key: Any) -> bool:
     """Whether a key can't name an entry twice: integers, slices, None and Ellipsis only."""
-    parts = key if isinstance(key, tuple) else (key,)
-    return all(part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)) for part in parts)
+    for part in key if isinstance(key, tuple) else (key,):
+        if not (isinstance(part, (slice, int, np.integer)) or part is None or part is Ellipsis):
+            return False
+    return True
 
 
 add_at: Operation = operation(
