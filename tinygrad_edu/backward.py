@@ -96,6 +96,7 @@ def cotangents(
     what isn't `wanted`; every Value is, where it is None.
     """
     table: dict[Value, Any] = {}
+    data: Any
     for output, seed in zip(outputs, seeds, strict=True):
         table[output] = table[output] + seed if output in table else seed
     for node in reversed(topological_order(outputs) if order is None else order):

@@ -427,4 +427,4 @@ def as_seed(seed: Any, data: Any, nested: bool) -> Any:
 
 
 def any_values(leaves: Sequence[Any]) -> bool:
-    return any([isinstance(x, Value) for x in leaves])
+    return any(isinstance(x, Value) for x in leaves)

@@ -1,0 +1,264 @@
+"""What kind of mistake a wrong gradient looks like.
+
+The one thing to know: a diagnosis is a hypothesis that was tested. Each makes the gradient that its mistake would give
+(a flipped sign, a transpose, a backward pass in which one activation's derivative is left out or taken twice …) and is
+named only if that equals what was claimed, at every entry of every wrong input it speaks of. Where none fits, none is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu.backward import order_between, pull_back
+from tinygrad_edu.gradient_check.report import Diagnosis
+from tinygrad_edu.operation import Operation
+from tinygrad_edu.value import Array, Value, data_of
+
+
+class Suspect(NamedTuple):
+    """An input with its claimed and its numerical gradient, and how far off the numerical one may be."""
+
+    name: str
+    claimed: Array
+    numerical: Array
+    tolerance: Array
+    wrong: bool
+
+
+class Graph(NamedTuple):
+    """The function's computation, recorded: its result, and the Values that its inputs became."""
+
+    output: Value
+    inputs: list[Value]
+
+
+def diagnose(suspects: Sequence[Suspect], graph: Graph | None, lengths: dict[int, str]) -> list[Diagnosis]:
+    """The diagnoses that fit, each for the inputs it explains; no input has two.
+
+    `lengths` are lengths of axes that the function's data has, with what they are: candidates for a factor 1/n or n.
+    """
+    found: list[Diagnosis] = []
+    left = [s for s in suspects if s.wrong and np.all(np.isfinite(s.claimed))]
+    for hypothesis in (zeros, signs, activations, other_inputs, transposes, shifts, bias_axes, factors):
+        for diagnosis in hypothesis(left, suspects, graph, lengths):
+            names = set(diagnosis.inputs)
+            if names <= {s.name for s in left}:
+                found.append(diagnosis)
+                left = [s for s in left if s.name not in names]
+    return found
+
+
+def fits(suspect: Suspect, expected: Any) -> bool:
+    """Whether the claimed gradient is what a hypothesis expects, to within what the numerical gradient can tell."""
+    expected = np.asarray(expected)
+    if expected.shape != suspect.claimed.shape:
+        return False
+    scale = np.max(np.abs(expected), initial=0.0)
+    near = np.abs(suspect.claimed - expected) <= 10.0 * np.max(suspect.tolerance, initial=0.0) + 1e-5 * scale
+    return bool(scale > 0.0 and np.all(near))
+
+
+def plain(suspect: Suspect) -> bool:
+    """Whether the numerical gradient stands out from its own uncertainty, so that ratios mean something."""
+    return bool(np.max(np.abs(suspect.numerical), initial=0.0) > 100.0 * np.max(suspect.tolerance, initial=0.0))
+
+
+def zeros(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+    names = [s.name for s in left if not s.claimed.any() and plain(s)]
+    if names:
+        yield Diagnosis("no gradient arrives", tuple(names), "all entries are 0, and the numerical ones are not")
+
+
+def signs(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+    flipped = [s for s in left if plain(s) and fits(s, -s.numerical)]
+    if flipped:
+        yield Diagnosis("sign flipped", names_of(flipped), f"the ratio is -1 at {entries_of(flipped)}")
+
+
+def other_inputs(left: list[Suspect], suspects: Sequence[Suspect], graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+    for s in left:
+        for other in suspects:
+            if other.name != s.name and s.claimed.size > 1 and plain(other) and fits(s, other.numerical):
+                yield Diagnosis(f"the gradient of {other.name} given for it", (s.name,), f"equal at {entries_of([s])}")
+                break
+
+
+def transposes(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+    for s in left:
+        if s.claimed.ndim == 2 and plain(s) and fits(s, s.numerical.T):
+            yield Diagnosis("transposed", (s.name,), f"the transpose agrees at {entries_of([s])}")
+
+
+def shifts(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+    kinds = {0: "row", 1: "column"}
+    for s in left:
+        for axis, by in itertools.product(range(s.claimed.ndim), (1, -1)):
+            if s.claimed.shape[axis] > 2 and plain(s) and fits(s, np.roll(s.numerical, by, axis)):
+                kind = "entry" if s.claimed.ndim == 1 else kinds.get(axis, f"axis {axis}")
+                yield Diagnosis(f"off by one {kind}", (s.name,), f"shifted back it agrees at {entries_of([s])}")
+                break
+
+
+def factors(left: list[Suspect], suspects: Any, graph: Any, lengths: dict[int, str]) -> Iterator[Diagnosis]:
+    """Inputs whose ratio is one constant: named where it is a known one, or one ratio at several entries."""
+    groups: dict[float, list[Suspect]] = {}
+    for s in left:
+        if not plain(s):
+            continue
+        at = np.unravel_index(np.argmax(np.abs(s.numerical)), s.numerical.shape)
+        ratio = float(s.claimed[at] / s.numerical[at])
+        if ratio and fits(s, ratio * s.numerical):
+            known = next((k for k in groups if math.isclose(k, ratio, rel_tol=1e-4)), ratio)
+            groups.setdefault(known, []).append(s)
+    for ratio, members in groups.items():
+        name = name_of_factor(ratio, lengths)
+        if name or sum(s.claimed.size for s in members) > 2:
+            yield Diagnosis(
+                f"a constant factor {name or format(ratio, '.6g')}",
+                names_of(members),
+                f"the ratio is {ratio:.6g} at {entries_of(members)}",
+            )
+
+
+def name_of_factor(ratio: float, lengths: dict[int, str]) -> str:
+    """2, 1/2, -2, or n or 1/n for a length n of the function's data; empty for any other number."""
+    for n, what in {2: "", **lengths}.items():
+        for factor, text in ((n, f"{n}"), (1.0 / n, f"1/{n}"), (-n, f"-{n}"), (-1.0 / n, f"-1/{n}")):
+            if n > 1 and math.isclose(ratio, factor, rel_tol=1e-5):
+                return f"{text} ({n} is {what})" if what else text
+    return ""
+
+
+def activations(left: list[Suspect], suspects: Sequence[Suspect], graph: Graph | None, lengths: Any) -> Any:
+    """A backward pass in which the derivative of activations is missing, or taken twice: of one, of several, of all."""
+    if graph is None or not left:
+        return
+    sites = activation_sites(graph)
+    for count in range(1, min(len(sites), 6) + 1):
+        for chosen in itertools.combinations(sites, count):
+            for kind, power in (("missing", -1), ("taken twice", 1)):
+                expected = gradients_with(graph, chosen, power)
+                if explains(expected, left, suspects):
+                    slopes = " and ".join(f"{site.label} of {site.where}" for site in chosen)
+                    yield Diagnosis(
+                        f"the derivative of the activation {kind}",
+                        tuple(s.name for s in left),
+                        f"a backward pass with {slopes} {kind} gives these numbers at {entries_of(left)}",
+                    )
+                    return
+
+
+class Site(NamedTuple):
+    """A node behind which an activation's derivative is multiplied in, and the values of that derivative."""
+
+    node: Value
+    slope: Any
+    label: str
+    where: str
+
+
+def activation_sites(graph: Graph) -> list[Site]:
+    """The activations of a computation: operations of that name, and sigmoids written out as 1 / (1 + exp(-z))."""
+    sites: list[Site] = []
+    for node in order_between([graph.output], graph.inputs):
+        assert node.operation is not None
+        out, name = node.data, node.operation.name
+        if name == "sigmoid":
+            sites.append(Site(node, out * (1.0 - out), "σ'", ""))
+        elif name == "tanh":
+            sites.append(Site(node, 1.0 - out * out, "tanh'", ""))
+        elif name == "relu":
+            sites.append(Site(node, (np.asarray(node.primals[0]) > 0.0) * 1.0, "relu'", ""))
+        elif (negated := negated_sum(node)) is not None:
+            sites.append(Site(negated, out * (1.0 - out), "σ'", ""))
+    return [site._replace(where=f"layer {i + 1} of {len(sites)}") for i, site in enumerate(sites)]
+
+
+def negated_sum(node: Value) -> Value | None:
+    """The node -z of a written-out sigmoid 1 / (1 + exp(-z)), given its last node."""
+    names = ("divide", "add", "exp", "negative")
+    for expected in names:
+        if node.operation is None or node.operation.name not in (
+            expected,
+            "reciprocal" if expected == "divide" else "",
+        ):
+            return None
+        if expected == "negative":
+            return node
+        behind = [parent for parent in node.parents if isinstance(parent, Value)]
+        if len(behind) != 1 or any(np.any(np.asarray(p) != 1.0) for p in node.parents if not isinstance(p, Value)):
+            return None
+        node = behind[0]
+    return None
+
+
+def gradients_with(graph: Graph, sites: Sequence[Site], power: int) -> list[Array]:
+    """The gradients of a backward pass in which each site's derivative has one power more, or less."""
+    originals = [site.node.operation for site in sites]
+    try:
+        for site in sites:
+            site.node.operation = changed(site, power)
+        seed = 1.0 if isinstance(graph.output.data, float) else np.ones_like(graph.output.data)
+        return [np.asarray(g) for g in pull_back([graph.output], [seed], graph.inputs, create_graph=False)]
+    finally:
+        for site, operation in zip(sites, originals, strict=True):
+            site.node.operation = operation
+
+
+def changed(site: Site, power: int) -> Operation:
+    original = site.node.operation
+    assert original is not None
+
+    def rule(g: Any, out: Any, *inputs: Any, **params: Any) -> tuple[Any]:
+        if power < 0 and original.name != "negative":
+            return (g,)
+        factor = site.slope if power > 0 else 1.0 / site.slope
+        return (original.vjp(g, out, *inputs, **params)[0] * factor,)
+
+    return Operation(original.forward, rule, name=original.name)
+
+
+def explains(expected: list[Array], left: Sequence[Suspect], suspects: Sequence[Suspect]) -> bool:
+    """Whether expected gradients are the claimed ones of all wrong inputs, and leave the right ones right."""
+    wrong = {s.name for s in left}
+    for s, e in zip(suspects, expected, strict=True):
+        if s.name in wrong and not fits(s, e):
+            return False
+        if not s.wrong and plain(s) and not fits(s, e):
+            return False
+    return True
+
+
+def bias_axes(
+    left: list[Suspect], suspects: Sequence[Suspect], graph: Graph | None, lengths: Any
+) -> Iterator[Diagnosis]:
+    """A vector that was added to rows of a matrix, whose cotangent was summed over the other axis."""
+    if graph is None:
+        return
+    by_name = dict(zip([s.name for s in suspects], graph.inputs, strict=True))
+    for s in left:
+        if s.claimed.ndim != 1:
+            continue
+        for node in order_between([graph.output], graph.inputs):
+            if any(parent is by_name[s.name] for parent in node.parents) and np.ndim(node.data) == 2:
+                seed = 1.0 if isinstance(graph.output.data, float) else np.ones_like(graph.output.data)
+                (cotangent,) = pull_back([graph.output], [seed], [node], create_graph=False)
+                if fits(s, np.sum(data_of(cotangent), axis=1)):
+                    yield Diagnosis(
+                        "summed over the wrong axis", (s.name,), f"the sum over axis 1 agrees at {entries_of([s])}"
+                    )
+                    break
+
+
+def names_of(suspects: Sequence[Suspect]) -> tuple[str, ...]:
+    return tuple(s.name for s in suspects)
+
+
+def entries_of(suspects: Sequence[Suspect]) -> str:
+    n = sum(s.claimed.size for s in suspects)
+    return "its one entry" if n == 1 else f"all {n} entries"
