@@ -1,4 +1,4 @@
-"""The command line: `tinygrad-edu article`, also as `python -m tinygrad_edu article`.
+"""The command line: `tinygrad-edu article` and `tinygrad-edu check`, also as `python -m tinygrad_edu …`.
 
 The one thing to know: arguments and the output folder are checked before anything is computed; the exit code is 0 only
 if every comparison that applies holds.
@@ -7,16 +7,23 @@ if every comparison that applies holds.
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tinygrad_edu import __version__
 from tinygrad_edu.article import LABELS
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
 from tinygrad_edu.drawing import draw
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
+from tinygrad_edu.gradient_check import gradcheck
 from tinygrad_edu.nn import History
+from tinygrad_edu.value import as_data
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,10 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        parser.error(f"argument --output: {options.output} is no folder to write to: {error.strerror}")
-    return run_article(options)
+        return int(options.run(options))
+    except ArgumentError as error:
+        parser.error(str(error))
+
+
+class ArgumentError(Exception):
+    """Arguments that parse, and don't fit."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,7 +69,67 @@ def build_parser() -> argparse.ArgumentParser:
         help="where article.svg goes (tinygrad-edu-output)",
     )
     article.add_argument("--quiet", action="store_true", help="print the comparison only")
+    article.set_defaults(run=run_article)
+    check = commands.add_parser(
+        "check",
+        help="check the gradient of a function",
+        description="Compare the gradient of a function with numerical derivatives, print the report, and exit with 1 "
+        "where it is wrong. Modules are looked for in the working folder too.",
+    )
+    check.add_argument("function", type=function_named, metavar="MODULE:FUNCTION", help="gives one number")
+    check.add_argument(
+        "--gradient",
+        type=function_named,
+        metavar="MODULE:FUNCTION",
+        help="gives the gradient written by hand: of each input, in a tuple where there are several",
+    )
+    check.add_argument(
+        "--input",
+        action="append",
+        required=True,
+        type=input_given,
+        metavar="DATA",
+        help="a number, a list in JSON, or a .npy or .json file; once for each input",
+    )
+    check.set_defaults(run=run_check)
     return parser
+
+
+def function_named(text: str) -> Callable[..., Any]:
+    module_name, colon, name = text.partition(":")
+    if not (module_name and colon and name):
+        raise argparse.ArgumentTypeError(f"must be MODULE:FUNCTION, got {text!r}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise argparse.ArgumentTypeError(f"there is no module {error.name!r}") from None
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise argparse.ArgumentTypeError(f"{module_name} has no function {name!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def input_given(text: str) -> Any:
+    """A number, or an array from JSON or from a file."""
+    path = Path(text)
+    try:
+        if path.suffix == ".npy":
+            return np.load(path)
+        data = json.loads(path.read_text("utf-8") if path.suffix == ".json" else text)
+        return as_data(data)
+    except (OSError, ValueError, TypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number, a list in JSON, nor a file of one") from None
+
+
+def run_check(options: argparse.Namespace) -> int:
+    try:
+        report = gradcheck(options.function, *options.input, gradient=options.gradient)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{type(error).__name__}: {error}") from error
+    print(report)
+    return 0 if report else 1
 
 
 def whole_number(text: str) -> int:
@@ -69,6 +139,10 @@ def whole_number(text: str) -> int:
 
 
 def run_article(options: argparse.Namespace) -> int:
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(f"argument --output: {options.output} is no folder to write to: {error.strerror}") from None
     result = replay(
         options.kind,
         options.epochs,

@@ -83,7 +83,7 @@ def gradcheck(
     gradient check FAILED: 1 of 1 entries are wrong, in x
       x: a constant factor 1/2 (the ratio is 0.5 at its one entry)
     input  index  value  numerical  ± error  computed  ratio  relative error  note
-    x      []     2      12         5e-10    6         0.5    5.0e-01         wrong
+    x      []     2      12         4e-10    6         0.5    5.0e-01         wrong
     """
     if not leaves_of(inputs):
         raise ValueError("inputs is empty: nothing to check the gradient against")

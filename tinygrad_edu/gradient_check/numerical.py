@@ -41,11 +41,11 @@ def extrapolated(f: Callable[[float], float], x: float) -> Estimate:
 
     Source: Ridders' method, as in Press et al., Numerical Recipes (3rd ed.), section 5.7.
     """
-    shrink, rows = 1.6, 9
+    shrink, rows, most = 1.6, 9, 40
     step = 0.06 * max(1.0, abs(x))
     best = Estimate(math.nan, math.inf)
     previous: list[float] = []
-    for _ in range(rows):
+    for _ in range(most):
         values = [f(x + step), f(x - step)]
         h = ((x + step) - (x - step)) / 2.0
         row = [(values[0] - values[1]) / (2.0 * h)]
@@ -57,6 +57,8 @@ def extrapolated(f: Callable[[float], float], x: float) -> Estimate:
             if error < best.error:
                 best = Estimate(row[-1], error)
         previous = row if math.isfinite(row[0]) else []  # outside the function's domain: start again closer
+        if len(previous) == rows:
+            break
         step /= shrink
     return best
 

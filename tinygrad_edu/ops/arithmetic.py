@@ -95,8 +95,10 @@ def sign_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
     return (g * np.sign(data_of(a)),)
 
 
-absolute = operation(_absolute, sign_rule, symbol="|·|", formula="∂|a| = sign(a)·∂a")
-fabs = unary(np.fabs, math.fabs, sign_rule, "∂|x| = sign(x)·∂x", "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.", "|·|")
+absolute = operation(_absolute, sign_rule, symbol="|·|", formula="∂|a| = sign(a)·∂a", analytic=False)
+fabs = unary(
+    np.fabs, math.fabs, sign_rule, "∂|x| = sign(x)·∂x", "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.", "|·|", False
+)
 
 reciprocal: Operation = unary(
     np.reciprocal,

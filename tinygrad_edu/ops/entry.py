@@ -24,6 +24,7 @@ def unary(
     formula: str,
     doc: str,
     symbol: str | None = None,
+    analytic: bool = True,
 ) -> Operation:
     """An elementwise operation of one input, under numpy's name."""
 
@@ -38,7 +39,8 @@ def unary(
             return float(numpy_function(x))
 
     forward.__doc__ = doc
-    return operation(forward, rule, name=numpy_function.__name__, symbol=symbol, formula=formula)
+    name = numpy_function.__name__
+    return operation(forward, rule, name=name, symbol=symbol, formula=formula, analytic=analytic)
 
 
 def binary(
@@ -74,6 +76,7 @@ def stepwise(numpy_function: Callable[[Any], Any], doc: str, symbol: str | None 
         f"∂{numpy_function.__name__}(x) = 0",
         f"{doc}, elementwise. ∂/∂x = 0: it is constant between its jumps.",
         symbol,
+        analytic=False,
     )
 
 

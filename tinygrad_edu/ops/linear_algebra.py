@@ -269,7 +269,7 @@ def _pinv_rule(g: Any, p: Any, a: Any) -> tuple[Any]:
     return (-(swap(p) @ g @ swap(p)) + left @ swap(g) @ p @ swap(p) + swap(p) @ p @ swap(g) @ right,)
 
 
-pinv = operation(_pinv, _pinv_rule, symbol="⁺", formula="∂p = −p∂ap + ppᵀ∂aᵀ(1−ap) + (1−pa)∂aᵀpᵀp")
+pinv = operation(_pinv, _pinv_rule, symbol="⁺", formula="∂p = −p∂ap + ppᵀ∂aᵀ(1−ap) + (1−pa)∂aᵀpᵀp", analytic=False)
 
 
 def _det(a: Any, /) -> Any:
@@ -296,6 +296,7 @@ log_abs_det = operation(
     name="slogdet",
     symbol="log|det|",
     formula="∂log|det(a)| = tr(a⁻¹∂a)",
+    analytic=False,
 )
 
 
@@ -323,7 +324,7 @@ def half_diagonal(x: Any) -> Any:
     return x * (1.0 - 0.5 * np.eye(x.shape[-1]))
 
 
-cholesky = operation(_cholesky, _cholesky_rule, formula="∂l = l·Φ(l⁻¹∂al⁻ᵀ)")
+cholesky = operation(_cholesky, _cholesky_rule, formula="∂l = l·Φ(l⁻¹∂al⁻ᵀ)", analytic=False)
 
 
 def _eigh_values(a: Any, /) -> Any:
@@ -336,7 +337,9 @@ def _eigh_values_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
     return ((vectors * g[..., None, :]) @ swap(vectors),)
 
 
-eigh_values = operation(_eigh_values, _eigh_values_rule, name="eigh λ", symbol="λ", formula="∂λᵢ = vᵢᵀ∂avᵢ")
+eigh_values = operation(
+    _eigh_values, _eigh_values_rule, name="eigh λ", symbol="λ", formula="∂λᵢ = vᵢᵀ∂avᵢ", analytic=False
+)
 
 
 def _eigh_vectors(a: Any, /) -> Any:
@@ -358,7 +361,12 @@ def inverse_gaps(values: Any) -> Any:
 
 
 eigh_vectors: Operation = operation(
-    _eigh_vectors, _eigh_vectors_rule, name="eigh v", symbol="v", formula="∂vᵢ = Σⱼ≠ᵢ vⱼ·(vⱼᵀ∂avᵢ)/(λᵢ − λⱼ)"
+    _eigh_vectors,
+    _eigh_vectors_rule,
+    name="eigh v",
+    symbol="v",
+    formula="∂vᵢ = Σⱼ≠ᵢ vⱼ·(vⱼᵀ∂avᵢ)/(λᵢ − λⱼ)",
+    analytic=False,
 )
 
 
@@ -394,6 +402,7 @@ qr_q: Operation = operation(
     name="qr q",
     symbol="q",
     formula="∂(q@r) = ∂q@r + q@∂r",
+    analytic=False,
 )
 qr_r: Operation = operation(
     _qr_r,
@@ -401,6 +410,7 @@ qr_r: Operation = operation(
     name="qr r",
     symbol="r",
     formula="∂(q@r) = ∂q@r + q@∂r",
+    analytic=False,
 )
 
 
@@ -444,16 +454,19 @@ def svd_vectors_cotangent(g: Any, u: Any, s: Any, v: Any) -> Any:
     return result
 
 
-svd_u: Operation = operation(_svd_u, _svd_u_rule, name="svd u", symbol="u", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ")
+svd_u: Operation = operation(
+    _svd_u, _svd_u_rule, name="svd u", symbol="u", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ", analytic=False
+)
 svd_s: Operation = operation(
     _svd_s,
     lambda g, out, a: ((svd_u(a) * g[..., None, :]) @ svd_v(a),),
     name="svd s",
     symbol="s",
     formula="∂sᵢ = uᵢᵀ∂avᵢ",
+    analytic=False,
 )
 svd_v: Operation = operation(
-    _svd_v, _svd_v_rule, name="svd vᵀ", symbol="vᵀ", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ"
+    _svd_v, _svd_v_rule, name="svd vᵀ", symbol="vᵀ", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ", analytic=False
 )
 
 
