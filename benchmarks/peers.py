@@ -123,3 +123,23 @@ def autograd_step(parameters, batch, targets, rate):
             p -= rate * g
 
     return step
+
+
+def autograd_transforms(row, goal, matrix):
+    import autograd.numpy as anp
+    from autograd import grad, hessian, jacobian
+
+    def article_loss(parameters):
+        w1, b1, w2, b2 = parameters
+        hidden = 1 / (1 + anp.exp(-(anp.dot(w1, row) + b1)))
+        return 0.5 * anp.sum((1 / (1 + anp.exp(-(anp.dot(w2, hidden) + b2))) - goal) ** 2)
+
+    def network_loss(weights):
+        hidden = anp.tanh(anp.dot(anp.reshape(weights[:16], (8, 2)), row) + weights[16:24])
+        return anp.sum(anp.tanh(hidden[:6] * weights[24:]) ** 2)
+
+    return {
+        "grad": grad(article_loss),
+        "jacobian": jacobian(lambda x: anp.tanh(anp.dot(matrix, x))),
+        "hessian": hessian(network_loss),
+    }

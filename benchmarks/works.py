@@ -99,6 +99,38 @@ def repeat(step: Callable[[], object], times: int = 20) -> Callable[[], None]:
     return run
 
 
+def transforms(rounds: int) -> list[Row]:
+    """Gradients as functions, against autograd, where it is installed."""
+    if not find_spec("autograd"):
+        return []
+    rng = np.random.default_rng(0)
+    parameters = [rng.normal(size=s) for s in ((3, 2), (3,), (2, 3), (2,))]
+    row, goal, matrix, x = ROWS[0], GOALS[0], rng.normal(size=(50, 80)), rng.normal(size=80)
+    weights = rng.normal(size=30)
+
+    def article_loss(parameters: Any) -> Any:
+        w1, b1, w2, b2 = parameters
+        return tg.nn.half_squared_error(tg.sigmoid(tg.affine(w2, tg.sigmoid(tg.affine(w1, row, b1)), b2)), goal)
+
+    def network_loss(weights: Any) -> Any:
+        hidden = tg.tanh(tg.affine(weights[:16].reshape(8, 2), row, weights[16:24]))
+        return (tg.tanh(hidden[:6] * weights[24:]) ** 2).sum()
+
+    def many(f: Callable[..., Any], *args: Any) -> Callable[[], None]:
+        return repeat(lambda: f(*args), 20)
+
+    theirs = peers.autograd_transforms(row, goal, matrix)
+    found: list[Row] = []
+    for work, name, f, args, reach in (
+        ("grad of the article's loss", "grad", tg.grad(article_loss), parameters, "<= 0.2"),
+        ("jacobian, 50 results, 80 inputs", "jacobian", tg.jacobian(lambda x: tg.tanh(matrix @ x)), x, "<= 0.5"),
+        ("hessian, 30 parameters", "hessian", tg.hessian(network_loss), weights, "<= 0.5"),
+    ):
+        sides = {"autograd": many(theirs[name], args), "tinygrad_edu": many(f, args)}
+        found += ratios(work, rounds, sides, reach)
+    return found
+
+
 def chain(rounds: int) -> list[Row]:
     n, work = 1_000_000, "chain of 1,000,000 nodes"
     tracemalloc.start()
@@ -139,4 +171,4 @@ def importing(rounds: int) -> list[Row]:
     return ratios("importing, a process each", rounds, sides, "<= 1.2")
 
 
-WORKS = (article_scalar, article_dense, large_step, chain, importing)
+WORKS = (article_scalar, article_dense, large_step, transforms, chain, importing)

@@ -1,4 +1,4 @@
-"""The command line: `tinygrad-edu article` and `tinygrad-edu check`, also as `python -m tinygrad_edu …`.
+"""The command line: `tinygrad-edu article`, `check` and `operations`, also as `python -m tinygrad_edu …`.
 
 The one thing to know: arguments and the output folder are checked before anything is computed; the exit code is 0 only
 if every comparison that applies holds.
@@ -19,6 +19,7 @@ import numpy as np
 from tinygrad_edu import __version__
 from tinygrad_edu.article import LABELS
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
+from tinygrad_edu.catalogue import page
 from tinygrad_edu.drawing import draw
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
 from tinygrad_edu.gradient_check import gradcheck
@@ -92,6 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="a number, a list in JSON, or a .npy or .json file; once for each input",
     )
     check.set_defaults(run=run_check)
+    about = "print the page of all operations, as Markdown"
+    operations = commands.add_parser("operations", help=about, description=about)
+    operations.set_defaults(run=run_operations)
     return parser
 
 
@@ -121,6 +125,11 @@ def input_given(text: str) -> Any:
         return as_data(data)
     except (OSError, ValueError, TypeError):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number, a list in JSON, nor a file of one") from None
+
+
+def run_operations(options: argparse.Namespace) -> int:
+    print(page(), end="")
+    return 0
 
 
 def run_check(options: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ class Operation:
         symbol: What a picture shows.
         formula: The derivative as a person would write it.
         forward: `forward(*inputs, **params)` on floats and arrays.
+        shapes: The shapes of its inputs and of its result.
         analytic: Whether `forward` on complex numbers continues it, as a gradient check by complex steps needs.
         vjp: The rule, `vjp(g, out, *inputs, **params)`: a cotangent for each input, or None where there is none.
             Where some input wants no cotangent, a rule with an argument `needs` gets a list of booleans, one for each
@@ -44,6 +45,7 @@ class Operation:
         name: str | None = None,
         symbol: str | None = None,
         formula: str = "",
+        shapes: str = "",
         analytic: bool = True,
     ) -> None:
         self.forward = forward
@@ -51,6 +53,7 @@ class Operation:
         self.__name__ = name or forward.__name__.strip("_<>")
         self.symbol = symbol or self.__name__
         self.formula = formula
+        self.shapes = shapes
         self.analytic = analytic
         self.__doc__ = forward.__doc__
         self.__wrapped__ = forward  # where `inspect` and `help` find the arguments
@@ -93,6 +96,7 @@ def operation(
     name: str | None = None,
     symbol: str | None = None,
     formula: str = "",
+    shapes: str = "",
     analytic: bool = True,
 ) -> Operation:
     """An operation of your own, like any of the library's: see `Operation` for the arguments.
@@ -107,7 +111,7 @@ def operation(
     >>> x.grad
     12.0
     """
-    return Operation(forward, vjp, name=name, symbol=symbol, formula=formula, analytic=analytic)
+    return Operation(forward, vjp, name=name, symbol=symbol, formula=formula, shapes=shapes, analytic=analytic)
 
 
 def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> Any:

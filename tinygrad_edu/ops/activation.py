@@ -9,9 +9,9 @@ import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
 from tinygrad_edu.ops.comparison import choose
-from tinygrad_edu.ops.entry import axes_of
+from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of
 from tinygrad_edu.ops.exponential import exp
-from tinygrad_edu.ops.reduction import Axis, spread, sum
+from tinygrad_edu.ops.reduction import REDUCED, Axis, spread, sum
 from tinygrad_edu.ops.trigonometric import tanh
 from tinygrad_edu.value import Array, data_of
 
@@ -43,6 +43,7 @@ sigmoid: Operation = operation(
     lambda g, out, x: (g * (out * (1.0 - out)),),
     symbol="σ",
     formula="∂σ(x) = σ(x)·(1 − σ(x))·∂x",
+    shapes=ELEMENTWISE,
 )
 
 
@@ -57,6 +58,7 @@ relu = operation(
     _relu,
     lambda g, out, x: (choose(g, 0.0, condition=data_of(x) > 0.0),),
     formula="∂relu(x) = ∂x where x > 0, else 0",
+    shapes=ELEMENTWISE,
 )
 
 
@@ -71,6 +73,7 @@ leaky_relu = operation(
     _leaky_relu,
     lambda g, out, x, slope=0.01: (choose(g, slope * g, condition=data_of(x) > 0.0),),
     formula="∂leaky_relu(x) = ∂x where x > 0, else slope·∂x",
+    shapes=ELEMENTWISE,
 )
 
 
@@ -85,7 +88,12 @@ def _elu_rule(g: Any, out: Any, x: Any, alpha: float = 1.0) -> tuple[Any]:
     return (choose(g, g * (alpha * exp(choose(0.0, x, condition=above))), condition=above),)
 
 
-elu = operation(_elu, _elu_rule, formula="∂elu(x) = ∂x where x > 0, else α·eˣ·∂x")
+elu = operation(
+    _elu,
+    _elu_rule,
+    formula="∂elu(x) = ∂x where x > 0, else α·eˣ·∂x",
+    shapes=ELEMENTWISE,
+)
 
 
 def _softplus(x: Any, /) -> Any:
@@ -93,7 +101,12 @@ def _softplus(x: Any, /) -> Any:
     return float(np.logaddexp(x, 0.0)) if type(x) is float else np.logaddexp(x, 0.0)
 
 
-softplus = operation(_softplus, lambda g, out, x: (g * sigmoid(x),), formula="∂softplus(x) = σ(x)·∂x")
+softplus = operation(
+    _softplus,
+    lambda g, out, x: (g * sigmoid(x),),
+    formula="∂softplus(x) = σ(x)·∂x",
+    shapes=ELEMENTWISE,
+)
 
 
 def _silu(x: Any, /) -> Any:
@@ -106,7 +119,12 @@ def _silu_rule(g: Any, out: Any, x: Any) -> tuple[Any]:
     return (g * (s + out * (1.0 - s)),)
 
 
-silu = operation(_silu, _silu_rule, formula="∂(x·σ(x)) = (σ + x·σ·(1 − σ))·∂x")
+silu = operation(
+    _silu,
+    _silu_rule,
+    formula="∂(x·σ(x)) = (σ + x·σ·(1 − σ))·∂x",
+    shapes=ELEMENTWISE,
+)
 
 
 def gelu(x: Any) -> Any:
@@ -135,6 +153,7 @@ logsumexp = operation(
         spread(g, x, axis, keepdims) * exp(x - spread(out, x, axis, keepdims)),
     ),
     formula="∂log Σeˣⁱ = Σ eˣⁱ⁻ᵒ·∂xᵢ",
+    shapes=REDUCED,
 )
 
 
@@ -148,6 +167,7 @@ softmax: Operation = operation(
     _softmax,
     lambda g, out, x, axis=-1: (out * (g - sum(g * out, axis=axis, keepdims=True)),),
     formula="∂sᵢ = sᵢ·(∂xᵢ − Σₖ sₖ·∂xₖ)",
+    shapes=ELEMENTWISE,
 )
 
 
@@ -161,4 +181,5 @@ log_softmax = operation(
     _log_softmax,
     lambda g, out, x, axis=-1: (g - exp(out) * sum(g, axis=axis, keepdims=True),),
     formula="∂log sᵢ = ∂xᵢ − Σₖ sₖ·∂xₖ",
+    shapes=ELEMENTWISE,
 )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import BOTH, Operation, operation
-from tinygrad_edu.ops.entry import binary, stepwise, unary, zero_of
+from tinygrad_edu.ops.entry import BROADCAST, ELEMENTWISE, binary, stepwise, unary, zero_of
 from tinygrad_edu.value import Value, data_of
 
 
@@ -22,7 +22,13 @@ def _add(a: Any, b: Any, /) -> Any:
     return a + b
 
 
-add = operation(_add, lambda g, out, a, b: (g, g), symbol="+", formula="∂(a+b) = ∂a + ∂b")
+add = operation(
+    _add,
+    lambda g, out, a, b: (g, g),
+    symbol="+",
+    formula="∂(a+b) = ∂a + ∂b",
+    shapes=BROADCAST,
+)
 
 
 def _subtract(a: Any, b: Any, /) -> Any:
@@ -35,6 +41,7 @@ subtract = operation(
     lambda g, out, a, b, needs=BOTH: (g, -g if needs[1] else None),
     symbol="−",
     formula="∂(a−b) = ∂a − ∂b",
+    shapes=BROADCAST,
 )
 
 
@@ -48,6 +55,7 @@ multiply = operation(
     lambda g, out, a, b, needs=BOTH: (g * b if needs[0] else None, g * a if needs[1] else None),
     symbol="×",
     formula="∂(a·b) = b·∂a + a·∂b",
+    shapes=BROADCAST,
 )
 
 
@@ -67,6 +75,7 @@ divide: Operation = operation(
     ),
     symbol="÷",
     formula="∂(a/b) = ∂a/b − (a/b)·∂b/b",
+    shapes=BROADCAST,
 )
 
 
@@ -75,7 +84,13 @@ def _negative(a: Any, /) -> Any:
     return -a
 
 
-negative = operation(_negative, lambda g, out, a: (-g,), symbol="−", formula="∂(−a) = −∂a")
+negative = operation(
+    _negative,
+    lambda g, out, a: (-g,),
+    symbol="−",
+    formula="∂(−a) = −∂a",
+    shapes=ELEMENTWISE,
+)
 
 
 def _positive(a: Any, /) -> Any:
@@ -83,7 +98,13 @@ def _positive(a: Any, /) -> Any:
     return +a
 
 
-positive = operation(_positive, lambda g, out, a: (g,), symbol="+", formula="∂(+a) = ∂a")
+positive = operation(
+    _positive,
+    lambda g, out, a: (g,),
+    symbol="+",
+    formula="∂(+a) = ∂a",
+    shapes=ELEMENTWISE,
+)
 
 
 def _absolute(a: Any, /) -> Any:
@@ -95,7 +116,14 @@ def sign_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
     return (g * np.sign(data_of(a)),)
 
 
-absolute = operation(_absolute, sign_rule, symbol="|·|", formula="∂|a| = sign(a)·∂a", analytic=False)
+absolute = operation(
+    _absolute,
+    sign_rule,
+    symbol="|·|",
+    formula="∂|a| = sign(a)·∂a",
+    analytic=False,
+    shapes=ELEMENTWISE,
+)
 fabs = unary(
     np.fabs, math.fabs, sign_rule, "∂|x| = sign(x)·∂x", "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.", "|·|", False
 )
@@ -193,6 +221,7 @@ nan_to_num = operation(
     _nan_to_num,
     lambda g, out, x, **_: (g * np.isfinite(data_of(x)),),
     formula="∂nan_to_num(x) = ∂x where x is finite",
+    shapes=ELEMENTWISE,
 )
 
 
@@ -207,7 +236,13 @@ def _clip_rule(g: Any, out: Any, x: Any, a_min: Any = None, a_max: Any = None) -
     return (g * inside,)
 
 
-_clip_to = operation(_clip, _clip_rule, name="clip", formula="∂clip(x) = ∂x between the bounds, else 0")
+_clip_to = operation(
+    _clip,
+    _clip_rule,
+    name="clip",
+    formula="∂clip(x) = ∂x between the bounds, else 0",
+    shapes=ELEMENTWISE,
+)
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import operation
+from tinygrad_edu.ops.entry import BROADCAST
 from tinygrad_edu.value import Value, data_of
 
 
@@ -23,7 +24,13 @@ def _choose_rule(g: Any, out: Any, a: Any, b: Any, condition: Any) -> tuple[Any,
     return choose(g, 0.0, condition=condition), choose(0.0, g, condition=condition)
 
 
-choose = operation(_choose, _choose_rule, name="where", formula="∂where(c, a, b) = where(c, ∂a, ∂b)")
+choose = operation(
+    _choose,
+    _choose_rule,
+    name="where",
+    formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
+    shapes=BROADCAST,
+)
 
 
 def where(condition: Any, *choices: Any) -> Any:
@@ -90,10 +97,32 @@ def _share_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
 LARGER = "∂max(a, b) = ∂a where a > b, ∂b where b > a, half of each at a tie"
 SMALLER = "∂min(a, b) = ∂a where a < b, ∂b where b < a, half of each at a tie"
 
-maximum = operation(_maximum, _share_rule, symbol="max", formula=LARGER)
-minimum = operation(_minimum, _share_rule, symbol="min", formula=SMALLER)
-fmax = operation(_fmax, _share_rule, formula=LARGER)
-fmin = operation(_fmin, _share_rule, formula=SMALLER)
+maximum = operation(
+    _maximum,
+    _share_rule,
+    symbol="max",
+    formula=LARGER,
+    shapes=BROADCAST,
+)
+minimum = operation(
+    _minimum,
+    _share_rule,
+    symbol="min",
+    formula=SMALLER,
+    shapes=BROADCAST,
+)
+fmax = operation(
+    _fmax,
+    _share_rule,
+    formula=LARGER,
+    shapes=BROADCAST,
+)
+fmin = operation(
+    _fmin,
+    _share_rule,
+    formula=SMALLER,
+    shapes=BROADCAST,
+)
 
 
 def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:

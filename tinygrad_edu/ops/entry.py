@@ -14,6 +14,9 @@ import numpy as np
 from tinygrad_edu.operation import Operation, operation
 from tinygrad_edu.value import data_of
 
+ELEMENTWISE = "any → the same"
+BROADCAST = "two that broadcast → their common shape"
+
 Rule = Callable[..., tuple[Any, ...]]
 
 
@@ -40,7 +43,7 @@ def unary(
 
     forward.__doc__ = doc
     name = numpy_function.__name__
-    return operation(forward, rule, name=name, symbol=symbol, formula=formula, analytic=analytic)
+    return operation(forward, rule, name=name, symbol=symbol, formula=formula, shapes=ELEMENTWISE, analytic=analytic)
 
 
 def binary(
@@ -64,7 +67,8 @@ def binary(
             return float(numpy_function(a, b))
 
     forward.__doc__ = doc
-    return operation(forward, rule, name=numpy_function.__name__, symbol=symbol, formula=formula)
+    name = numpy_function.__name__
+    return operation(forward, rule, name=name, symbol=symbol, formula=formula, shapes=BROADCAST)
 
 
 def stepwise(numpy_function: Callable[[Any], Any], doc: str, symbol: str | None = None) -> Operation:

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_edu.operation import BOTH, Operation, operation
 from tinygrad_edu.ops.arithmetic import divide
 from tinygrad_edu.ops.comparison import choose
-from tinygrad_edu.ops.entry import binary, unary
+from tinygrad_edu.ops.entry import BROADCAST, binary, unary
 from tinygrad_edu.value import data_of
 
 LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
@@ -114,4 +114,10 @@ def one_for_zero(x: Any) -> Any:
     return choose(1.0, x, condition=zeros) if np.any(zeros) else x
 
 
-power = operation(_power, _power_rule, symbol="^", formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b")
+power = operation(
+    _power,
+    _power_rule,
+    symbol="^",
+    formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b",
+    shapes=BROADCAST,
+)

@@ -25,6 +25,7 @@ index: Operation = operation(
     lambda g, out, x, key: (add_at(g, key=key, shape=shape_of(x)),),
     symbol="[ ]",
     formula="∂x[k] = (∂x)[k]",
+    shapes="any → that of x[key]",
 )
 
 
@@ -50,6 +51,7 @@ add_at: Operation = operation(
     _add_at,
     lambda g, out, x, key, shape: (index(g, key=key),),
     formula="the transpose of indexing",
+    shapes="that of x[key] → that of x",
 )
 
 
@@ -73,7 +75,12 @@ def _take_along_axis_rule(g: Any, out: Any, x: Any, indices: Any, axis: int | No
     return (put_back_along(g, (data, indices, 0 if axis is None else axis), shape_of(x)),)
 
 
-take_along_axis = operation(_take_along_axis, _take_along_axis_rule, formula="∂x[k] = (∂x)[k] along an axis")
+take_along_axis = operation(
+    _take_along_axis,
+    _take_along_axis_rule,
+    formula="∂x[k] = (∂x)[k] along an axis",
+    shapes="any → that of the indices",
+)
 
 
 def _windows(x: Any, height: int = 1, width: int = 1, stride: int = 1) -> Any:

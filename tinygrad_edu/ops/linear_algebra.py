@@ -38,7 +38,13 @@ def _matmul_rule(g: Any, out: Any, a: Any, b: Any, needs: tuple[bool, bool] = BO
     return g @ swap(b) if needs[0] else None, times(swap(a), g, like=b) if needs[1] else None
 
 
-matmul = operation(_matmul, _matmul_rule, symbol="@", formula="∂(a@b) = ∂a@b + a@∂b")
+matmul = operation(
+    _matmul,
+    _matmul_rule,
+    symbol="@",
+    formula="∂(a@b) = ∂a@b + a@∂b",
+    shapes="(…, m, k) and (…, k, n) → (…, m, n); vectors (k,) on either side",
+)
 
 
 def swap(x: Any) -> Any:
@@ -81,6 +87,7 @@ weighted_sum_of = operation(
     name="weighted_sum",
     symbol="Σ",
     formula="∂(b + Σwᵢ·xᵢ) = ∂b + Σ(xᵢ·∂wᵢ + wᵢ·∂xᵢ)",
+    shapes="numbers: b, n weights and n inputs → a number",
 )
 
 
@@ -121,7 +128,13 @@ def _affine_rule(
     return g.T @ inputs if needs[0] else None, g @ weights if needs[1] else None, g.sum(axis=0) if needs[2] else None
 
 
-affine = operation(_affine, _affine_rule, symbol="W·x+b", formula="∂(W@x + b) = ∂W@x + W@∂x + ∂b")
+affine = operation(
+    _affine,
+    _affine_rule,
+    symbol="W·x+b",
+    formula="∂(W@x + b) = ∂W@x + W@∂x + ∂b",
+    shapes="W (m, n), x (n,) or (rows, n), b (m,) → (m,) or (rows, m)",
+)
 
 
 def _einsum(*operands: Any, subscripts: str) -> Any:
@@ -162,7 +175,13 @@ def einsum_cotangent(g: Any, i: int, operands: Sequence[Any], letters: list[str]
     return add_at(part, key=tuple(places[distinct.index(c)] for c in own), shape=shape)
 
 
-einsum_of: Operation = operation(_einsum, _einsum_rule, name="einsum", formula="∂Σ Πxᵢ = Σᵢ Σ (Πₖ≠ᵢ xₖ)·∂xᵢ")
+einsum_of: Operation = operation(
+    _einsum,
+    _einsum_rule,
+    name="einsum",
+    formula="∂Σ Πxᵢ = Σᵢ Σ (Πₖ≠ᵢ xₖ)·∂xᵢ",
+    shapes="as the subscripts say",
+)
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
@@ -238,7 +257,13 @@ def _inv(a: Any, /) -> Any:
     return np.linalg.inv(a)
 
 
-inv = operation(_inv, lambda g, out, a: (-(swap(out) @ g @ swap(out)),), symbol="⁻¹", formula="∂a⁻¹ = −a⁻¹@∂a@a⁻¹")
+inv = operation(
+    _inv,
+    lambda g, out, a: (-(swap(out) @ g @ swap(out)),),
+    symbol="⁻¹",
+    formula="∂a⁻¹ = −a⁻¹@∂a@a⁻¹",
+    shapes="(…, n, n) → the same",
+)
 
 
 def _solve(a: Any, b: Any, /) -> Any:
@@ -253,7 +278,12 @@ def _solve_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return -(to_b @ swap(out)), to_b
 
 
-solve: Operation = operation(_solve, _solve_rule, formula="∂x = a⁻¹@(∂b − ∂a@x)")
+solve: Operation = operation(
+    _solve,
+    _solve_rule,
+    formula="∂x = a⁻¹@(∂b − ∂a@x)",
+    shapes="(…, n, n) and (n,) or (…, n, k) → that of the second",
+)
 
 
 def _pinv(a: Any, /) -> Any:
@@ -269,7 +299,14 @@ def _pinv_rule(g: Any, p: Any, a: Any) -> tuple[Any]:
     return (-(swap(p) @ g @ swap(p)) + left @ swap(g) @ p @ swap(p) + swap(p) @ p @ swap(g) @ right,)
 
 
-pinv = operation(_pinv, _pinv_rule, symbol="⁺", formula="∂p = −p∂ap + ppᵀ∂aᵀ(1−ap) + (1−pa)∂aᵀpᵀp", analytic=False)
+pinv = operation(
+    _pinv,
+    _pinv_rule,
+    symbol="⁺",
+    formula="∂p = −p∂ap + ppᵀ∂aᵀ(1−ap) + (1−pa)∂aᵀpᵀp",
+    analytic=False,
+    shapes="(…, m, n) → (…, n, m)",
+)
 
 
 def _det(a: Any, /) -> Any:
@@ -282,6 +319,7 @@ det = operation(
     lambda g, out, a: ((g * out)[..., None, None] * swap(inv(a)),),
     symbol="det",
     formula="∂det(a) = det(a)·tr(a⁻¹∂a)",
+    shapes="(…, n, n) → (…)",
 )
 
 
@@ -297,6 +335,7 @@ log_abs_det = operation(
     symbol="log|det|",
     formula="∂log|det(a)| = tr(a⁻¹∂a)",
     analytic=False,
+    shapes="(…, n, n) → (…)",
 )
 
 
@@ -324,7 +363,13 @@ def half_diagonal(x: Any) -> Any:
     return x * (1.0 - 0.5 * np.eye(x.shape[-1]))
 
 
-cholesky = operation(_cholesky, _cholesky_rule, formula="∂l = l·Φ(l⁻¹∂al⁻ᵀ)", analytic=False)
+cholesky = operation(
+    _cholesky,
+    _cholesky_rule,
+    formula="∂l = l·Φ(l⁻¹∂al⁻ᵀ)",
+    analytic=False,
+    shapes="(…, n, n) → the same",
+)
 
 
 def _eigh_values(a: Any, /) -> Any:
@@ -338,7 +383,13 @@ def _eigh_values_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
 
 
 eigh_values = operation(
-    _eigh_values, _eigh_values_rule, name="eigh λ", symbol="λ", formula="∂λᵢ = vᵢᵀ∂avᵢ", analytic=False
+    _eigh_values,
+    _eigh_values_rule,
+    name="eigh λ",
+    symbol="λ",
+    formula="∂λᵢ = vᵢᵀ∂avᵢ",
+    analytic=False,
+    shapes="(…, n, n) → (…, n)",
 )
 
 
@@ -367,6 +418,7 @@ eigh_vectors: Operation = operation(
     symbol="v",
     formula="∂vᵢ = Σⱼ≠ᵢ vⱼ·(vⱼᵀ∂avᵢ)/(λᵢ − λⱼ)",
     analytic=False,
+    shapes="(…, n, n) → the same",
 )
 
 
@@ -403,6 +455,7 @@ qr_q: Operation = operation(
     symbol="q",
     formula="∂(q@r) = ∂q@r + q@∂r",
     analytic=False,
+    shapes="(…, m, n), m ≥ n → the same",
 )
 qr_r: Operation = operation(
     _qr_r,
@@ -411,6 +464,7 @@ qr_r: Operation = operation(
     symbol="r",
     formula="∂(q@r) = ∂q@r + q@∂r",
     analytic=False,
+    shapes="(…, m, n), m ≥ n → (…, n, n)",
 )
 
 
@@ -455,7 +509,13 @@ def svd_vectors_cotangent(g: Any, u: Any, s: Any, v: Any) -> Any:
 
 
 svd_u: Operation = operation(
-    _svd_u, _svd_u_rule, name="svd u", symbol="u", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ", analytic=False
+    _svd_u,
+    _svd_u_rule,
+    name="svd u",
+    symbol="u",
+    formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ",
+    analytic=False,
+    shapes="(…, m, n) → (…, m, k), k the smaller of m and n",
 )
 svd_s: Operation = operation(
     _svd_s,
@@ -464,9 +524,16 @@ svd_s: Operation = operation(
     symbol="s",
     formula="∂sᵢ = uᵢᵀ∂avᵢ",
     analytic=False,
+    shapes="(…, m, n) → (…, k)",
 )
 svd_v: Operation = operation(
-    _svd_v, _svd_v_rule, name="svd vᵀ", symbol="vᵀ", formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ", analytic=False
+    _svd_v,
+    _svd_v_rule,
+    name="svd vᵀ",
+    symbol="vᵀ",
+    formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ",
+    analytic=False,
+    shapes="(…, m, n) → (…, k, n)",
 )
 
 

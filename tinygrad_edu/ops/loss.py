@@ -32,6 +32,7 @@ half_squared_error = operation(
     _half_squared_error_rule,
     symbol="½Σ(o−t)²",
     formula="∂½Σ(o−t)² = Σ(o−t)·(∂o − ∂t)",
+    shapes="outputs and targets of one shape, or number by number → a number",
 )
 
 
@@ -49,6 +50,7 @@ mean_squared_error = operation(
     _mean_squared_error_rule,
     symbol="mean(o−t)²",
     formula="∂mean(o−t)² = (2/n)·Σ(o−t)·(∂o − ∂t)",
+    shapes="outputs and targets of one shape, or number by number → a number",
 )
 
 

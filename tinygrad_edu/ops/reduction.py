@@ -17,6 +17,8 @@ from tinygrad_edu.value import Value, data_of
 
 Axis = int | tuple[int, ...] | None
 
+REDUCED = "any → without the axes (or length 1 there, with keepdims)"
+
 
 add_reduce: Any = np.add.reduce  # what np.sum calls, in half the time
 
@@ -42,6 +44,7 @@ sum = operation(
     lambda g, out, x, axis=None, keepdims=False: (spread(g, x, axis, keepdims),),
     symbol="Σ",
     formula="∂Σxᵢ = Σ∂xᵢ",
+    shapes=REDUCED,
 )
 
 
@@ -55,7 +58,13 @@ def _mean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = Fal
     return (spread(divide(g, n or 1.0), x, axis, keepdims),)
 
 
-mean = operation(_mean, _mean_rule, symbol="mean", formula="∂mean(x) = Σ∂xᵢ/n")
+mean = operation(
+    _mean,
+    _mean_rule,
+    symbol="mean",
+    formula="∂mean(x) = Σ∂xᵢ/n",
+    shapes=REDUCED,
+)
 
 
 def _sum_to(x: Any, /, shape: tuple[int, ...], dtype: Any = None) -> Any:
@@ -77,6 +86,7 @@ sum_to = operation(
     lambda g, out, x, shape, dtype=None: (broadcast_to(g, shape=shape_of(x)),),
     symbol="Σ",
     formula="the sum that undoes broadcasting",
+    shapes="any → one that broadcasts to it",
 )
 
 
@@ -96,8 +106,18 @@ def _extreme_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = 
     return (spread(g, x, axis, keepdims) * share,)
 
 
-max = operation(_max, _extreme_rule, formula="∂max(x) = Σ∂xᵢ/ties over the largest xᵢ")
-min = operation(_min, _extreme_rule, formula="∂min(x) = Σ∂xᵢ/ties over the smallest xᵢ")
+max = operation(
+    _max,
+    _extreme_rule,
+    formula="∂max(x) = Σ∂xᵢ/ties over the largest xᵢ",
+    shapes=REDUCED,
+)
+min = operation(
+    _min,
+    _extreme_rule,
+    formula="∂min(x) = Σ∂xᵢ/ties over the smallest xᵢ",
+    shapes=REDUCED,
+)
 amax, amin = max, min
 
 
@@ -130,7 +150,13 @@ def products_before(x: Any) -> Any:
     return products
 
 
-prod = operation(_prod, _prod_rule, symbol="Π", formula="∂Πxᵢ = Σᵢ (Πₖ≠ᵢ xₖ)·∂xᵢ")
+prod = operation(
+    _prod,
+    _prod_rule,
+    symbol="Π",
+    formula="∂Πxᵢ = Σᵢ (Πₖ≠ᵢ xₖ)·∂xᵢ",
+    shapes=REDUCED,
+)
 
 
 def _cumsum(x: Any, /, axis: int | None = None) -> Any:
@@ -143,7 +169,12 @@ def _cumsum_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> tuple[Any
     return (reshape(flip(cumsum(flip(g, axis=along), axis=along), axis=along), shape=shape_of(x)),)
 
 
-cumsum: Operation = operation(_cumsum, _cumsum_rule, formula="∂Σₖ≤ⱼ xₖ = Σₖ≤ⱼ ∂xₖ")
+cumsum: Operation = operation(
+    _cumsum,
+    _cumsum_rule,
+    formula="∂Σₖ≤ⱼ xₖ = Σₖ≤ⱼ ∂xₖ",
+    shapes="any → the same; flat where the axis is None",
+)
 
 
 def _cumprod(x: Any, /, axis: int | None = None) -> Any:
@@ -166,7 +197,12 @@ def _cumprod_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> tuple[An
     return (reshape(result.transpose(tuple(map(int, np.argsort(order)))), shape=shape),)
 
 
-cumprod = operation(_cumprod, _cumprod_rule, formula="∂oⱼ = Σᵢ≤ⱼ (Πₖ≤ⱼ,ₖ≠ᵢ xₖ)·∂xᵢ")
+cumprod = operation(
+    _cumprod,
+    _cumprod_rule,
+    formula="∂oⱼ = Σᵢ≤ⱼ (Πₖ≤ⱼ,ₖ≠ᵢ xₖ)·∂xᵢ",
+    shapes="any → the same; flat where the axis is None",
+)
 
 
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
@@ -195,4 +231,11 @@ def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool 
     return (multiply(spread(divide(g, one_for_zero(out)), x, axis, keepdims), x),)
 
 
-euclidean_norm = operation(_euclidean, _euclidean_rule, name="norm", symbol="‖·‖", formula="∂‖x‖ = Σxᵢ·∂xᵢ/‖x‖")
+euclidean_norm = operation(
+    _euclidean,
+    _euclidean_rule,
+    name="norm",
+    symbol="‖·‖",
+    formula="∂‖x‖ = Σxᵢ·∂xᵢ/‖x‖",
+    shapes=REDUCED,
+)

@@ -28,6 +28,7 @@ reshape: Operation = operation(
     _reshape,
     lambda g, out, x, shape: (reshape(g, shape=shape_of(x)),),
     formula="∂reshape(x) = reshape(∂x)",
+    shapes="any → another of as many numbers",
 )
 
 
@@ -73,7 +74,13 @@ def _transpose_rule(g: Any, out: Any, x: Any, axes: tuple[int, ...] | None = Non
     return (transpose(g, axes=None if axes is None else tuple(map(int, np.argsort([a % len(axes) for a in axes])))),)
 
 
-transpose: Operation = operation(_transpose, _transpose_rule, symbol="ᵀ", formula="∂xᵀ = (∂x)ᵀ")
+transpose: Operation = operation(
+    _transpose,
+    _transpose_rule,
+    symbol="ᵀ",
+    formula="∂xᵀ = (∂x)ᵀ",
+    shapes="any → its axes in another order",
+)
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
@@ -101,7 +108,12 @@ def _broadcast_to(x: Any, /, shape: Shape) -> Any:
 
 
 # The rule hands on g as it is: the backward walk sums a cotangent to its input's shape.
-broadcast_to = operation(_broadcast_to, lambda g, out, x, shape: (g,), formula="∂broadcast(x) = broadcast(∂x)")
+broadcast_to = operation(
+    _broadcast_to,
+    lambda g, out, x, shape: (g,),
+    formula="∂broadcast(x) = broadcast(∂x)",
+    shapes="any → one that it broadcasts to",
+)
 
 
 def _stack(*arrays: Any, axis: int = 0) -> Any:
@@ -114,7 +126,13 @@ def _stack_rule(g: Any, out: Any, *arrays: Any, axis: int = 0) -> tuple[Any, ...
     return tuple([g[(*before, i)] for i in range(len(arrays))])
 
 
-_stack_of = operation(_stack, _stack_rule, name="stack", formula="∂stack(x, y) = stack(∂x, ∂y)")
+_stack_of = operation(
+    _stack,
+    _stack_rule,
+    name="stack",
+    formula="∂stack(x, y) = stack(∂x, ∂y)",
+    shapes="several of one shape → one axis more",
+)
 
 
 def stack(arrays: Any, axis: int = 0) -> Any:
@@ -138,7 +156,11 @@ def _concatenate_rule(g: Any, out: Any, *arrays: Any, axis: int = 0) -> tuple[An
 
 
 _concatenate_of = operation(
-    _concatenate, _concatenate_rule, name="concatenate", formula="∂concatenate(x, y) = concatenate(∂x, ∂y)"
+    _concatenate,
+    _concatenate_rule,
+    name="concatenate",
+    formula="∂concatenate(x, y) = concatenate(∂x, ∂y)",
+    shapes="several, alike but along the axis → longer there",
 )
 
 
@@ -232,7 +254,9 @@ def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: s
 
     name = numpy_function.__name__
     forward.__doc__ = doc
-    entry = Operation(forward, rule, name=name, formula=formula or f"∂{name}(x) = {name}(∂x)")
+    entry = Operation(
+        forward, rule, name=name, formula=formula or f"∂{name}(x) = {name}(∂x)", shapes=f"any → that of numpy's {name}"
+    )
     entry.argument_names, entry.n_inputs = ("x", *names), 1
     return entry
 
@@ -296,8 +320,18 @@ def _triu(x: Any, /, k: int = 0) -> Any:
     return np.triu(x, k)
 
 
-tril: Operation = operation(_tril, lambda g, out, x, k=0: (tril(g, k=k),), formula="∂tril(x) = tril(∂x)")
-triu: Operation = operation(_triu, lambda g, out, x, k=0: (triu(g, k=k),), formula="∂triu(x) = triu(∂x)")
+tril: Operation = operation(
+    _tril,
+    lambda g, out, x, k=0: (tril(g, k=k),),
+    formula="∂tril(x) = tril(∂x)",
+    shapes="(…, m, n) → the same",
+)
+triu: Operation = operation(
+    _triu,
+    lambda g, out, x, k=0: (triu(g, k=k),),
+    formula="∂triu(x) = triu(∂x)",
+    shapes="(…, m, n) → the same",
+)
 
 
 def _pad(x: Any, /, pad_width: Any, constant_values: float = 0.0) -> Any:
@@ -310,7 +344,13 @@ def _pad_rule(g: Any, out: Any, x: Any, pad_width: Any, constant_values: float =
     return (g[tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True)])],)
 
 
-_pad_by = operation(_pad, _pad_rule, name="pad", formula="∂pad(x) = pad(∂x)")
+_pad_by = operation(
+    _pad,
+    _pad_rule,
+    name="pad",
+    formula="∂pad(x) = pad(∂x)",
+    shapes="any → wider by the pads",
+)
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
@@ -371,7 +411,12 @@ def put_back_along(g: Any, order: tuple[Any, Any, int], shape: tuple[int, ...]) 
     return put_back(g, places, shape)
 
 
-sort = operation(_sort, _sort_rule, formula="∂sort(x) = ∂x in the order that sorts x")
+sort = operation(
+    _sort,
+    _sort_rule,
+    formula="∂sort(x) = ∂x in the order that sorts x",
+    shapes="any → the same; flat where the axis is None",
+)
 
 
 def _partition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
@@ -383,4 +428,5 @@ partition = operation(
     _partition,
     lambda g, out, x, kth, axis=-1: (put_back_along(g, order_of(np.argpartition, x, axis, kth), shape_of(x)),),
     formula="∂partition(x) = ∂x in the order that parts x",
+    shapes="any → the same; flat where the axis is None",
 )

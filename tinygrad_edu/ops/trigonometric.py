@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_edu.operation import Operation, operation
 from tinygrad_edu.ops.arithmetic import divide, sqrt
 from tinygrad_edu.ops.comparison import choose
-from tinygrad_edu.ops.entry import binary, unary
+from tinygrad_edu.ops.entry import ELEMENTWISE, binary, unary
 from tinygrad_edu.value import data_of
 
 sin: Operation = unary(
@@ -139,4 +139,9 @@ def _sinc_rule(g: Any, out: Any, x: Any) -> tuple[Any]:
     return (g * choose(series, quotient, condition=small),)
 
 
-sinc: Operation = operation(_sinc, _sinc_rule, formula="∂sinc(x) = (cos(πx) − sinc(x))/x·∂x")
+sinc: Operation = operation(
+    _sinc,
+    _sinc_rule,
+    formula="∂sinc(x) = (cos(πx) − sinc(x))/x·∂x",
+    shapes=ELEMENTWISE,
+)
