@@ -120,15 +120,11 @@ def cotangents(
             i += 1
             if isinstance(parent, Value):
                 g, data = results[i], parent.data
-                if g is None:
-                    continue
-                kind = type(g)
-                if kind is not type(data) or (
-                    kind is not float and (g.shape != data.shape or g.dtype is not data.dtype)
-                ):
-                    g = fit(g, data, operation, create_graph)
-                elif create_graph:
-                    g = Value(g)
+                if type(g) is not float or type(data) is not float or create_graph:
+                    if g is None:
+                        continue
+                    if create_graph or type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
+                        g = fit(g, data, operation, create_graph)
                 table[parent] = table[parent] + g if parent in table else g
     return table
 
