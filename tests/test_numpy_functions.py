@@ -264,6 +264,8 @@ def test_rules_take_arrays_in_any_layout_in_memory(name):
 @pytest.mark.parametrize("name", CASES)
 def test_float32_stays_float32_forward_and_backward(name):
     f, inputs = CASES[name]
+    if not name.startswith(LINEAR_ALGEBRA):  # which loses too many of its digits
+        assert_gradients(f, *(x.astype(np.float32) for x in inputs))
     values = [tg.Value(x.astype(np.float32)) for x in inputs]
     out = f(*values)
     assert out.dtype == np.float32

@@ -296,6 +296,22 @@ def test_gradients_with_respect_to_an_inner_node_and_its_own_input():
     assert [g.data for g in tg.gradients(y, [x, h])] == [13.0, 2.0]
 
 
+def test_gradients_are_arrays_of_their_own_that_can_be_written_to():
+    x, y = np.ones(3), np.ones(3)
+    a, b = tg.grad(lambda x, y: (x + y).sum(), (0, 1))(x, y)
+    a += 1.0
+    assert b.tolist() == [1.0, 1.0, 1.0]
+    seed = np.ones(3)
+    (g,) = tg.vjp(lambda x: x, x)[1](seed)
+    g += 1.0
+    assert seed.tolist() == x.tolist() == [1.0, 1.0, 1.0]
+    first, second = tg.gradients(
+        (tg.Value(x) * 0.0).sum() + tg.Value(1.0), [tg.Value(x), tg.Value(y)], create_graph=False
+    )
+    first += 1.0
+    assert not second.any()
+
+
 def test_elementwise_grad_is_the_derivative_at_each_entry():
     x = np.linspace(-1.0, 1.0, 5)
     assert np.allclose(tg.elementwise_grad(np.tanh)(x), 1.0 - np.tanh(x) ** 2)

@@ -62,8 +62,16 @@ def pull_back(
     if order is None:
         order = order_between(outputs, inputs)
     table = cotangents(outputs, seeds, create_graph, order, {*order, *inputs})
-    zero = Value if create_graph else as_data
-    return [table[x] if x in table else zero(np.zeros_like(x.data) if x.ndim else 0.0) for x in inputs]
+    found: list[Any] = []
+    owned = {id(seed) for seed in seeds}
+    for x in inputs:
+        g = table[x] if x in table else (np.zeros_like(x.data) if x.ndim else 0.0)
+        if create_graph:
+            g = g if isinstance(g, Value) else Value(g)
+        elif type(g) is np.ndarray:
+            g = own(g, owned)
+        found.append(g)
+    return found
 
 
 def order_between(outputs: Sequence[Value], inputs: Sequence[Value], independent: bool = False) -> list[Value]:
