@@ -17,7 +17,7 @@ vars(value).update(ops=ops, apply=apply, backward=backward)  # here Value's oper
 
 if TYPE_CHECKING:
     from tinygrad_edu import nn
-    from tinygrad_edu.drawing import draw
+    from tinygrad_edu.drawing import draw, explain, save
     from tinygrad_edu.gradient_check import GradientReport, gradcheck
     from tinygrad_edu.nn import Dense, Layer, Network, Neuron
     from tinygrad_edu.ops.activation import *
@@ -44,6 +44,7 @@ LOADED_WHEN_USED = {
     "custom_gradient": "transforms",
     "draw": "drawing",
     "elementwise_grad": "transforms",
+    "explain": "drawing",
     "grad": "transforms",
     "gradcheck": "gradient_check",
     "hessian": "transforms",
@@ -52,6 +53,7 @@ LOADED_WHEN_USED = {
     "jvp": "transforms",
     "linearize": "transforms",
     "nn": "nn",
+    "save": "drawing",
     "stop_gradient": "transforms",
     "value_and_grad": "transforms",
     "vjp": "transforms",

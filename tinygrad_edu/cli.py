@@ -20,7 +20,7 @@ from tinygrad_edu import __version__
 from tinygrad_edu.article import LABELS
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
 from tinygrad_edu.catalogue import page
-from tinygrad_edu.drawing import draw
+from tinygrad_edu.drawing import save
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
 from tinygrad_edu.gradient_check import gradcheck
 from tinygrad_edu.nn import History
@@ -171,7 +171,7 @@ def run_article(options: argparse.Namespace) -> int:
         print(f"No picture was drawn: {HOW_TO_GET_DOT}", file=sys.stderr)
     else:
         path = options.output / "article.svg"
-        path.write_bytes(draw(last_loss(result.network)).pipe("svg", quiet=True))
+        save(last_loss(result.network), path)
         print(f"The computation of the last row's loss is drawn in {path}")
     return 0 if result.holds else 1
 

@@ -52,16 +52,17 @@ def test_boxes_show_name_data_and_gradient_and_circles_the_operation():
     y = x * 0.123456
     y.backward()
     shown = texts_of(tg.draw(y).pipe("svg", encoding="utf-8"))
-    assert {"x", "data 3", "grad 0.1235", "×", "0.1235"} <= set(shown)
+    assert {"x", "data", "3", "grad", "0.1235", "×"} <= set(shown)
     source = tg.draw(y).source
-    assert len(re.findall("shape=circle", source)) == 1
+    assert len(re.findall("shape=ellipse", source)) == 1
     assert len(re.findall("shape=box", source)) == 3
 
 
 def test_arrays_are_shown_in_full_while_small_and_by_shape_beyond():
     shown = texts_of(tg.draw(tg.Value(np.eye(2)) @ np.ones((2, 50))).pipe("svg", encoding="utf-8"))
-    assert "data [[1, 0]," in shown
-    assert "data shape (2, 50)" in shown
+    assert (shown.count("(2, 2) float64"), shown.count("0"), shown.count("1")) == (1, 2, 2)
+    assert "1 … 1, mean 1" in shown
+    assert "(2, 50) float64" in shown
 
 
 def test_layers_and_neurons_are_clusters_with_their_parameters_inside():
@@ -77,7 +78,7 @@ def test_every_node_and_edge_of_the_graph_is_drawn():
     edges = re.findall("->", picture.source)
     operations = 4 + 4 + 1
     constants, parameters, inner = 4 + 2, 12, 9
-    assert len(re.findall("shape=circle", picture.source)) == operations
+    assert len(re.findall("shape=ellipse", picture.source)) == operations
     assert len(re.findall("shape=box", picture.source)) == constants + parameters + inner
     assert len(edges) == operations + 4 * 5 + 4 * 1 + 4
     assert network
@@ -102,11 +103,11 @@ def test_a_long_chain_is_drawn_without_recursion():
     y = tg.Value(1.0)
     for _ in range(3000):
         y = y * 1.0
-    assert len(re.findall("shape=circle", tg.draw(y).source)) == 3000
+    assert len(re.findall("shape=ellipse", tg.draw(y, max_nodes=10_000).source)) == 3000
 
 
 def test_draw_needs_a_value():
-    with pytest.raises(TypeError, match="draw needs a Value, got float"):
+    with pytest.raises(TypeError, match="draw needs Values, got float"):
         tg.draw(1.0)
 
 

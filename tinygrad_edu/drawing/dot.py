@@ -1,113 +1,126 @@
-"""The graph of a Value as a `graphviz.Digraph`.
+"""A view as a `graphviz.Digraph`.
 
-The one thing to know: everything shown is text that a user may have chosen, so it is escaped on its way in, by
-`text`, and node names are numbers in order of the walk: the same graph gives the same bytes.
+The one thing to know: kinds of boxes differ in shape and line, not only in colour: parameters have a bold border, other
+leaves round corners, constants a dashed border, the result a double one; operations are ellipses, folded groups tabs.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import graphviz
 import numpy as np
 
+from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_text, text
 from tinygrad_edu.drawing.renderer import Picture
-from tinygrad_edu.value import Value
+from tinygrad_edu.drawing.slopes import local_slopes
+from tinygrad_edu.drawing.view import Box, Path, View, view_of
+from tinygrad_edu.value import Value, data_of
+
+Direction: TypeAlias = Literal["LR", "TB", "RL", "BT"]
+Theme: TypeAlias = Literal["light", "dark", "print"]
+SHOWN = ("data", "grad", "local", "shape")
+
+SHAPES = {
+    "output": {"shape": "box", "peripheries": "2"},
+    "value": {"shape": "box"},
+    "leaf": {"shape": "box", "style": "rounded"},
+    "parameter": {"shape": "box", "style": "bold"},
+    "constant": {"shape": "box", "style": "dashed"},
+    "operation": {"shape": "ellipse", "margin": "0.02,0.01"},
+    "folded": {"shape": "tab"},
+}
+THEMES: dict[str, dict[str, str]] = {
+    "light": {
+        "page": "white", "ink": "#222222", "frame": "#8a8a8a", "output": "#fde9d9", "value": "#ffffff",
+        "leaf": "#e8f4e8", "parameter": "#e3edfb", "constant": "#f4f4f4", "operation": "#fff7d6", "folded": "#efe8f7",
+    },
+    "dark": {
+        "page": "#1e1e1e", "ink": "#e8e8e8", "frame": "#777777", "output": "#5b3a1e", "value": "#2a2a2a",
+        "leaf": "#21402a", "parameter": "#23364f", "constant": "#333333", "operation": "#4a431d", "folded": "#3c3050",
+    },
+    "print": {"page": "white", "ink": "black", "frame": "#666666"},
+}  # fmt: skip
 
 
-def digraph(value: Value) -> Picture:
-    """See `tinygrad_edu.drawing.draw`."""
-    if not isinstance(value, Value):
-        raise TypeError(f"draw needs a Value, got {type(value).__name__}")
-    font = {"fontname": "Helvetica", "fontsize": "11"}
+def digraph(
+    outputs: Sequence[Value],
+    direction: Direction = "LR",
+    theme: Theme = "light",
+    show: Collection[str] = ("data", "grad", "shape"),
+    depth: int | None = None,
+    max_nodes: int = 400,
+    heat_by_gradient: bool = False,
+    names: Mapping[str, Any] | None = None,
+) -> Picture:
+    """See `tinygrad_edu.drawing.draw`, whose arguments are checked by now."""
+    view = view_of(outputs, depth, max_nodes, names)
+    colours = THEMES[theme]
+    fonts = {"fontname": "Helvetica", "fontsize": "11", "fontcolor": colours["ink"]}
+    attributes = {"rankdir": direction, "nodesep": "0.15", "ranksep": "0.35", "bgcolor": colours["page"], **fonts}
+    if view.note:
+        attributes |= {"label": f"<{text(view.note)}>", "labelloc": "b"}
     graph = Picture(
         "computation",
-        graph_attr={"rankdir": "LR", "nodesep": "0.15", "ranksep": "0.35", **font},
-        node_attr=font,
-        edge_attr={"arrowsize": "0.6"},
+        graph_attr=attributes,
+        node_attr={"color": colours["ink"], "margin": "0.06,0.03", "height": "0.3", "width": "0.3", **fonts},
+        edge_attr={"arrowsize": "0.6", "color": colours["ink"], **fonts, "fontsize": "9"},
     )
-    numbers = number_nodes(value)
-    groups = groups_of(numbers)
-    clusters: dict[tuple[str, ...], graphviz.Digraph] = {(): graph}
-    for node, number in numbers.items():
-        add_node(cluster_for(groups[node], clusters), node, number, groups[node])
+    graph.titles = {box.id: plain_text(box) for box in view.boxes.values()}
+    largest = largest_gradient(view) if heat_by_gradient else None
+    clusters: dict[Path, Any] = {(): graph}
+    for box in view.boxes.values():
+        add_box(cluster_for(box.path, clusters, colours), box, show, colours, largest)
     for path in sorted(clusters, key=len, reverse=True)[:-1]:
         clusters[path[:-1]].subgraph(clusters[path])
-    for node, number in numbers.items():
-        for parent in node.parents:
-            if isinstance(parent, Value):
-                graph.edge(f"value{numbers[parent]}", f"operation{number}")
+    slopes = local_derivatives(view) if "local" in show else {}
+    for i, ((source, target), place) in enumerate(view.arrows.items()):
+        slope = slopes.get((target, place))
+        graph.edge(source, target, id=f"edge{i}", **({"label": digits(slope)} if slope is not None else {}))
     return graph
 
 
-def number_nodes(output: Value) -> dict[Value, int]:
-    """All Values that `output` was made of, numbered from the output on, inputs in order. No recursion."""
-    numbers: dict[Value, int] = {}
-    stack = [output]
-    while stack:
-        node = stack.pop()
-        if node not in numbers:
-            numbers[node] = len(numbers)
-            stack += [parent for parent in reversed(node.parents) if isinstance(parent, Value)]
-    return numbers
+def add_box(graph: Any, box: Box, show: Collection[str], colours: Mapping[str, str], largest: float | None) -> None:
+    look = dict(SHAPES[box.kind])
+    fill = colours.get(box.kind)
+    if largest is not None and box.kind in ("value", "leaf", "parameter", "output") and box.node is not None:
+        fill = heat(box.node.grad, largest)
+        look["fontcolor"] = "#222222"
+    if fill:
+        look["style"] = ",".join(filter(None, [look.get("style", ""), "filled"]))
+        look["fillcolor"] = fill
+    graph.node(box.id, f"<{label_of(box, show)}>", id=box.id, tooltip=" ", **look)
 
 
-def groups_of(numbers: dict[Value, int]) -> dict[Value, tuple[str, ...]]:
-    """The group of each node. A leaf has none of its own: it stands in the innermost that all its consumers share."""
-    groups: dict[Value, tuple[str, ...]] = {node: node.group for node in numbers if node.operation}
-    for node in numbers:
-        for parent in node.parents:
-            if isinstance(parent, Value) and parent.operation is None:
-                groups[parent] = shared_start(groups[parent], node.group) if parent in groups else node.group
-    return {node: groups.get(node, ()) for node in numbers}
-
-
-def shared_start(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
-    n = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-    return a[:n]
-
-
-def cluster_for(path: tuple[str, ...], clusters: dict[tuple[str, ...], Any]) -> Any:
-    """The subgraph of a group, made with those around it when first asked for."""
+def cluster_for(path: Path, clusters: dict[Path, Any], colours: Mapping[str, str]) -> Any:
+    """The frame of a group, made with those around it when first asked for."""
     for end in range(1, len(path) + 1):
         if path[:end] not in clusters:
-            attributes = {"label": text(path[end - 1]), "style": "rounded", "color": "gray50"}
+            attributes = {
+                "label": f"<{text(path[end - 1])}>",
+                "labelloc": "t",
+                "style": "rounded",
+                "color": colours["frame"],
+            }
+            attributes["id"] = f"frame{len(clusters)}"
             clusters[path[:end]] = graphviz.Digraph(f"cluster_{len(clusters)}", graph_attr=attributes)
     return clusters[path]
 
 
-def add_node(graph: Any, node: Value, number: int, path: tuple[str, ...]) -> None:
-    style = "solid" if node.operation else "bold"
-    graph.node(f"value{number}", text(label(node, path)), shape="box", style=style, margin="0.14,0.06")
-    if node.operation:
-        graph.node(f"operation{number}", text(node.operation.symbol), shape="circle", margin="0.02", width="0.35")
-        graph.edge(f"operation{number}", f"value{number}")
-    for i, parent in enumerate(node.parents):
-        if not isinstance(parent, Value):
-            graph.node(f"constant{number}_{i}", text(show(parent)), shape="box", style="dashed", margin="0.14,0.06")
-            graph.edge(f"constant{number}_{i}", f"operation{number}")
+def largest_gradient(view: View) -> float:
+    grads = [
+        data_of(box.node.grad) for box in view.boxes.values() if box.node is not None and box.node.grad is not None
+    ]
+    return max((float(np.max(np.abs(g), initial=0.0)) for g in grads), default=0.0)
 
 
-def label(node: Value, path: tuple[str, ...]) -> str:
-    """Name, data and gradient; of a name that is a path, what the frames around the node don't say already."""
-    lines = [node.name.removeprefix(".".join(path) + ".")] if node.name else []
-    lines.append(f"data {show(node.data)}")
-    if node.grad is not None:
-        lines.append(f"grad {show(node.grad.data if isinstance(node.grad, Value) else node.grad)}")
-    return "\n".join(lines)
-
-
-def show(data: Any) -> str:
-    """Four significant digits; a large array as its shape."""
-    if isinstance(data, float):
-        return f"{data:.4g}"
-    if data.size > 9:
-        return f"shape {data.shape}"
-    return np.array2string(data, formatter={"float_kind": lambda x: f"{x:.4g}"}, separator=", ")
-
-
-def text(label: str) -> str:
-    """A label that Graphviz shows as it stands: no markup, no escapes, no entities; control characters replaced."""
-    lines = ["".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in s) for s in label.split("\n")]
-    return graphviz.nohtml("\\n".join(s.replace("\\", "\\\\").replace("&", "&amp;") for s in lines))  # type: ignore[no-any-return]
+def local_derivatives(view: View) -> dict[tuple[str, int | None], float]:
+    """For each operation of numbers and each of its inputs the derivative, by the operation's own rule."""
+    found: dict[tuple[str, int | None], float] = {}
+    for box in view.boxes.values():
+        if box.kind == "operation" and box.node is not None:
+            for place, slope in enumerate(local_slopes(box.node)):
+                if slope is not None:
+                    found[box.id, place] = slope
+    return found

@@ -1,0 +1,192 @@
+"""What a picture shows of a computation: which nodes, which folded into one, and in which frames.
+
+The one thing to know: nothing here knows of Graphviz. A view is boxes, frames and arrows with stable ids, numbered from
+the outputs on, inputs in order; so the same graph gives the same view. Nothing recurses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from tinygrad_edu.value import Value
+
+Path: TypeAlias = tuple[str, ...]
+Kind: TypeAlias = Literal["output", "value", "leaf", "parameter", "constant", "operation", "folded"]
+
+SIBLINGS = 4
+"""Folded neurons or layers that are alike, in one frame: more than so many become one box with a count."""
+
+
+@dataclass
+class Box:
+    """One box of a picture: a value, a constant, an operation, or a group folded into one.
+
+    Attributes:
+        id: Stable and unique, made of letters and digits.
+        kind: What it is, which decides its look.
+        path: The frames that it stands in, outermost first.
+        node: The Value that it shows, or whose operation it shows.
+        data: A constant's number or array.
+        name: What stands above.
+        holds: What a folded box holds.
+        times: For how many alike it stands.
+    """
+
+    id: str
+    kind: Kind
+    path: Path = ()
+    node: Value | None = None
+    data: Any = None
+    name: str = ""
+    holds: str = ""
+    times: int = 1
+
+
+@dataclass
+class View:
+    """Boxes by id, arrows between ids with the place of the input they lead to, and a line about what was folded."""
+
+    boxes: dict[str, Box] = field(default_factory=dict)
+    arrows: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    note: str = ""
+
+
+def view_of(
+    outputs: Sequence[Value], depth: int | None = None, max_nodes: int = 400, names: Mapping[str, Any] | None = None
+) -> View:
+    """The view of a computation: groups deeper than `depth` are folded, and more, down to `max_nodes` boxes."""
+    numbers = number_nodes(outputs)
+    groups = groups_of(numbers)
+    given = {id(value): name for name, value in (names or {}).items() if isinstance(value, Value)}
+    deepest = max(map(len, groups.values()), default=0)
+    levels = [deepest if depth is None else depth]
+    while levels[-1] > 0:
+        levels.append(min(levels[-1], deepest) - 1)
+    for level in levels:
+        view = folded_view(numbers, groups, level, given, set(outputs))
+        if len(view.boxes) <= max_nodes:
+            if level != levels[0]:
+                view.note = f"folded at depth {level}, to show no more than {max_nodes} boxes"
+            return view
+    near = set(list(numbers)[: max(max_nodes // 3, 1)])
+    view = folded_view(numbers, groups, levels[0], given, set(outputs), near)
+    view.note = f"{len(numbers)} values: the {len(near)} nearest to the result are shown, the others folded"
+    return view
+
+
+def folded_view(
+    numbers: Mapping[Value, int],
+    groups: Mapping[Value, Path],
+    level: int,
+    given: Mapping[int, str],
+    outputs: set[Value],
+    near: set[Value] | None = None,
+) -> View:
+    """The view in which groups deeper than `level`, and Values that aren't `near`, are folded."""
+    keys = fold_keys(numbers, groups, level, near)
+    view = View()
+    members: dict[Path, list[Value]] = {}
+    for node, number in numbers.items():
+        key = keys.get(node)
+        if key is None:
+            add_boxes(view, node, number, groups[node], given, outputs)
+        else:
+            members.setdefault(key, []).append(node)
+    ids = {key: f"fold{i}" for i, key in enumerate(members)}
+    for key, nodes in members.items():
+        view.boxes[ids[key]] = folded_box(ids[key], key, nodes, keys, groups)
+    for node, number in numbers.items():
+        target = ids[keys[node]] if node in keys else f"operation{number}"
+        for place, parent in enumerate(node.parents):
+            if not isinstance(parent, Value):
+                continue
+            source = ids[keys[parent]] if parent in keys else f"value{numbers[parent]}"
+            if source != target:
+                view.arrows.setdefault((source, target), place if node not in keys else None)
+    return view
+
+
+def add_boxes(view: View, node: Value, number: int, path: Path, given: Mapping[int, str], outputs: set[Value]) -> None:
+    """The boxes of one Value: itself, its operation, and the constants among its inputs."""
+    name = node.name or given.get(id(node), "")
+    kind: Kind = "output" if node in outputs and node.operation else "value" if node.operation else "leaf"
+    if kind == "leaf" and re.search(r"(^|\.)(weights(\[\d+\])?|bias)$", name):
+        kind = "parameter"
+    view.boxes[f"value{number}"] = Box(f"value{number}", kind, path, node, name=name.removeprefix(".".join(path) + "."))
+    if node.operation is None:
+        return
+    view.boxes[f"operation{number}"] = Box(f"operation{number}", "operation", path, node)
+    view.arrows[f"operation{number}", f"value{number}"] = None
+    for place, parent in enumerate(node.parents):
+        if not isinstance(parent, Value):
+            constant = f"constant{number}x{place}"
+            view.boxes[constant] = Box(constant, "constant", path, node, data=parent)
+            view.arrows[constant, f"operation{number}"] = place
+
+
+def fold_keys(
+    numbers: Mapping[Value, int], groups: Mapping[Value, Path], level: int, near: set[Value] | None
+) -> dict[Value, Path]:
+    """For each Value that is folded the path of the box it is folded into; alike siblings share one."""
+    keys = {node: path[: level + 1] for node, path in groups.items() if len(path) > level}
+    if near is not None:
+        keys |= {node: ("…",) for node in numbers if node not in near}
+    members: dict[Path, Counter[str]] = {}
+    for node, key in keys.items():
+        members.setdefault(key, Counter())[node.operation.name if node.operation else "leaf"] += 1
+    alike: dict[tuple[Path, str, frozenset[tuple[str, int]]], list[Path]] = {}
+    for key, counts in members.items():
+        stem = re.sub(r"\[\d+\]$", "", key[-1])
+        alike.setdefault((key[:-1], stem, frozenset(counts.items())), []).append(key)
+    merged: dict[Path, Path] = {}
+    for (parent, stem, _), siblings in alike.items():
+        if len(siblings) > SIBLINGS:
+            indices = sorted(int(m.group(1)) for key in siblings if (m := re.search(r"\[(\d+)\]$", key[-1])))
+            name = f"{stem}[{indices[0]}…{indices[-1]}]" if len(indices) == len(siblings) else stem
+            merged |= dict.fromkeys(siblings, (*parent, name))
+    return {node: merged.get(key, key) for node, key in keys.items()}
+
+
+def folded_box(
+    box_id: str, key: Path, nodes: list[Value], keys: Mapping[Value, Path], groups: Mapping[Value, Path]
+) -> Box:
+    """A box that stands for many Values, and says what it holds."""
+    operations = sum(node.operation is not None for node in nodes)
+    parameters = sum([node.size for node in nodes if node.operation is None])
+    times = len({groups[node][: len(key)] for node in nodes}) if len(key) and key != ("…",) else 1
+    each = max(times, 1)
+    parts = [f"{operations // each} operation{'s' if operations // each != 1 else ''}"]
+    if parameters:
+        parts.append(f"{parameters // each} parameter{'s' if parameters // each != 1 else ''}")
+    return Box(box_id, "folded", key[:-1], name=key[-1], holds=", ".join(parts), times=times)
+
+
+def number_nodes(outputs: Iterable[Value]) -> dict[Value, int]:
+    """All Values that the outputs were made of, numbered from the outputs on, nearest first, inputs in order."""
+    numbers: dict[Value, int] = {}
+    level = list(dict.fromkeys(outputs))
+    while level:
+        for node in level:
+            numbers.setdefault(node, len(numbers))
+        behind = [parent for node in level for parent in node.parents if isinstance(parent, Value)]
+        level = [node for node in dict.fromkeys(behind) if node not in numbers]
+    return numbers
+
+
+def groups_of(numbers: Mapping[Value, int]) -> dict[Value, Path]:
+    """The group of each node. A leaf has none of its own: it stands in the innermost that all its consumers share."""
+    groups: dict[Value, Path] = {node: node.group for node in numbers if node.operation}
+    for node in numbers:
+        for parent in node.parents:
+            if isinstance(parent, Value) and parent.operation is None:
+                groups[parent] = shared_start(groups[parent], node.group) if parent in groups else node.group
+    return {node: groups.get(node, ()) for node in numbers}
+
+
+def shared_start(a: Path, b: Path) -> Path:
+    n = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return a[:n]
