@@ -18,6 +18,7 @@ vars(value).update(ops=ops, apply=apply, backward=backward)  # here Value's oper
 if TYPE_CHECKING:
     from tinygrad_edu import nn
     from tinygrad_edu.drawing import draw, explain, save
+    from tinygrad_edu.drawing.stepper import stepper
     from tinygrad_edu.gradient_check import GradientReport, gradcheck
     from tinygrad_edu.nn import Dense, Layer, Network, Neuron
     from tinygrad_edu.ops.activation import *
@@ -54,6 +55,7 @@ LOADED_WHEN_USED = {
     "linearize": "transforms",
     "nn": "nn",
     "save": "drawing",
+    "stepper": "drawing.stepper",
     "stop_gradient": "transforms",
     "value_and_grad": "transforms",
     "vjp": "transforms",

@@ -166,7 +166,7 @@ def test_titles_are_escaped(tmp_path):
 
 
 def test_save_refuses_other_endings_and_leaves_no_half_file(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"path must end with \.svg, \.png, \.pdf or \.dot, got 'a\.gif'"):
+    with pytest.raises(ValueError, match=r"path must end with \.svg, \.png, \.pdf, \.dot or \.html, got 'a\.gif'"):
         tg.save(tg.Value(1.0), tmp_path / "a.gif")
     (tmp_path / "a.svg").write_text("kept")
     monkeypatch.setattr(renderer.os, "replace", lambda *args: (_ for _ in ()).throw(OSError("full")))

@@ -72,7 +72,7 @@ def draw(
 
 
 def save(value: Value, path: str | Path, **options: Any) -> Path:
-    """Write the picture of a computation to a file, in the format that its name ends with: svg, png, pdf or dot.
+    """Write the picture of a computation to a file, in the format that its name ends with: svg, png, pdf, dot or html.
 
     SVG is the same, byte for byte, for the same computation, and says what a box is when it is pointed at. The options
     are those of `draw`. (The pip-installed program has no PDF.)
@@ -82,10 +82,14 @@ def save(value: Value, path: str | Path, **options: Any) -> Path:
     """
     target = Path(path)
     kind = target.suffix.removeprefix(".").lower()
-    if kind not in ("svg", "png", "pdf", "dot"):
-        raise ValueError(f"path must end with .svg, .png, .pdf or .dot, got {target.name!r}")
+    if kind not in ("svg", "png", "pdf", "dot", "html"):
+        raise ValueError(f"path must end with .svg, .png, .pdf, .dot or .html, got {target.name!r}")
     from tinygrad_edu.drawing.renderer import write_whole
+    from tinygrad_edu.drawing.stepper import stepper
 
+    if kind == "html":
+        write_whole(target, stepper(value, **options).encode())
+        return target
     picture: Any = draw(value, **options)
     if kind == "dot":
         content = picture.source.encode()

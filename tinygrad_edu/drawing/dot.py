@@ -53,9 +53,10 @@ def digraph(
     max_nodes: int = 400,
     heat_by_gradient: bool = False,
     names: Mapping[str, Any] | None = None,
+    view: View | None = None,
 ) -> Picture:
-    """See `tinygrad_edu.drawing.draw`, whose arguments are checked by now."""
-    view = view_of(outputs, depth, max_nodes, names)
+    """See `tinygrad_edu.drawing.draw`, whose arguments are checked by now; or of a view that is there."""
+    view = view or view_of(outputs, depth, max_nodes, names)
     colours = THEMES[theme]
     fonts = {"fontname": "Helvetica", "fontsize": "11", "fontcolor": colours["ink"]}
     attributes = {"rankdir": direction, "nodesep": "0.15", "ranksep": "0.35", "bgcolor": colours["page"], **fonts}
@@ -85,7 +86,7 @@ def add_box(graph: Any, box: Box, show: Collection[str], colours: Mapping[str, s
     look = dict(SHAPES[box.kind])
     fill = colours.get(box.kind)
     if largest is not None and box.kind in ("value", "leaf", "parameter", "output") and box.node is not None:
-        fill = heat(box.node.grad, largest)
+        fill = heat(box.grad, largest)
         look["fontcolor"] = "#222222"
     if fill:
         look["style"] = ",".join(filter(None, [look.get("style", ""), "filled"]))

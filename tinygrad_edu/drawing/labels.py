@@ -31,18 +31,18 @@ def label_of(box: Box, show: Collection[str]) -> str:
         rows.append(f'<TR><TD COLSPAN="2">{number_cell(box.data)}</TD></TR>')
     else:
         assert box.node is not None
-        rows += value_rows(box.node, show)
+        rows += value_rows(box.node, box.grad, show)
     return table(rows)
 
 
-def value_rows(node: Value, show: Collection[str]) -> list[str]:
+def value_rows(node: Value, grad: Any, show: Collection[str]) -> list[str]:
     rows = []
     if "shape" in show and node.ndim:
         rows.append(f'<TR><TD COLSPAN="2">{text(f"{node.shape} {node.dtype}")}</TD></TR>')
     if "data" in show:
         rows.append(f'<TR><TD ALIGN="RIGHT">data</TD><TD ALIGN="LEFT">{number_cell(node.data)}</TD></TR>')
-    if "grad" in show and node.grad is not None:
-        rows.append(f'<TR><TD ALIGN="RIGHT">grad</TD><TD ALIGN="LEFT">{number_cell(data_of(node.grad))}</TD></TR>')
+    if "grad" in show and grad is not None:
+        rows.append(f'<TR><TD ALIGN="RIGHT">grad</TD><TD ALIGN="LEFT">{number_cell(data_of(grad))}</TD></TR>')
     return rows or ["<TR><TD> </TD></TR>"]
 
 
@@ -102,8 +102,8 @@ def plain_text(box: Box) -> str:
         assert box.node.operation is not None
         return f"{box.node.operation.name}: {box.node.operation.formula}"
     parts = [box.name or box.kind, f"data {short(box.node.data)}"]
-    if box.node.grad is not None:
-        parts.append(f"grad {short(data_of(box.node.grad))}")
+    if box.grad is not None:
+        parts.append(f"grad {short(data_of(box.grad))}")
     return ", ".join(parts)
 
 

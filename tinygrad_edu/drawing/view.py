@@ -31,6 +31,7 @@ class Box:
         path: The frames that it stands in, outermost first.
         node: The Value that it shows, or whose operation it shows.
         data: A constant's number or array.
+        grad: The gradient that a value's box shows.
         name: What stands above.
         holds: What a folded box holds.
         times: For how many alike it stands.
@@ -41,6 +42,7 @@ class Box:
     path: Path = ()
     node: Value | None = None
     data: Any = None
+    grad: Any = None
     name: str = ""
     holds: str = ""
     times: int = 1
@@ -116,7 +118,8 @@ def add_boxes(view: View, node: Value, number: int, path: Path, given: Mapping[i
     kind: Kind = "output" if node in outputs and node.operation else "value" if node.operation else "leaf"
     if kind == "leaf" and re.search(r"(^|\.)(weights(\[\d+\])?|bias)$", name):
         kind = "parameter"
-    view.boxes[f"value{number}"] = Box(f"value{number}", kind, path, node, name=name.removeprefix(".".join(path) + "."))
+    name = name.removeprefix(".".join(path) + ".")
+    view.boxes[f"value{number}"] = Box(f"value{number}", kind, path, node, grad=node.grad, name=name)
     if node.operation is None:
         return
     view.boxes[f"operation{number}"] = Box(f"operation{number}", "operation", path, node)
