@@ -7,6 +7,7 @@ network = network_from(recovered_start())
 history = network.train(DATASET, LABELS, epochs=40, update=tg.nn.ArticleUpdate(0.5))
 
 print(network)
+print(repr(network))
 print(f"printed by the article: {PRINTED['printed_errors']['39']}")
 print(f"the same figure here:   {history.article_printed_error[39]}")
 print(f"the true error:         {history.mean_squared_error[39]}")

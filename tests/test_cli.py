@@ -58,6 +58,28 @@ def test_options_choose_the_run(tmp_path, capsys):
     assert cli.main(["article", "--epochs", "0", *output]) == 0
 
 
+def test_a_page_and_a_plot_are_written_on_request(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason='needs the extra "plot"')
+    assert cli.main(["article", "--quiet", "--html", "--plot", "--output", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"article.svg", "article.html", "article.png"}
+    page = (tmp_path / "article.html").read_text("utf-8")
+    assert len(page.encode()) <= 150_000
+    assert '"boundaries":' in page
+    assert (tmp_path / "article.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "article.html" in printed
+    assert "article.png" in printed
+
+
+def test_a_plot_without_matplotlib_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["article", "--plot", "--output", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert 'pip install "tinygrad_edu[plot]"' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path, capsys):
     def printed(seed):
         assert cli.main(["article", "--seed", seed, "--epochs", "2", "--output", str(tmp_path)]) == 0

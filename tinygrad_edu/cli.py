@@ -11,6 +11,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ def build_parser() -> argparse.ArgumentParser:
         default=Path("tinygrad-edu-output"),
         metavar="DIR",
         help="where article.svg goes (tinygrad-edu-output)",
+    )
+    article.add_argument("--html", action="store_true", help="write article.html, a page to step through, as well")
+    article.add_argument(
+        "--plot", action="store_true", help='write article.png, the error curve (extra "plot"), as well'
     )
     article.add_argument("--quiet", action="store_true", help="print the comparison only")
     article.set_defaults(run=run_article)
@@ -148,6 +153,10 @@ def whole_number(text: str) -> int:
 
 
 def run_article(options: argparse.Namespace) -> int:
+    if options.plot and find_spec("matplotlib") is None:
+        raise ArgumentError('argument --plot: plotting needs matplotlib: pip install "tinygrad_edu[plot]"')
+    if options.html and options.epochs == 0:
+        raise ArgumentError("argument --html: there is no epoch to step through with --epochs 0")
     try:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -171,8 +180,16 @@ def run_article(options: argparse.Namespace) -> int:
         print(f"No picture was drawn: {HOW_TO_GET_DOT}", file=sys.stderr)
     else:
         path = options.output / "article.svg"
-        save(last_loss(result.network), path)
+        loss = last_loss(result.network)
+        save(loss, path)
         print(f"The computation of the last row's loss is drawn in {path}")
+        if options.html:
+            page = save(loss, options.output / "article.html", history=result.history)
+            print(f"A page to step through it, and through the epochs, is {page}")
+    if options.plot:
+        plot = options.output / "article.png"
+        result.history.plot().savefig(plot, dpi=120)
+        print(f"The error curve and the decision boundary are drawn in {plot}")
     return 0 if result.holds else 1
 
 

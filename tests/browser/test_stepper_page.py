@@ -247,6 +247,27 @@ def test_arrays_step_too(opened):
     assert "[[" in page.inner_text("#rows")
 
 
+def test_a_second_slider_moves_through_the_epochs(browser, tmp_path):
+    network = network_from(recovered_start())
+    history = network.train(DATASET, TARGETS, 12, record=True)
+    loss = tg.nn.half_squared_error(network.feed_forward(DATASET[-1]), TARGETS[-1])
+    page = browser.new_page()
+    page.goto(tg.save(loss, tmp_path / "page.html", history=history).as_uri())
+    seen = []
+    for epoch in (0, 5, 11):
+        page.fill("#epoch", str(epoch))
+        rows = page.evaluate("[...document.querySelectorAll('#epochRows tr')].map((r) => r.cells[1].textContent)")
+        assert rows == [digits(w) for w in history.snapshots[epoch].weights]
+        assert f"Epoch {epoch + 1} / 12" in page.inner_text("#epochCount")
+        classes = page.evaluate("[...document.querySelectorAll('#boundary rect')].map((r) => r.getAttribute('class'))")
+        with history.at(epoch):
+            expected = history.boundary(20).labels[::-1].ravel()
+        assert classes == [f"class{k}" for k in expected]
+        seen.append(tuple(classes))
+    assert len(set(seen)) == 3
+    page.close()
+
+
 def test_the_policy_allows_only_the_pages_own_style_and_script():
     _, loss = article_loss()
     page = tg.stepper(loss)

@@ -98,7 +98,7 @@ def replay(
             on_epoch(epoch, history)
 
     rule = ArticleUpdate(0.5) if update == "article" else SGD(0.5)
-    history = network.train(DATASET, LABELS, epochs, update=rule, on_epoch=compare)
+    history = network.train(DATASET, LABELS, epochs, update=rule, on_epoch=compare, record=True)
     figures = printed_figures(network, history) if seed is None and update == "article" else []
     trained = repr(network)  # before predicting, which leaves other outputs and no deltas
     return Replay(network, trained, history, [network.predict(row) for row in DATASET], figures, equal)

@@ -84,8 +84,22 @@ class Layer:
             named.append((f"{name}.bias", neuron.bias))
         return named
 
+    @property
+    def activation_name(self) -> str:
+        """Its neurons' activation; several, where they differ."""
+        return ", ".join(dict.fromkeys(name_of(neuron.activation) for neuron in self.neurons))
+
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.neurons))
+
+    def _repr_html_(self) -> str:
+        """A table with a row for each neuron."""
+        return neuron_table(
+            [[w.data for w in n.weights] for n in self.neurons],
+            [n.bias.data for n in self.neurons],
+            self.delta,
+            self.output,
+        )
 
 
 class Dense:
@@ -164,9 +178,42 @@ class Dense:
         """Each parameter with its path."""
         return [("weights", self.weights), ("bias", self.bias)]
 
+    @property
+    def activation_name(self) -> str:
+        return name_of(self.activation)
+
+    def _repr_html_(self) -> str:
+        """A table with a row for each output; weights of more than 8 inputs, and outputs beyond 20, in short."""
+        one_row = self.output is None or self.output.ndim == 1
+        none = [None] * self.n_outputs
+        deltas = self.delta.tolist() if one_row and self.delta is not None else none
+        outputs = self.output.tolist() if one_row and self.output is not None else none
+        return neuron_table(
+            np.asarray(self.weights.data).tolist(), np.asarray(self.bias.data).tolist(), deltas, outputs
+        )
+
     def __repr__(self) -> str:
         parts = [f"{name}={getattr(self, name)}" for name in ("delta", "output")]
         return f"Dense(weights={self.weights.data}, bias={self.bias.data}, {', '.join(parts)})"
+
+
+def name_of(activation: Callable[[Any], Any]) -> str:
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
+def neuron_table(weights: Sequence[Any], bias: Sequence[Any], deltas: Sequence[Any], outputs: Sequence[Any]) -> str:
+    """An HTML table of neurons: weights, bias, delta, output."""
+
+    def cell(x: Any) -> str:
+        return "" if x is None else f"{x:.4g}"
+
+    head = "".join(f"<th>{word}</th>" for word in ("neuron", "weights", "bias", "delta", "output"))
+    rows = []
+    for i, (w, *others) in enumerate(zip(weights, bias, deltas, outputs, strict=True)):
+        shown = ", ".join(map(cell, w[:8])) + (f", … ({len(w)})" if len(w) > 8 else "")
+        rows.append(f"<tr><td>{i}</td><td>{shown}</td>{''.join(f'<td>{cell(x)}</td>' for x in others)}</tr>")
+    more = f"<tr><td colspan=5>… {len(rows) - 20} more</td></tr>" if len(rows) > 20 else ""
+    return f"<table><tr>{head}</tr>{''.join(rows[:20])}{more}</table>"
 
 
 def check_sizes(n_inputs: int, n_neurons: int) -> None:

@@ -5,6 +5,7 @@ The one thing to know: everything the caller gives is checked before the first w
 
 from __future__ import annotations
 
+import html
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -12,30 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.update import SGD, Update, check_rate
 from tinygrad_edu.operation import Groups, context, no_grad
 from tinygrad_edu.value import Array, Operand, Value, as_data, data_of
-
-
-class History:
-    """What training reports, one entry an epoch. Outputs are those of training: each row's before its own update.
-
-    Attributes:
-        mean_squared_error: The mean over rows and outputs of (output - target)².
-        article_printed_error: What the article's plain Python program prints as "Mean squared error": the sum over
-            rows of mean((output[k] - labels[k])²), where labels is the list of all rows' labels. So it compares with
-            the first labels of the data set, not with the row's own target, and may rise while the error falls; nan
-            where there are fewer rows than outputs. (The numpy program prints `mean_squared_error` times rows.)
-    """
-
-    def __init__(self) -> None:
-        self.mean_squared_error: list[float] = []
-        self.article_printed_error: list[float] = []
-
-    def __len__(self) -> int:
-        return len(self.mean_squared_error)
 
 
 class Network:
@@ -157,6 +140,7 @@ class Network:
         update: Update | None = None,
         loss: Callable[[Any, Any], Value] = half_squared_error,
         on_epoch: Callable[[int, History], None] | None = None,
+        record: bool = False,
     ) -> History:
         """One update a row, rows in order, `epochs` times.
 
@@ -164,9 +148,11 @@ class Network:
             inputs: Rows of n_inputs numbers.
             targets: A row of n_outputs numbers for each input row (one-hot for a classifier), or class labels.
             epochs: How often to go through all rows.
-            update: Called with the network after each row's backward pass; SGD at `learning_rate` where left out.
+            update: Called after each row's backward pass, with the parameters and their `update_counts`; SGD at
+                `learning_rate` where left out.
             loss: A function of outputs and target that gives a scalar Value.
             on_epoch: Called after each epoch with its number, from 0, and the history so far.
+            record: Keep the parameters and gradients of every epoch in the history, to look at afterwards.
 
         Returns:
             The errors of each epoch.
@@ -183,10 +169,10 @@ class Network:
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs must be a whole number of at least 0, got {epochs!r}")
         update = update or SGD(self.learning_rate)
+        history = History(self, rows, goals)
         labels: Any = first_labels(goals)
         if all(isinstance(layer, Layer) for layer in self.layers):
             rows, goals, labels = rows.tolist(), goals.tolist(), labels.tolist()
-        history = History()
         for epoch in range(epochs):
             parameters, counts = self.parameters(), self.update_counts()
             true = printed = 0.0
@@ -203,11 +189,33 @@ class Network:
                 update(parameters, counts)
                 true += mean_square(outputs, goal)
                 printed += mean_square(outputs, labels)
-            history.mean_squared_error.append(true / len(rows))
-            history.article_printed_error.append(printed)
+            history.add(true / len(rows), printed, record)
             if on_epoch:
                 on_epoch(epoch, history)
         return history
+
+    def summary(self) -> list[tuple[str, str, int, str]]:
+        """For each layer its name, its shape as inputs to outputs, the number of its parameters, and its activation."""
+        return [
+            (
+                name,
+                f"{layer.n_inputs} → {layer.n_outputs}",
+                sum(p.size for p in layer.parameters()),
+                layer.activation_name,
+            )
+            for name, layer in zip(self.groups.names, self.layers, strict=True)
+        ]
+
+    def __str__(self) -> str:
+        """A short table; `repr` has every neuron's numbers."""
+        rows = [("layer", "shape", "parameters", "activation"), *((a, b, str(c), d) for a, b, c, d in self.summary())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{word}</th>" for word in ("layer", "shape", "parameters", "activation"))
+        rows = ["".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in self.summary()]
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
     def __repr__(self) -> str:
         return "\n".join(f"{name}:\n{layer!r}" for name, layer in zip(self.groups.names, self.layers, strict=True))

@@ -70,6 +70,12 @@ class Neuron:
         """For each parameter how often the article's loop updates it: a weight once, the bias once per input."""
         return [1] * len(self.weights) + [len(self.weights)]
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """In a notebook: the picture of what it last computed, or its numbers."""
+        if self.activated is None:
+            return {"text/plain": repr(self)}
+        return {**self.activated._repr_mimebundle_(), "text/plain": repr(self)}
+
     def __repr__(self) -> str:
         weights = ", ".join(str(w.data) for w in self.weights)
         return f"Neuron(weights=[{weights}], bias={self.bias.data}, delta={self.delta}, output={self.output})"

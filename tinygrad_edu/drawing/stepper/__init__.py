@@ -12,11 +12,15 @@ import html
 import json
 import re
 from importlib import resources
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.drawing.dot import digraph
+from tinygrad_edu.drawing.stepper.epochs import epochs_of
 from tinygrad_edu.drawing.stepper.recording import Recording, record
 from tinygrad_edu.value import Value
+
+if TYPE_CHECKING:
+    from tinygrad_edu.nn import History
 
 Language = Literal["en", "zh"]
 
@@ -28,7 +32,13 @@ class Page(str):
         return f'<iframe sandbox="allow-scripts" width="100%" height="640" srcdoc="{html.escape(self)}"></iframe>'
 
 
-def stepper(loss: Value, language: Language = "en", learning_rate: float = 0.5, max_nodes: int = 400) -> Page:
+def stepper(
+    loss: Value,
+    language: Language = "en",
+    learning_rate: float = 0.5,
+    max_nodes: int = 400,
+    history: History | None = None,
+) -> Page:
     """One self-contained HTML page that steps through the computation of `loss` and its backward pass.
 
     Args:
@@ -36,9 +46,12 @@ def stepper(loss: Value, language: Language = "en", learning_rate: float = 0.5, 
         language: In which language the page opens, "en" or "zh"; it has a switch.
         learning_rate: The rate of the update that the last step shows.
         max_nodes: A computation with more boxes than this is refused: nobody steps through it.
+        history: A training run, made with `record=True`: a second slider moves through its epochs, and shows weights,
+            gradients, the error curve and, for two inputs, the decision boundary.
 
     Raises:
-        ValueError: `loss` isn't a number made by an operation, has too many boxes, or there is no such language.
+        ValueError: `loss` isn't a number made by an operation, has too many boxes, there is no such language, or the
+            history holds no recorded epochs.
         RuntimeError: There is no `dot` program; the message says how to get one.
 
     >>> import tinygrad_edu as tg
@@ -50,6 +63,8 @@ def stepper(loss: Value, language: Language = "en", learning_rate: float = 0.5, 
     if language not in ("en", "zh"):
         raise ValueError(f'language must be "en" or "zh", got {language!r}')
     recording = record(loss, learning_rate, max_nodes)
+    if history is not None:
+        recording.data["epochs"] = epochs_of(history)
     return Page(assemble(recording, language))
 
 

@@ -31,6 +31,7 @@
     }
     $("language").textContent = word("language");
     show(step);
+    if (data.epochs) showEpoch(Number($("epoch").value));
   }
 
   // The picture: of each value the texts of its data and of its gradient, counted from the end of its box.
@@ -129,7 +130,7 @@
   $("slider").oninput = () => go(Number($("slider").value));
   $("language").onclick = () => { language = language === "en" ? "zh" : "en"; translate(); };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, #epoch")) return;
     const keys = { ArrowRight: () => go(step + 1), ArrowLeft: () => go(step - 1), Home: () => go(0), End: () => go(total) };
     if (event.key === " " && event.target.tagName !== "BUTTON") keys[" "] = play;
     if (!keys[event.key]) return;
@@ -140,6 +141,43 @@
     const match = /^#step=(\d+)$/.exec(location.hash);
     if (match && Number(match[1]) !== step) go(Number(match[1]));
   });
+
+  // The training run, where there is one.
+  const run = data.epochs;
+  function element(parent, name, attributes) {
+    const e = parent.appendChild(document.createElementNS("http://www.w3.org/2000/svg", name));
+    for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value);
+    return e;
+  }
+  function drawRun() {
+    const top = Math.max(...run.errors) || 1;
+    const place = (i) => [10 + (300 * i) / Math.max(run.errors.length - 1, 1), 150 - (140 * run.errors[i]) / top];
+    element($("errors"), "polyline", { points: run.errors.map((_, i) => place(i).join(",")).join(" ") });
+    const dot = element($("errors"), "circle", { r: 5 });
+    run.move = (i) => { const [x, y] = place(i); dot.setAttribute("cx", x); dot.setAttribute("cy", y); };
+    $("boundaryFigure").hidden = !run.boundaries;
+    if (!run.boundaries) return;
+    const n = run.grid;
+    run.squares = Array.from({ length: n * n }, (_, k) =>
+      element($("boundary"), "rect", { x: (k % n) / n, y: Math.floor(k / n) / n, width: 1.02 / n, height: 1.02 / n }));
+    for (const [x, y, k] of run.points) element($("boundary"), "circle", { cx: x, cy: y, r: 0.018, class: `class${k % 4}` });
+  }
+  function showEpoch(i) {
+    run.move(i);
+    $("epoch").value = i;
+    $("epochCount").textContent = `${word("epoch")} ${i + 1} / ${run.errors.length}: ${run.errors[i].toPrecision(4)}`;
+    run.squares?.forEach((square, k) => square.setAttribute("class", `class${parseInt(run.boundaries[i][k], 36) % 4}`));
+    row($("epochHeads"), [word("weight"), word("value"), word("gradient")], "th");
+    $("epochRows").replaceChildren();
+    run.names.forEach((name, k) => row($("epochRows"), [name, run.weights[i][k], run.gradients[i][k]], "td"));
+  }
+  if (run) {
+    $("training").hidden = false;
+    drawRun();
+    $("epoch").max = run.errors.length - 1;
+    $("epoch").value = run.errors.length - 1;
+    $("epoch").oninput = () => showEpoch(Number($("epoch").value));
+  }
 
   // Zoom and pan: both change the view box.
   const whole = svg.viewBox.baseVal;
