@@ -24,11 +24,11 @@ def label_of(box: Box, show: Collection[str]) -> str:
     rows = []
     if box.name or box.kind == "folded":
         title = f"<B>{text(box.name)}</B>" + (f"&#160;× {box.times}" if box.times > 1 else "")
-        rows.append(f'<TR><TD COLSPAN="2">{title}</TD></TR>')
+        rows.append(f'<TR><TD COLSPAN="2" WIDTH="{width(box.name, 1.1)}">{title}</TD></TR>')
     if box.kind == "folded":
         rows.append(f'<TR><TD COLSPAN="2">{text(box.holds)}{" each" if box.times > 1 else ""}</TD></TR>')
     elif box.kind == "constant":
-        rows.append(f'<TR><TD COLSPAN="2">{number_cell(box.data)}</TD></TR>')
+        rows.append(f'<TR><TD COLSPAN="2" WIDTH="{number_width(box.data)}">{number_cell(box.data)}</TD></TR>')
     else:
         assert box.node is not None
         rows += value_rows(box.node, box.grad, show)
@@ -38,12 +38,41 @@ def label_of(box: Box, show: Collection[str]) -> str:
 def value_rows(node: Value, grad: Any, show: Collection[str]) -> list[str]:
     rows = []
     if "shape" in show and node.ndim:
-        rows.append(f'<TR><TD COLSPAN="2">{text(f"{node.shape} {node.dtype}")}</TD></TR>')
+        shape = f"{node.shape} {node.dtype}"
+        rows.append(f'<TR><TD COLSPAN="2" WIDTH="{width(shape)}">{text(shape)}</TD></TR>')
     if "data" in show:
-        rows.append(f'<TR><TD ALIGN="RIGHT">data</TD><TD ALIGN="LEFT">{number_cell(node.data)}</TD></TR>')
+        rows.append(number_row("data", node.data))
     if "grad" in show and grad is not None:
-        rows.append(f'<TR><TD ALIGN="RIGHT">grad</TD><TD ALIGN="LEFT">{number_cell(data_of(grad))}</TD></TR>')
+        rows.append(number_row("grad", data_of(grad)))
     return rows or ["<TR><TD> </TD></TR>"]
+
+
+def number_row(word: str, data: Any) -> str:
+    cell = number_cell(data)
+    least = width(digits(float(data)) if np.ndim(data) == 0 else "" if "<" in cell else summary(np.asarray(data)))
+    return (
+        f'<TR><TD ALIGN="LEFT" WIDTH="{width(word) + 6}">{word}</TD><TD ALIGN="LEFT" WIDTH="{least}">{cell}</TD></TR>'
+    )
+
+
+def number_width(data: Any) -> int:
+    """The width of what `number_cell` writes; 0 for a table, whose cells have their own."""
+    if np.ndim(data) == 0:
+        return width(digits(float(data)))
+    return 0 if is_small(np.atleast_2d(data)) else width(summary(np.asarray(data)))
+
+
+def is_small(array: Any) -> bool:
+    return array.ndim == 2 and 0 < max(array.shape) <= 3 and array.size > 0
+
+
+def width(words: str, factor: float = 1.0) -> int:
+    """About the width of the widest line in points, in a font wider than Helvetica.
+
+    Programs that lay out without the viewer's font guess too little for digits and for Chinese.
+    """
+    points = [sum(11.5 if unicodedata.east_asian_width(c) in "WF" else 7.0 for c in line) for line in words.split("\n")]
+    return math.ceil(factor * max(points))
 
 
 def operation_label(box: Box, show: Collection[str]) -> str:
@@ -64,10 +93,14 @@ def number_cell(data: Any) -> str:
     if np.ndim(data) == 0:
         return text(digits(float(data)))
     array = np.atleast_2d(data)
-    if array.ndim > 2 or max(array.shape) > 3 or array.size == 0:
+    if not is_small(array):
         return text(summary(array))
-    cells = "".join(f"<TR>{''.join(f'<TD>{text(digits(x))}</TD>' for x in row)}</TR>" for row in array.tolist())
+    cells = "".join(f"<TR>{''.join(map(small_cell, row))}</TR>" for row in array.tolist())
     return f'<TABLE BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="2" COLOR="#a0a0a0">{cells}</TABLE>'
+
+
+def small_cell(x: float) -> str:
+    return f'<TD WIDTH="{width(digits(x)) + 4}">{text(digits(x))}</TD>'
 
 
 def summary(array: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backward import topological_order
-from tinygrad_edu.drawing.labels import digits, summary
+from tinygrad_edu.drawing.labels import digits, is_small, summary
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.drawing.view import Box, View, number_nodes, view_of
 from tinygrad_edu.value import Value, data_of
@@ -60,8 +60,7 @@ def cells_in(data: Any) -> int:
     """How many texts `labels.number_cell` writes for it; 0 for none."""
     if data is None:
         return 0
-    array = np.atleast_2d(data)
-    return 1 if np.ndim(data) == 0 or array.ndim > 2 or max(array.shape) > 3 or array.size == 0 else array.size
+    return int(np.size(data)) if np.ndim(data) and is_small(np.atleast_2d(data)) else 1
 
 
 def forward_step(node: Value, numbers: Any, names: Any, arrows: Any) -> dict[str, Any]:
