@@ -48,11 +48,8 @@ def value_rows(node: Value, grad: Any, show: Collection[str]) -> list[str]:
 
 
 def number_row(word: str, data: Any) -> str:
-    cell = number_cell(data)
-    least = width(digits(float(data)) if np.ndim(data) == 0 else "" if "<" in cell else summary(np.asarray(data)))
-    return (
-        f'<TR><TD ALIGN="LEFT" WIDTH="{width(word) + 6}">{word}</TD><TD ALIGN="LEFT" WIDTH="{least}">{cell}</TD></TR>'
-    )
+    first = f'<TD ALIGN="LEFT" WIDTH="{width(word) + 6}">{word}</TD>'
+    return f'<TR>{first}<TD ALIGN="LEFT" WIDTH="{number_width(data)}">{number_cell(data)}</TD></TR>'
 
 
 def number_width(data: Any) -> int:
@@ -63,7 +60,7 @@ def number_width(data: Any) -> int:
 
 
 def is_small(array: Any) -> bool:
-    return array.ndim == 2 and 0 < max(array.shape) <= 3 and array.size > 0
+    return bool(array.ndim == 2 and max(array.shape) <= 3 and array.size > 0)
 
 
 def width(words: str, factor: float = 1.0) -> int:
