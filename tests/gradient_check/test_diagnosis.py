@@ -108,6 +108,23 @@ def test_a_bias_summed_over_the_wrong_axis_is_named():
     assert [(d.kind, tuple(d.inputs)) for d in report.diagnoses] == [("summed over the wrong axis", ("bias",))]
 
 
+def test_many_activations_do_not_make_a_diagnosis_take_forever():
+    rng = np.random.default_rng(4)
+    rows, w = rng.normal(size=(30, 3)), rng.normal(size=3)
+
+    def loss(w):
+        total = 0.0
+        for row in rows:
+            total = total + 1 / (1 + np.exp(-(row @ w)))
+        return total
+
+    outputs = 1 / (1 + np.exp(-(rows @ w)))
+    report = tg.gradcheck(loss, w, gradient=rows.T @ np.ones(30))
+    assert [d.kind for d in report.diagnoses] == [ACTIVATION + "missing"]
+    assert "activation 30 of 30 missing" in report.diagnoses[0].evidence
+    assert tg.gradcheck(loss, w, gradient=rows.T @ (outputs * (1.0 - outputs)))
+
+
 def test_relu_derivative_missing_is_named():
     rng = np.random.default_rng(3)
     x, w, v = rng.normal(size=(6, 3)), rng.normal(size=(4, 3)), rng.normal(size=4)

@@ -184,7 +184,7 @@ class Check:
         """As `record`, for a function that may know nothing of Values; None where it can't be computed with them."""
         try:
             return self.record(lambda *leaves: self.call(leaves))
-        except (TypeError, ValueError, AttributeError):
+        except Exception:  # whatever a function that knows nothing of Values makes of them
             return None
 
     def estimates(self, evaluate: Evaluate, graph: Graph | None) -> list[list[Estimate]]:

@@ -134,23 +134,25 @@ def name_of_factor(ratio: float, lengths: dict[int, str]) -> str:
     return ""
 
 
-def activations(left: list[Suspect], suspects: Sequence[Suspect], graph: Graph | None, lengths: Any) -> Any:
+def activations(
+    left: list[Suspect], suspects: Sequence[Suspect], graph: Graph | None, lengths: Any
+) -> Iterator[Diagnosis]:
     """A backward pass in which the derivative of activations is missing, or taken twice: of one, of several, of all."""
     if graph is None or not left:
         return
     sites = activation_sites(graph)
-    for count in range(1, min(len(sites), 6) + 1):
-        for chosen in itertools.combinations(sites, count):
-            for kind, power in (("missing", -1), ("taken twice", 1)):
-                expected = gradients_with(graph, chosen, power)
-                if explains(expected, left, suspects):
-                    slopes = " and ".join(f"{site.label} of {site.where}" for site in chosen)
-                    yield Diagnosis(
-                        f"the derivative of the activation {kind}",
-                        tuple(s.name for s in left),
-                        f"a backward pass with {slopes} {kind} gives these numbers at {entries_of(left)}",
-                    )
-                    return
+    choices = itertools.chain.from_iterable(itertools.combinations(sites, n) for n in range(1, len(sites)))
+    for chosen in [*itertools.islice(choices, MOST_CHOICES), *([tuple(sites)] if sites else [])]:
+        for kind, power in (("missing", -1), ("taken twice", 1)):
+            if explains(gradients_with(graph, chosen, power), left, suspects):
+                slopes = " and ".join(f"{site.label} of {site.where}" for site in chosen)
+                evidence = f"a backward pass with {slopes} {kind} gives these numbers at {entries_of(left)}"
+                yield Diagnosis(f"the derivative of the activation {kind}", names_of(left), evidence)
+                return
+
+
+MOST_CHOICES = 300
+"""So many choices of activations are tried, single ones first; and all of them together."""
 
 
 class Site(NamedTuple):
@@ -176,19 +178,16 @@ def activation_sites(graph: Graph) -> list[Site]:
             sites.append(Site(node, (np.asarray(node.primals[0]) > 0.0) * 1.0, "relu'", ""))
         elif (negated := negated_sum(node)) is not None:
             sites.append(Site(negated, out * (1.0 - out), "σ'", ""))
-    return [site._replace(where=f"layer {i + 1} of {len(sites)}") for i, site in enumerate(sites)]
+    kind = "layer" if all(site.node.ndim for site in sites) else "activation"
+    return [site._replace(where=f"{kind} {i + 1} of {len(sites)}") for i, site in enumerate(sites)]
 
 
 def negated_sum(node: Value) -> Value | None:
     """The node -z of a written-out sigmoid 1 / (1 + exp(-z)), given its last node."""
-    names = ("divide", "add", "exp", "negative")
-    for expected in names:
-        if node.operation is None or node.operation.name not in (
-            expected,
-            "reciprocal" if expected == "divide" else "",
-        ):
+    for allowed in (("divide", "reciprocal"), ("add",), ("exp",), ("negative",)):
+        if node.operation is None or node.operation.name not in allowed:
             return None
-        if expected == "negative":
+        if node.operation.name == "negative":
             return node
         behind = [parent for parent in node.parents if isinstance(parent, Value)]
         if len(behind) != 1 or any(np.any(np.asarray(p) != 1.0) for p in node.parents if not isinstance(p, Value)):
