@@ -17,6 +17,7 @@ vars(value).update(ops=ops, apply=apply, backward=backward)  # here Value's oper
 
 if TYPE_CHECKING:
     from tinygrad_edu import nn
+    from tinygrad_edu.compiler import compile
     from tinygrad_edu.drawing import draw, explain, save
     from tinygrad_edu.drawing.stepper import stepper
     from tinygrad_edu.gradient_check import GradientReport, gradcheck
@@ -42,6 +43,7 @@ LOADED_WHEN_USED = {
     "Network": "nn",
     "Neuron": "nn",
     "checkpoint": "transforms",
+    "compile": "compiler",
     "custom_gradient": "transforms",
     "draw": "drawing",
     "elementwise_grad": "transforms",

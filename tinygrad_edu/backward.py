@@ -9,12 +9,13 @@ Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.operation import Operation
-from tinygrad_edu.value import Data, Operand, Value, as_data, data_of
+from tinygrad_edu.value import Data, Operand, Value, as_data, data_of, recording_branches, rule_being_recorded
 
 
 def backward(output: Value, seed: Operand | None = None, create_graph: bool = False) -> None:
@@ -107,6 +108,7 @@ def cotangents(
     data: Any
     for output, seed in zip(outputs, seeds, strict=True):
         table[output] = table[output] + seed if output in table else seed
+    watched = create_graph and recording_branches.get()
     for node in reversed(topological_order(outputs) if order is None else order):
         if node not in table:  # a rule gave None, or only another output depends on it
             continue
@@ -116,11 +118,15 @@ def cotangents(
             needs = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
             if False in needs:
                 params = {**params, "needs": needs}
+        if watched:
+            rule_being_recorded.set(operation.name)
         out, inputs = (node, parents) if create_graph else (node.data, node.primals)
         if params:
             results = operation.vjp(table[node], out, *inputs, **params)
         else:
             results = operation.vjp(table[node], out, *inputs)
+        if watched:
+            rule_being_recorded.set(None)
         if len(results) != len(parents):
             raise ValueError(f"{operation.name}: the rule gave {len(results)} cotangents for {len(parents)} inputs")
         i = -1
@@ -134,7 +140,15 @@ def cotangents(
                     if create_graph or type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
                         g = fit(g, data, operation, create_graph)
                 table[parent] = table[parent] + g if parent in table else g
+    if create_graph:
+        for owners in watchers.get():
+            for node, g in table.items():
+                owners.setdefault(g, node)
     return table
+
+
+watchers: ContextVar[tuple[dict[Value, Value], ...]] = ContextVar("tinygrad_edu.backward.watchers", default=())
+"""Tables that are told, for each recorded cotangent, which Value it belongs to: the compiler names it after that."""
 
 
 def topological_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:

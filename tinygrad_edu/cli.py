@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import __version__
-from tinygrad_edu.article import LABELS
+from tinygrad_edu.article import LABELS, network_from, recovered_start
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
 from tinygrad_edu.catalogue import page
+from tinygrad_edu.compiler.network import epoch_of
 from tinygrad_edu.drawing import save
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
 from tinygrad_edu.gradient_check import gradcheck
-from tinygrad_edu.nn import History
+from tinygrad_edu.nn import ArticleUpdate, History, half_squared_error
 from tinygrad_edu.value import as_data
 
 
@@ -98,6 +99,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="a number, a list in JSON, or a .npy or .json file; once for each input",
     )
     check.set_defaults(run=run_check)
+    compiled = commands.add_parser(
+        "compile",
+        help="print the source that the compiler writes",
+        description="Print the epoch of the article's network as the compiler writes it: backpropagation, derived.",
+    )
+    compiled.add_argument("network", choices=("article",), help="which network")
+    compiled.add_argument("--kind", choices=("scalar", "dense"), default="scalar", help="neurons or matrices (scalar)")
+    compiled.add_argument("--language", choices=("en", "zh"), default="en", help="of the comments (en)")
+    compiled.set_defaults(run=run_compile)
     about = "print the page of all operations, as Markdown"
     operations = commands.add_parser("operations", help=about, description=about)
     operations.set_defaults(run=run_operations)
@@ -130,6 +140,13 @@ def input_given(text: str) -> Any:
         return as_data(data)
     except (OSError, ValueError, TypeError):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number, a list in JSON, nor a file of one") from None
+
+
+def run_compile(options: argparse.Namespace) -> int:
+    network = network_from(recovered_start(), options.kind)
+    epoch = epoch_of(network, ArticleUpdate(network.learning_rate), half_squared_error, options.language)
+    print(epoch.source, end="")
+    return 0
 
 
 def run_operations(options: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ class Operation:
         forward: `forward(*inputs, **params)` on floats and arrays.
         shapes: The shapes of its inputs and of its result.
         analytic: Whether `forward` on complex numbers continues it, as a gradient check by complex steps needs.
+        prints: How compiled source writes it for floats: a template such as "{0} + {1}", or a function of such texts.
         vjp: The rule, `vjp(g, out, *inputs, **params)`: a cotangent for each input, or None where there is none.
             Where some input wants no cotangent, a rule with an argument `needs` gets a list of booleans, one for each
             input, and may give None for those. Broadcasting is no concern of a rule: the backward walk sums a
@@ -47,6 +48,7 @@ class Operation:
         formula: str = "",
         shapes: str = "",
         analytic: bool = True,
+        prints: str | Callable[..., str] | None = None,
     ) -> None:
         self.forward = forward
         self.vjp = vjp
@@ -55,6 +57,7 @@ class Operation:
         self.formula = formula
         self.shapes = shapes
         self.analytic = analytic
+        self.prints = prints
         self.__doc__ = forward.__doc__
         self.__wrapped__ = forward  # where `inspect` and `help` find the arguments
         self.argument_names, self.n_inputs = arguments_of(forward)
@@ -98,6 +101,7 @@ def operation(
     formula: str = "",
     shapes: str = "",
     analytic: bool = True,
+    prints: str | Callable[..., str] | None = None,
 ) -> Operation:
     """An operation of your own, like any of the library's: see `Operation` for the arguments.
 
@@ -111,7 +115,9 @@ def operation(
     >>> x.grad
     12.0
     """
-    return Operation(forward, vjp, name=name, symbol=symbol, formula=formula, shapes=shapes, analytic=analytic)
+    return Operation(
+        forward, vjp, name=name, symbol=symbol, formula=formula, shapes=shapes, analytic=analytic, prints=prints
+    )
 
 
 def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> Any:

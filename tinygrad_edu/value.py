@@ -6,7 +6,9 @@ references that `backward` walks from the result to the leaves, and that Python 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -233,27 +235,35 @@ class Value:
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
+        check_branch(self)
         return self.data == data_of(other)
 
     def __ne__(self, other: object) -> Any:
+        check_branch(self)
         return self.data != data_of(other)
 
     def __lt__(self, other: Operand) -> Any:
+        check_branch(self)
         return self.data < data_of(other)
 
     def __le__(self, other: Operand) -> Any:
+        check_branch(self)
         return self.data <= data_of(other)
 
     def __gt__(self, other: Operand) -> Any:
+        check_branch(self)
         return self.data > data_of(other)
 
     def __ge__(self, other: Operand) -> Any:
+        check_branch(self)
         return self.data >= data_of(other)
 
     def __bool__(self) -> bool:
+        check_branch(self)
         return bool(self.data)
 
     def __float__(self) -> float:
+        check_branch(self)
         return float(self.data)
 
     def __repr__(self) -> str:
@@ -269,9 +279,34 @@ class Value:
         return mimebundle(self)
 
 
+recording_branches: ContextVar[bool] = ContextVar("tinygrad_edu.value.recording", default=False)
+"""Whether a function is being compiled, where a branch on data would be recorded one way for good."""
+
+
+def check_branch(value: Value) -> None:
+    """Raise where a function that is being compiled reads a number of its inputs, naming the line that does."""
+    if recording_branches.get():
+        frame = sys._getframe(2)
+        raise TypeError(
+            f"{frame.f_code.co_filename}:{frame.f_lineno}: while compiling, Python reads the data of {value!r}, as a "
+            "branch, a comparison or a loop bound does: only this way would be recorded. Compile with static=True to "
+            "take it always"
+        )
+
+
 def data_of(x: Any) -> Any:
     """The data of a Value; anything else as it is."""
-    return x.data if isinstance(x, Value) else x
+    if not isinstance(x, Value):
+        return x
+    if (name := rule_being_recorded.get()) is not None:
+        raise TypeError(
+            f"{name} can't be compiled: its gradient rule looks at numbers, and would be recorded for these only"
+        )
+    return x.data
+
+
+rule_being_recorded: ContextVar[str | None] = ContextVar("tinygrad_edu.value.rule", default=None)
+"""The operation whose gradient rule is being recorded by the compiler, which may look at shapes and not at numbers."""
 
 
 def as_data(x: Any) -> Data:

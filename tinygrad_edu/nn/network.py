@@ -9,7 +9,7 @@ import html
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.update import SGD, Update, check_rate
 from tinygrad_edu.operation import Groups, context, no_grad
 from tinygrad_edu.value import Array, Operand, Value, as_data, data_of
+
+if TYPE_CHECKING:
+    from tinygrad_edu.compiler.network import Epoch
 
 
 class Network:
@@ -141,6 +144,7 @@ class Network:
         loss: Callable[[Any, Any], Value] = half_squared_error,
         on_epoch: Callable[[int, History], None] | None = None,
         record: bool = False,
+        compiled: bool = False,
     ) -> History:
         """One update a row, rows in order, `epochs` times.
 
@@ -153,6 +157,8 @@ class Network:
             loss: A function of outputs and target that gives a scalar Value.
             on_epoch: Called after each epoch with its number, from 0, and the history so far.
             record: Keep the parameters and gradients of every epoch in the history, to look at afterwards.
+            compiled: Run the printed source of an epoch (see `compile`), which leaves the same bits in the weights.
+                While it runs, neurons don't show outputs and deltas; after it, they show those of the last row.
 
         Returns:
             The errors of each epoch.
@@ -173,12 +179,20 @@ class Network:
         labels: Any = first_labels(goals)
         if all(isinstance(layer, Layer) for layer in self.layers):
             rows, goals, labels = rows.tolist(), goals.tolist(), labels.tolist()
+        fast = self.printed_epoch(update, loss) if compiled and not record else None
         for epoch in range(epochs):
-            parameters, counts = self.parameters(), self.update_counts()
-            true = printed = 0.0
-            for i, (row, goal) in enumerate(zip(rows, goals, strict=True)):
-                outputs = self.feed_forward(row)
-                error = loss(outputs, goal)
+            parameters, start, true, printed = self.parameters(), 0, 0.0, 0.0
+            if fast:
+                stop = len(rows) - (epoch == epochs - 1)  # the very last row is run here, for what it leaves to look at
+                found = fast(rows[:stop], goals[:stop], labels, [p.data for p in parameters])
+                if found is not None:
+                    start, (true, printed, *new) = stop, found
+                    for p, data in zip(parameters, new, strict=True):
+                        p.data = data
+            counts = self.update_counts()
+            for i in range(start, len(rows)):
+                outputs = self.feed_forward(rows[i])
+                error = loss(outputs, goals[i])
                 if not math.isfinite(error.item()):
                     raise FloatingPointError(
                         f"the loss is {error.item()} at epoch {epoch}, row {i}; the weights are those from before it"
@@ -187,12 +201,26 @@ class Network:
                     p.grad = None
                 error.backward()
                 update(parameters, counts)
-                true += mean_square(outputs, goal)
+                true += mean_square(outputs, goals[i])
                 printed += mean_square(outputs, labels)
             history.add(true / len(rows), printed, record)
             if on_epoch:
                 on_epoch(epoch, history)
         return history
+
+    def printed_epoch(self, update: Any = None, loss: Callable[[Any, Any], Value] = half_squared_error) -> Epoch:
+        """One epoch of `train` as Python source, recorded from this network: see its `source`.
+
+        Raises:
+            TypeError: The update has no `rule`, or something in the network or the loss branches on data.
+        """
+        from tinygrad_edu.compiler.network import epoch_of
+
+        return epoch_of(self, update or SGD(self.learning_rate), loss)
+
+    def compile(self) -> Trainer:
+        """A trainer whose `train` has the arguments, history and errors of this network's, and runs printed source."""
+        return Trainer(self)
 
     def summary(self) -> list[tuple[str, str, int, str]]:
         """For each layer its name, its shape as inputs to outputs, the number of its parameters, and its activation."""
@@ -221,6 +249,22 @@ class Network:
         return "\n".join(f"{name}:\n{layer!r}" for name, layer in zip(self.groups.names, self.layers, strict=True))
 
 
+class Trainer:
+    """Trains a network by printed source, as `Network.train(..., compiled=True)` does."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    @property
+    def source(self) -> str:
+        """The epoch that `train` runs with its defaults."""
+        return self.network.printed_epoch().source
+
+    def train(self, inputs: Operand, targets: Operand, epochs: int, **options: Any) -> History:
+        """As `Network.train`, with its options."""
+        return self.network.train(inputs, targets, epochs, compiled=True, **options)
+
+
 def first_labels(goals: Array) -> Array:
     """The labels of the first rows, as many as there are outputs; nan where there are fewer rows."""
     labels = np.full(goals.shape[1], np.nan)
@@ -232,12 +276,17 @@ def first_labels(goals: Array) -> Array:
 def mean_square(outputs: Any, expected: Any) -> float:
     """mean((output - expected)²) of one row, added in order."""
     if isinstance(outputs, Value):
-        error = outputs.data - expected
-        return float(np.vdot(error, error) / error.size)
+        return mean_square_of(outputs.data, expected)
     total: float = 0.0
     for output, x in zip(outputs, expected):  # noqa: B905 - the loss has compared the lengths
         total += float(output.data - x) ** 2
     return total / len(outputs)
+
+
+def mean_square_of(outputs: Any, expected: Any) -> float:
+    """The same of arrays."""
+    error = outputs - expected
+    return float(np.vdot(error, error) / error.size)
 
 
 def check_rows(inputs: Operand, n: int, name: str = "inputs") -> Array:

@@ -43,7 +43,7 @@ class SGD:
         rate, new = self.rate, []
         for x, gradient in zip(data, gradients):  # noqa: B905 - time
             step = rate * gradient
-            new.append(x - step if type(step) is float else np.subtract(x, step, out=step))
+            new.append(np.subtract(x, step, out=step) if type(step) is np.ndarray else x - step)
         return new
 
     def __call__(self, parameters: Sequence[Value], counts: Sequence[int] | None = None) -> None:

@@ -44,6 +44,7 @@ sigmoid: Operation = operation(
     symbol="σ",
     formula="∂σ(x) = σ(x)·(1 − σ(x))·∂x",
     shapes=ELEMENTWISE,
+    prints="1.0 / (1.0 + math.exp(-{0}))",
 )
 
 
@@ -59,6 +60,7 @@ relu = operation(
     lambda g, out, x: (choose(g, 0.0, condition=data_of(x) > 0.0),),
     formula="∂relu(x) = ∂x where x > 0, else 0",
     shapes=ELEMENTWISE,
+    prints="0.0 if {0} <= 0.0 else {0}",
 )
 
 

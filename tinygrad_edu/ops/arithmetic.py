@@ -28,6 +28,7 @@ add = operation(
     symbol="+",
     formula="∂(a+b) = ∂a + ∂b",
     shapes=BROADCAST,
+    prints="{0} + {1}",
 )
 
 
@@ -42,6 +43,7 @@ subtract = operation(
     symbol="−",
     formula="∂(a−b) = ∂a − ∂b",
     shapes=BROADCAST,
+    prints="{0} - {1}",
 )
 
 
@@ -56,6 +58,7 @@ multiply = operation(
     symbol="×",
     formula="∂(a·b) = b·∂a + a·∂b",
     shapes=BROADCAST,
+    prints="{0} * {1}",
 )
 
 
@@ -76,6 +79,7 @@ divide: Operation = operation(
     symbol="÷",
     formula="∂(a/b) = ∂a/b − (a/b)·∂b/b",
     shapes=BROADCAST,
+    prints="{0} / {1}",
 )
 
 
@@ -90,6 +94,7 @@ negative = operation(
     symbol="−",
     formula="∂(−a) = −∂a",
     shapes=ELEMENTWISE,
+    prints="-{0}",
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_edu.operation import operation
 from tinygrad_edu.ops.entry import BROADCAST
-from tinygrad_edu.value import Value, data_of
+from tinygrad_edu.value import Value, check_branch, data_of
 
 
 def _choose(a: Any, b: Any, /, condition: Any) -> Any:
@@ -43,7 +43,7 @@ def where(condition: Any, *choices: Any) -> Any:
         return np.where(data_of(condition))
     if len(choices) != 2:
         raise TypeError(f"where takes a condition, or a condition and two choices, got {len(choices)} choices")
-    condition = data_of(condition)
+    condition = without_values(condition)
     if not isinstance(condition, (bool, np.bool)):
         condition = np.asarray(condition, dtype=bool)
     return choose(*choices, condition=condition)
@@ -139,7 +139,10 @@ def without_values(x: Any) -> Any:
     """The same with data in place of Values, in lists and tuples too."""
     if isinstance(x, (list, tuple)):
         return type(x)(map(without_values, x))
-    return x.data if isinstance(x, Value) else x
+    if isinstance(x, Value):
+        check_branch(x)
+        return x.data
+    return x
 
 
 equal, not_equal = plain(np.equal), plain(np.not_equal)

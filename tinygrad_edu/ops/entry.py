@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
-from tinygrad_edu.value import data_of
+from tinygrad_edu.value import Value
 
 ELEMENTWISE = "any → the same"
 BROADCAST = "two that broadcast → their common shape"
@@ -28,6 +28,7 @@ def unary(
     doc: str,
     symbol: str | None = None,
     analytic: bool = True,
+    prints: str | None = None,
 ) -> Operation:
     """An elementwise operation of one input, under numpy's name."""
 
@@ -43,7 +44,9 @@ def unary(
 
     forward.__doc__ = doc
     name = numpy_function.__name__
-    return operation(forward, rule, name=name, symbol=symbol, formula=formula, shapes=ELEMENTWISE, analytic=analytic)
+    return operation(
+        forward, rule, name=name, symbol=symbol, formula=formula, shapes=ELEMENTWISE, analytic=analytic, prints=prints
+    )
 
 
 def binary(
@@ -86,7 +89,7 @@ def stepwise(numpy_function: Callable[[Any], Any], doc: str, symbol: str | None 
 
 def zero_of(x: Any) -> Any:
     """A zero of the kind and shape of `x`."""
-    return 0.0 if type(x) is float else np.zeros_like(data_of(x))
+    return 0.0 if type(x) is float else np.zeros(x.shape, x.dtype) if x.ndim or not isinstance(x, Value) else 0.0
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -16,7 +16,12 @@ from tinygrad_edu.value import data_of
 LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
 
 exp = unary(
-    np.exp, math.exp, lambda g, out, x: (g * out,), "∂eˣ = eˣ·∂x", "eˣ, elementwise; inf where it overflows. ∂/∂x = eˣ."
+    np.exp,
+    math.exp,
+    lambda g, out, x: (g * out,),
+    "∂eˣ = eˣ·∂x",
+    "eˣ, elementwise; inf where it overflows. ∂/∂x = eˣ.",
+    prints="math.exp({0})",
 )
 exp2 = unary(
     np.exp2, math.exp2, lambda g, out, x: (g * (out * LOG_2),), "∂2ˣ = 2ˣ·log 2·∂x", "2ˣ, elementwise. ∂/∂x = 2ˣ·log 2."
@@ -35,6 +40,7 @@ log: Operation = unary(
     lambda g, out, x: (divide(g, x),),
     "∂log(x) = ∂x/x",
     "The natural logarithm, elementwise; -inf at 0, nan below. ∂/∂x = 1/x.",
+    prints="math.log({0})",
 )
 log2: Operation = unary(
     np.log2,

@@ -59,7 +59,8 @@ def matrix_times_vector(a: Any, v: Any) -> Any:
 
 def times(a: Any, b: Any, like: Any) -> Any:
     """a @ b, laid out in memory as `like` is, so that weights that entered transposed get a gradient in their order."""
-    layout = data_of(like).flags
+    held: Any = like.data if isinstance(like, Value) else like
+    layout = held.flags  # which is part of what a recording is made for
     return swap(swap(b) @ swap(a)) if layout.f_contiguous and not layout.c_contiguous else a @ b
 
 
@@ -81,6 +82,12 @@ def _weighted_sum_rule(g: Any, out: Any, bias: Any, *weights_and_inputs: Any) ->
     return cotangents
 
 
+def weighted_sum_source(bias: str, *weights_and_inputs: str) -> str:
+    n = len(weights_and_inputs) // 2
+    products = [f"{w} * {x}" for w, x in zip(weights_and_inputs[:n], weights_and_inputs[n:], strict=True)]
+    return " + ".join([bias, *products])
+
+
 weighted_sum_of = operation(
     _weighted_sum,
     _weighted_sum_rule,
@@ -88,6 +95,7 @@ weighted_sum_of = operation(
     symbol="Σ",
     formula="∂(b + Σwᵢ·xᵢ) = ∂b + Σ(xᵢ·∂wᵢ + wᵢ·∂xᵢ)",
     shapes="numbers: b, n weights and n inputs → a number",
+    prints=weighted_sum_source,
 )
 
 

@@ -6,6 +6,7 @@ one entry serves both, its inputs the outputs followed by the targets.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu.operation import operation
 from tinygrad_edu.ops.arithmetic import divide
-from tinygrad_edu.value import data_of
+from tinygrad_edu.ops.entry import shape_of
 
 Needs = Sequence[bool] | None
 
@@ -27,12 +28,27 @@ def _half_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, needs:
     return error_cotangents(g, outputs_and_targets, needs)
 
 
+def squares_source(outputs_and_targets: Sequence[str]) -> str:
+    n = len(outputs_and_targets) // 2
+    pairs = zip(outputs_and_targets[:n], outputs_and_targets[n:], strict=True)
+    return " + ".join(f"({o} - {t}) * ({o} - {t})" for o, t in pairs)
+
+
+def half_squared_error_source(*outputs_and_targets: str) -> str:
+    return f"0.5 * ({squares_source(outputs_and_targets)})"
+
+
+def mean_squared_error_source(*outputs_and_targets: str) -> str:
+    return f"({squares_source(outputs_and_targets)}) / {float(len(outputs_and_targets) // 2)!r}"
+
+
 half_squared_error = operation(
     _half_squared_error,
     _half_squared_error_rule,
     symbol="½Σ(o−t)²",
     formula="∂½Σ(o−t)² = Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
+    prints=half_squared_error_source,
 )
 
 
@@ -51,6 +67,7 @@ mean_squared_error = operation(
     symbol="mean(o−t)²",
     formula="∂mean(o−t)² = (2/n)·Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
+    prints=mean_squared_error_source,
 )
 
 
@@ -74,5 +91,5 @@ def count(outputs_and_targets: Sequence[Any]) -> float:
     n = len(outputs_and_targets) // 2
     total = 0
     for output, target in zip(outputs_and_targets[:n], outputs_and_targets[n:], strict=True):
-        total += max(np.size(data_of(output)), np.size(data_of(target)))
+        total += max(math.prod(shape_of(output)), math.prod(shape_of(target)))
     return float(total)

@@ -140,7 +140,7 @@ def _prod_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = Fal
 
 def products_before(x: Any) -> Any:
     """For each row the product of the rows before it, in log₂ n steps: at each, rows reach twice as far back."""
-    rows, n = (np.ones((1, *x.shape[1:]), data_of(x).dtype), x[:-1]), x.shape[0]
+    rows, n = (np.ones((1, *x.shape[1:]), x.dtype), x[:-1]), x.shape[0]
     if n == 0:
         return x
     products, reach = concatenate(rows, axis=0), 1

@@ -14,7 +14,12 @@ from tinygrad_edu.ops.entry import ELEMENTWISE, binary, unary
 from tinygrad_edu.value import data_of
 
 sin: Operation = unary(
-    np.sin, math.sin, lambda g, out, x: (g * cos(x),), "∂sin(x) = cos(x)·∂x", "The sine, elementwise. ∂/∂x = cos(x)."
+    np.sin,
+    math.sin,
+    lambda g, out, x: (g * cos(x),),
+    "∂sin(x) = cos(x)·∂x",
+    "The sine, elementwise. ∂/∂x = cos(x).",
+    prints="math.sin({0})",
 )
 cos: Operation = unary(
     np.cos,
@@ -22,6 +27,7 @@ cos: Operation = unary(
     lambda g, out, x: (-g * sin(x),),
     "∂cos(x) = −sin(x)·∂x",
     "The cosine, elementwise. ∂/∂x = -sin(x).",
+    prints="math.cos({0})",
 )
 tan = unary(
     np.tan,
@@ -71,6 +77,7 @@ tanh = unary(
     lambda g, out, x: (g * (1.0 - out * out),),
     "∂tanh(x) = (1 − tanh(x)²)·∂x",
     "The hyperbolic tangent, elementwise. ∂/∂x = 1 - tanh(x)².",
+    prints="math.tanh({0})",
 )
 arcsinh = unary(
     np.arcsinh,

@@ -1,0 +1,282 @@
+"""`tg.compile`: results equal the eager run to the bit, the source reads as written by a person and runs by itself."""
+
+import math
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_edu as tg
+from tinygrad_edu.article import DATASET, TARGETS, network_from, recovered_start
+
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -2.5,
+    5e-324,
+    -5e-324,
+    1e-310,
+    1e308,
+    -1e308,
+    math.inf,
+    -math.inf,
+    math.nan,
+    710.0,
+]
+UNARY = [tg.negative, tg.exp, tg.log, tg.tanh, tg.sigmoid, tg.sin, tg.square, tg.sqrt, tg.softplus, tg.floor, tg.silu]
+BINARY = [tg.add, tg.subtract, tg.multiply, tg.divide, tg.arctan2]
+LOOKING = [tg.relu, tg.absolute, tg.leaky_relu, tg.sinc]
+
+
+def bits(x):
+    """What tells numbers apart to the last bit; every nan is one nan."""
+    x = np.asarray(tg.value.data_of(x))
+    return (x.shape, x.dtype.str, np.where(np.isnan(x), np.nan, x).tobytes())
+
+
+def assert_same(compiled, function, *args):
+    eager = function(*(tg.Value(a) for a in args))
+    for _ in range(2):  # recorded, then replayed
+        results = compiled(*args)
+        for ours, theirs in zip(tg.tree.leaves_of(results), tg.tree.leaves_of(eager), strict=True):
+            assert bits(ours) == bits(theirs)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("operation", [*UNARY, *BINARY], ids=lambda op: op.name)
+def test_operations_and_their_gradients_equal_the_eager_run_on_special_values(operation):
+    binary = operation in BINARY
+
+    def f(*inputs):
+        out = operation(*inputs)
+        return out, tg.gradients(out, inputs)
+
+    compiled = tg.compile(f)
+    for a in SPECIAL:
+        for b in SPECIAL if binary else [0.0]:
+            assert_same(compiled, f, *((a, b) if binary else (a,)))
+
+
+@pytest.mark.parametrize("operation", LOOKING, ids=lambda op: op.name)
+def test_a_rule_that_looks_at_numbers_is_refused_and_never_recorded_for_one_case(operation):
+    with pytest.raises(TypeError, match=f"{operation.name} can't be compiled: its gradient rule looks at numbers"):
+        tg.compile(lambda x: tg.gradients(operation(x), [x]))(0.5)
+    forward_only = tg.compile(lambda x: operation(x))
+    assert (forward_only(0.5), forward_only(-0.5)) == (operation(0.5), operation(-0.5))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda x, y: x * 1.0,
+        lambda x, y: 1.0 * x,
+        lambda x, y: x / 1.0,
+        lambda x, y: x + (-y),
+        lambda x, y: tg.negative(tg.negative(x)),
+        lambda x, y: x * y + x * y,
+        lambda x, y: x - y - (x - y),
+        lambda x, y: x * 0.0 + 0.0 * y,
+        lambda x, y: (x + y) + 0.0,
+        lambda x, y: x * 2.0 * (3.0 * y),
+        lambda x, y: x - (y - x),
+        lambda x, y: x / (y / x),
+        lambda x, y: -x * y - -(x * y),
+        lambda x, y: -(x + y),
+        lambda x, y: tg.sigmoid(x * y) * tg.exp(-(x - y)),
+    ],
+)
+def test_rewrites_and_parentheses_change_no_bit_on_special_values(law):
+    compiled = tg.compile(law)
+    for x in SPECIAL:
+        for y in SPECIAL:
+            assert_same(compiled, law, x, y)
+    array = np.array(SPECIAL)
+    assert_same(compiled, law, array, array[::-1].copy())
+
+
+@st.composite
+def programs(draw):
+    """A program of shared nodes: at each step an operation of two earlier results."""
+    return draw(
+        st.lists(st.tuples(st.sampled_from(range(6)), st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=30)
+    )
+
+
+def run_program(steps, inputs):
+    made = list(inputs)
+    for kind, i, j in steps:
+        x, y = made[i % len(made)], made[j % len(made)]
+        made.append([x + y, x - y, x * y, tg.sigmoid(x), tg.tanh(x - y), -x][kind])
+    return made[-1]
+
+
+@settings(max_examples=60)
+@given(
+    programs(),
+    st.lists(st.floats(-3, 3), min_size=3, max_size=3),
+    st.sampled_from(["float", "array", "broadcast", "float32"]),
+)
+def test_drawn_programs_and_their_gradients_equal_the_eager_run(steps, numbers, kind):
+    inputs = {
+        "float": numbers,
+        "array": [np.linspace(x, 1.0, 4) for x in numbers],
+        "broadcast": [np.full((2, 1), numbers[0]), np.linspace(numbers[1], 1.0, 3), numbers[2]],
+        "float32": [np.linspace(x, 1.0, 4, dtype=np.float32) for x in numbers],
+    }[kind]
+
+    def f(*xs):
+        out = run_program(steps, xs)
+        loss = out.sum() if out.ndim else out
+        return out, tg.gradients(loss, xs)
+
+    assert_same(tg.compile(f), f, *inputs)
+
+
+def article_step(network, row, target):
+    loss = tg.nn.half_squared_error(network(row), target)
+    return loss, tg.gradients(loss, network.parameters())
+
+
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_a_networks_step_equals_the_eager_one_and_follows_its_weights(kind):
+    network = network_from(recovered_start(), kind)
+    step = tg.compile(article_step)
+    for row, target in zip(DATASET, TARGETS, strict=True):
+        if kind == "dense":
+            row, target = np.array(row), np.array(target)
+        loss, slopes = step(network, row, target)
+        eager = tg.nn.half_squared_error(network(row), target)
+        network.zero_grad()
+        eager.backward()
+        assert bits(loss) == bits(eager)
+        assert [bits(g) for g in slopes] == [bits(p.grad) for p in network.parameters()]
+        tg.nn.SGD(0.5)(network.parameters())
+
+
+def test_the_source_reads_as_backprop_by_hand():
+    step = tg.compile(article_step)
+    step(network_from(recovered_start()), DATASET[0], TARGETS[0])
+    lines = [line.strip() for line in step.source.splitlines()]
+    assert "sum_0_0 = bias_0_0 + weights_0_0_0 * row_0 + weights_0_0_1 * row_1" in lines
+    assert "output_1_1 = 1.0 / (1.0 + math.exp(-sum_1_1))" in lines
+    assert "d_sum_1_0 = d_output_1_0 * (output_1_0 * (1.0 - output_1_0))" in lines
+    assert "d_output_0_0 = d_sum_1_0 * weights_1_0_0 + d_sum_1_1 * weights_1_1_0" in lines
+
+
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_the_source_runs_by_itself(tmp_path, kind):
+    network = network_from(recovered_start(), kind)
+    row, target = (DATASET[0], TARGETS[0]) if kind == "scalar" else (np.array(DATASET[0]), np.array(TARGETS[0]))
+    step = tg.compile(article_step)
+    expected, _ = step(network, row, target)
+    arguments = [p.data for p in network.parameters()] + ([*row, *target] if kind == "scalar" else [row, target])
+    written = ", ".join(repr(a) if isinstance(a, float) else f"np.array({a.tolist()})" for a in arguments)
+    program = f"import numpy as np\n{step.source}\nprint(float(article_step({written})[0]).hex())\n"
+    (tmp_path / "copied.py").write_text(program, "utf-8")
+    done = subprocess.run([sys.executable, "copied.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == float(expected).hex()
+
+
+def test_recorded_once_for_each_signature():
+    calls = []
+
+    @tg.compile
+    def f(x):
+        calls.append(1)
+        return tg.sum(x * x)
+
+    for x in (np.ones(3), np.ones(3), np.ones(4), np.ones(3, np.float32), 2.0, 3.0):
+        f(x)
+    assert len(calls) == 4
+
+
+def test_nested_structures_come_and_go():
+    @tg.compile
+    def f(p):
+        return {"product": p["w"] * p["x"][0], "parts": (p["x"][1] + 1.0, 5.0)}
+
+    assert f({"w": 2.0, "x": [3.0, 4.0]}) == {"product": 6.0, "parts": (5.0, 5.0)}
+    assert f({"w": 3.0, "x": [3.0, 4.0]}) == {"product": 9.0, "parts": (5.0, 5.0)}
+
+
+def test_a_result_is_not_changed_by_a_later_call():
+    f = tg.compile(lambda x: (x * 2.0, x))
+    first = f(np.ones(3))
+    f(np.full(3, 7.0))
+    assert first[0].tolist() == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        lambda x: x if x > 0.0 else -x,
+        lambda x: x * float(x),
+        lambda x: -x if x else x,
+        lambda x: x * np.argmax(tg.stack([x, x])),
+        lambda x: tg.where(x, x, -x),
+    ],
+)
+def test_a_branch_on_data_is_an_error_that_names_the_line(branch):
+    with pytest.raises(TypeError, match=r"\.py:\d+: while compiling.*static=True"):
+        tg.compile(branch)(1.0)
+    assert tg.Value(1.0) > 0.0
+
+
+def test_static_records_the_way_that_was_taken():
+    f = tg.compile(lambda x: x if x > 0.0 else -x, static=True)
+    assert f(2.0) == 2.0
+    assert f(-2.0) == -2.0
+
+
+def test_an_operation_of_your_own_is_called_as_a_function():
+    cube = tg.operation(lambda x: x * x * x, lambda g, out, x: (g * (3.0 * x * x),), name="cube")
+    f = tg.compile(lambda x: tg.gradients(cube(x), [x])[0] + cube(x))
+    assert f(2.0) == 20.0
+    assert "cube(x)" in f.source
+
+
+def test_errors_in_the_source_show_its_line():
+    import traceback
+
+    f = tg.compile(lambda x: x.sum(axis=1) * 2.0)
+    f(np.ones((2, 2)))
+    run = next(iter(f.made.values()))[0]
+    try:
+        run(np.ones(2))
+    except Exception:
+        shown = traceback.format_exc()
+    assert "sum(x, axis=1, keepdims=False)" in shown
+
+
+def test_compiled_functions_may_be_called_from_many_threads():
+    f = tg.compile(lambda x: tg.sigmoid(x) * x)
+    wrong = []
+
+    def work(k):
+        for i in range(200):
+            x = k + i / 200.0
+            if f(x) != tg.sigmoid(x) * x:
+                wrong.append(x)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert wrong == []
+
+
+def test_graph_is_the_picture_of_the_recording():
+    f = tg.compile(lambda x: tg.sigmoid(x) * 2.0)
+    with pytest.raises(ValueError, match="call the function first"):
+        f.graph()
+    f(1.0)
+    assert "σ" in f.graph().source

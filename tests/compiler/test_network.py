@@ -1,0 +1,135 @@
+"""Compiled training leaves the same bits as the eager one, and its source is a page that a person can read."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_edu as tg
+from tinygrad_edu import cli
+from tinygrad_edu.article import DATASET, LABELS, XOR_DATASET, XOR_TARGETS, network_from, recovered_start
+
+GOLDEN = Path(__file__).with_name("article_epoch.py.txt")
+UPDATES = [tg.nn.SGD, tg.nn.ArticleUpdate]
+LOSSES = [tg.nn.half_squared_error, tg.nn.mean_squared_error]
+
+
+def state(network):
+    return [np.asarray(p.data).tobytes() for p in network.parameters()] + [
+        np.asarray(p.grad).tobytes() for p in network.parameters()
+    ]
+
+
+def assert_alike(make, inputs, targets, epochs, **options):
+    eager, compiled = make(), make()
+    histories = [
+        eager.train(inputs, targets, epochs, **options),
+        compiled.compile().train(inputs, targets, epochs, **options),
+    ]
+    assert state(eager) == state(compiled)
+    assert repr(eager) == repr(compiled)
+    first, second = histories
+    assert first.mean_squared_error == second.mean_squared_error
+    assert np.array_equal(first.article_printed_error, second.article_printed_error, equal_nan=True)
+
+
+@pytest.mark.parametrize(("kind", "update", "loss"), list(itertools.product(["scalar", "dense"], UPDATES, LOSSES)))
+def test_the_articles_run_and_xor_leave_the_same_bits(kind, update, loss):
+    start = lambda: network_from(recovered_start(), kind)  # noqa: E731
+    assert_alike(start, DATASET, LABELS, 40, update=update(0.5), loss=loss)
+    xor = lambda: tg.Network.create([2, 3, 2], kind=kind, seed=1)  # noqa: E731
+    assert_alike(xor, XOR_DATASET, XOR_TARGETS, 100, update=update(0.3), loss=loss)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.integers(1, 5), min_size=2, max_size=5),
+    st.integers(0, 999),
+    st.integers(1, 3),
+    st.sampled_from(["scalar", "dense"]),
+)
+def test_any_network_leaves_the_same_bits(sizes, seed, n_rows, kind):
+    rng = np.random.default_rng(seed)
+    rows, targets = rng.normal(size=(n_rows, sizes[0])), rng.random((n_rows, sizes[-1]))
+    assert_alike(
+        lambda: tg.Network.create(sizes, kind=kind, seed=seed), rows, targets, 3, update=tg.nn.ArticleUpdate(0.7)
+    )
+
+
+def test_scalar_and_dense_layers_mix():
+    rng = lambda: np.random.default_rng(0)  # noqa: E731
+    mixed = lambda: tg.Network([tg.Dense.create(2, 3, rng()), tg.Dense.create(3, 2, rng(), activation=tg.tanh)])  # noqa: E731
+    assert_alike(mixed, XOR_DATASET, XOR_TARGETS, 5)
+
+
+def test_numbers_out_of_pythons_range_are_left_to_the_network():
+    big = lambda: tg.Network([tg.Layer([tg.Neuron([-2000.0], 0.0)]), tg.Layer([tg.Neuron([1.0], 0.0)])])  # noqa: E731
+    assert_alike(big, [[1.0], [0.5], [2.0]], [[1.0], [0.0], [1.0]], 4)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_a_loss_that_is_not_finite_raises_the_networks_error_and_leaves_its_weights(kind):
+    def make():
+        network = tg.Network.create([1, 1], kind=kind, seed=0)
+        for layer in network.layers:
+            for unit in getattr(layer, "neurons", [layer]):
+                unit.activation = lambda z: z * z
+        return network
+
+    found = []
+    for compiled in (False, True):
+        network = make()
+        with pytest.raises(FloatingPointError, match="at epoch") as error:
+            network.train([[10.0], [20.0], [30.0]], [[1.0], [2.0], [3.0]], 50, compiled=compiled)
+        found.append((str(error.value), [np.asarray(p.data).tobytes() for p in network.parameters()]))
+    assert found[0] == found[1]
+
+
+def test_bad_data_and_updates_without_a_rule_are_refused():
+    network = tg.Network.create([2, 2], seed=0)
+    with pytest.raises(ValueError, match="inputs must be rows of length 2"):
+        network.compile().train([[1.0]], [0], 1)
+    with pytest.raises(TypeError, match="an update that is compiled needs a rule"):
+        network.train([[1.0, 2.0]], [0], 1, update=lambda parameters, counts: None, compiled=True)
+
+
+def test_an_activation_that_branches_on_data_is_named():
+    network = tg.Network([tg.Layer([tg.Neuron([1.0], 0.0, activation=lambda z: z if z > 0.0 else 0.1 * z)])])
+    with pytest.raises(TypeError, match=r"test_network\.py:\d+: while compiling"):
+        network.train([[1.0]], [[0.0]], 2, compiled=True)
+    assert math.isfinite(network.train([[1.0]], [[0.0]], 2).mean_squared_error[0])
+
+
+def test_compiling_leaves_the_network_as_it_was():
+    network = network_from(recovered_start())
+    network.train(DATASET, LABELS, 1)
+    before, shown = state(network), repr(network)
+    assert network.printed_epoch().source.startswith("import math")
+    assert (state(network), repr(network)) == (before, shown)
+
+
+def test_the_articles_epoch_is_the_golden_page(capsys):
+    assert cli.main(["compile", "article"]) == 0
+    assert capsys.readouterr().out == GOLDEN.read_text("utf-8"), "tinygrad-edu compile article > " + GOLDEN.name
+
+
+def test_the_command_prints_matrices_and_chinese_comments(capsys):
+    assert cli.main(["compile", "article", "--kind", "dense", "--language", "zh"]) == 0
+    printed = capsys.readouterr().out
+    assert "# 前向：第 0 层" in printed
+    assert "d_sum_1 = d_output_1 * (output_1 * (1.0 - output_1))" in printed
+
+
+def test_on_epoch_sees_the_weights_of_each_epoch():
+    seen = {}
+    for compiled in (False, True):
+        network = network_from(recovered_start())
+        seen[compiled] = []
+        note = lambda epoch, history, n=network, c=compiled: seen[c].append([p.data for p in n.parameters()])  # noqa: E731
+        network.train(DATASET, LABELS, 4, on_epoch=note, compiled=compiled)
+    assert seen[False] == seen[True]
