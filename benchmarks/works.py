@@ -36,6 +36,7 @@ def article_scalar(rounds: int) -> list[Row]:
     sides = {
         "hand-written": hand,
         "tinygrad_edu": lambda: network.train(DATASET, TARGETS, EPOCHS, update=update),
+        "tinygrad_edu, compiled": lambda: network.train(DATASET, TARGETS, EPOCHS, update=update, compiled=True),
     }
     sides = with_peers(sides, micrograd=lambda: peers.micrograd_article(EPOCHS))
     return ratios("article, 40 epochs, scalar", rounds, sides, "<= 3.0")
@@ -48,7 +49,11 @@ def article_dense(rounds: int) -> list[Row]:
         for _ in range(EPOCHS):
             by_hand.train_epoch(ROWS, GOALS)
 
-    sides = {"hand-written": hand, "tinygrad_edu": lambda: network.train(ROWS, GOALS, EPOCHS)}
+    sides = {
+        "hand-written": hand,
+        "tinygrad_edu": lambda: network.train(ROWS, GOALS, EPOCHS),
+        "tinygrad_edu, compiled": lambda: network.train(ROWS, GOALS, EPOCHS, compiled=True),
+    }
     sides = with_peers(
         sides,
         mygrad=lambda: peers.mygrad_article(EPOCHS),

@@ -8,7 +8,7 @@ Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -62,17 +62,17 @@ def pull_back(
     """
     if order is None:
         order = order_between(outputs, inputs)
-    table = cotangents(outputs, seeds, create_graph, order, {*order, *inputs})
-    found: list[Any] = []
+    found = entries_of(cotangents(outputs, seeds, create_graph, order, {*order, *inputs}), inputs, create_graph)
+    if create_graph:
+        return found
     owned = {id(seed) for seed in seeds}
-    for x in inputs:
-        g = table[x] if x in table else (np.zeros_like(x.data) if x.ndim else 0.0)
-        if create_graph:
-            g = g if isinstance(g, Value) else Value(g)
-        elif type(g) is np.ndarray:
-            g = own(g, owned)
-        found.append(g)
-    return found
+    return [own(g, owned) if type(g) is np.ndarray else g for g in found]
+
+
+def entries_of(table: Mapping[Value, Any], inputs: Sequence[Value], create_graph: bool) -> list[Any]:
+    """The cotangents of `inputs`, zeros where there is none; arrays may share their memory."""
+    zero = Value if create_graph else as_data
+    return [table[x] if x in table else zero(np.zeros_like(x.data) if x.ndim else 0.0) for x in inputs]
 
 
 def order_between(outputs: Sequence[Value], inputs: Sequence[Value], independent: bool = False) -> list[Value]:

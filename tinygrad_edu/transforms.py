@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.backward import order_between, pull_back
+from tinygrad_edu.backward import cotangents, entries_of, order_between, pull_back
 from tinygrad_edu.operation import Operation, apply, context, operation
 from tinygrad_edu.ops.shaping import reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
@@ -196,10 +196,11 @@ def jacobian(f: Function, argnum: Argnum = 0) -> Function:
 def jacobian_rows(trace: Trace, out: Value) -> list[Any]:
     """In reverse mode: for each entry of the result the cotangents of all inputs."""
     order = order_between([out], trace.variables, independent=True)
+    wanted = {*order, *trace.variables}
     rows = []
     for seed in unit_arrays(out):
-        seed = Value(seed) if trace.nested else seed
-        rows.append(pull_back([out], [seed], trace.variables, trace.nested, order))
+        table = cotangents([out], [Value(seed) if trace.nested else seed], trace.nested, order, wanted)
+        rows.append(entries_of(table, trace.variables, trace.nested))
     return [
         joined([row[i] for row in rows], 0, (*out.shape, *x.shape), trace.nested) for i, x in enumerate(trace.variables)
     ]
@@ -356,12 +357,17 @@ class Trace:
         for i in numbers:
             if not -len(args) <= i < len(args):
                 raise TypeError(f"argnum is {i}, but there are {len(args)} positional arguments")
-        self.nested = depth.get() > 0 or any_values(leaves_of(args))
         self.args = list(args)
         self.chosen = [args[i] for i in numbers]
         self.variables: list[Value] = []
         for i in numbers:
             self.args[i] = mapped(self.make_variable, args[i])
+        others = [arg for i, arg in enumerate(args) if i not in numbers and i - len(args) not in numbers]
+        self.nested = (
+            depth.get() > 0
+            or any(x.operation is not None for x in self.variables)
+            or (bool(others) and any_values(leaves_of(others)))
+        )
 
     def make_variable(self, leaf: Any) -> Value:
         if isinstance(leaf, Value):

@@ -39,7 +39,12 @@ def rebuilt(tree: Any, leaves: Iterator[Any]) -> Any:
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """The same structure with `function` of each leaf."""
-    return rebuilt(tree, map(function, leaves_of(tree)))
+    if isinstance(tree, dict):
+        return {key: mapped(function, part) for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [mapped(function, part) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return function(tree)
 
 
 def same_structure(a: Any, b: Any) -> bool:
