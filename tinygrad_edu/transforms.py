@@ -75,6 +75,8 @@ def value_and_grad(f: Function, argnum: Argnum = 0) -> Function:
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
         with Trace(args, argnum) as trace:
             out = f(*trace.args, **options)
+        if isinstance(out, Value) and not out.ndim:
+            return trace.result(out), trace.cotangents([out], [1.0 if type(out.data) is float else ONE])
         if np.ndim(data_of(out)):
             raise ValueError(
                 f"grad needs a function of one number as result, got shape {np.shape(data_of(out))}; "
@@ -83,6 +85,10 @@ def value_and_grad(f: Function, argnum: Argnum = 0) -> Function:
         return trace.result(out), trace.cotangents([out], [1.0])
 
     return both
+
+
+ONE = np.array(1.0)
+ONE.flags.writeable = False
 
 
 def elementwise_grad(f: Function, argnum: Argnum = 0) -> Function:
@@ -424,6 +430,8 @@ def recording(on: bool) -> Iterator[None]:
 def as_seed(seed: Any, data: Any, nested: bool) -> Any:
     """A cotangent or tangent of the kind and dtype of the data it belongs to. Raises ValueError for another shape."""
     given = seed.data if isinstance(seed, Value) else as_data(seed)
+    if type(given) is type(data) is np.ndarray and given.dtype == data.dtype and given.shape == data.shape:
+        return seed if isinstance(seed, Value) or not nested else Value(given)
     if np.shape(given) != np.shape(data):
         raise ValueError(f"a cotangent has shape {np.shape(given)}, but the result has shape {np.shape(data)}")
     if nested and isinstance(seed, Value) and type(given) is type(data):
