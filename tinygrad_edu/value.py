@@ -235,28 +235,22 @@ class Value:
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
-        check_branch(self)
-        return self.data == data_of(other)
+        return compared(self, other, "equal") if recording_branches.get() else self.data == data_of(other)
 
     def __ne__(self, other: object) -> Any:
-        check_branch(self)
-        return self.data != data_of(other)
+        return compared(self, other, "not_equal") if recording_branches.get() else self.data != data_of(other)
 
     def __lt__(self, other: Operand) -> Any:
-        check_branch(self)
-        return self.data < data_of(other)
+        return compared(self, other, "less") if recording_branches.get() else self.data < data_of(other)
 
     def __le__(self, other: Operand) -> Any:
-        check_branch(self)
-        return self.data <= data_of(other)
+        return compared(self, other, "less_equal") if recording_branches.get() else self.data <= data_of(other)
 
     def __gt__(self, other: Operand) -> Any:
-        check_branch(self)
-        return self.data > data_of(other)
+        return compared(self, other, "greater") if recording_branches.get() else self.data > data_of(other)
 
     def __ge__(self, other: Operand) -> Any:
-        check_branch(self)
-        return self.data >= data_of(other)
+        return compared(self, other, "greater_equal") if recording_branches.get() else self.data >= data_of(other)
 
     def __bool__(self) -> bool:
         check_branch(self)
@@ -283,14 +277,21 @@ recording_branches: ContextVar[bool] = ContextVar("tinygrad_edu.value.recording"
 """Whether a function is being compiled, where a branch on data would be recorded one way for good."""
 
 
+def compared(value: Value, other: Any, name: str) -> Any:
+    """While a function is being compiled, a comparison is an operation, for `tg.where` to choose by."""
+    from tinygrad_edu.ops import comparison
+
+    return apply(getattr(comparison, f"{name}_mask"), (value, other))
+
+
 def check_branch(value: Value) -> None:
     """Raise where a function that is being compiled reads a number of its inputs, naming the line that does."""
     if recording_branches.get():
         frame = sys._getframe(2)
         raise TypeError(
             f"{frame.f_code.co_filename}:{frame.f_lineno}: while compiling, Python reads the data of {value!r}, as a "
-            "branch, a comparison or a loop bound does: only this way would be recorded. Compile with static=True to "
-            "take it always"
+            "branch or a loop bound does: only this way would be recorded. Use tg.where, or compile with static=True "
+            "to take this way always"
         )
 
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from tinygrad_edu.compiler.program import Program, Step, is_plain
 
 ATOM, UNARY, PRODUCT, SUM, LOOSE = 4, 3, 2, 1, 0
+BINARY = re.compile(r"\{0\} [-+*/@] \{1\}")
+OPERATOR = re.compile(rf"{BINARY.pattern}|-\{{0\}}")
 WIDEST = 96
 """An expression longer than this gets a name of its own for its part."""
 
@@ -76,7 +78,7 @@ class Printer:
             if "math." in written.text:
                 self.imports.add("math")
             return written
-        if prints is not None and isinstance(prints, str) and "math." not in prints and not step.scalar:
+        if isinstance(prints, str) and OPERATOR.fullmatch(prints) and not step.scalar:  # numpy has the same operators
             return filled(prints, inputs)
         return self.called(step, inputs)
 
@@ -122,7 +124,7 @@ def filled(template: str, inputs: Sequence[Written]) -> Written:
     binds = binding(template)
     if binds == ATOM:
         return Written(template.format(*(x.text for x in inputs)))
-    if re.fullmatch(r"\{0\} [-+*/@] \{1\}", template):
+    if BINARY.fullmatch(template):
         return Written(template.format(bound(inputs[0], binds), bound(inputs[1], binds + 1)), binds)
     return Written(template.format(*(bound(x, ATOM) for x in inputs)), binds)
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
-from tinygrad_edu.ops.comparison import choose
+from tinygrad_edu.ops.comparison import choose_by, greater_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of
 from tinygrad_edu.ops.exponential import exp
 from tinygrad_edu.ops.reduction import REDUCED, Axis, spread, sum
 from tinygrad_edu.ops.trigonometric import tanh
-from tinygrad_edu.value import Array, data_of
+from tinygrad_edu.value import Array
 
 
 def _sigmoid(x: Any, /) -> Any:
@@ -57,7 +57,7 @@ def _relu(x: Any, /) -> Any:
 
 relu = operation(
     _relu,
-    lambda g, out, x: (choose(g, 0.0, condition=data_of(x) > 0.0),),
+    lambda g, out, x: (choose_by(greater_mask(x, 0.0), g, 0.0),),
     formula="∂relu(x) = ∂x where x > 0, else 0",
     shapes=ELEMENTWISE,
     prints="0.0 if {0} <= 0.0 else {0}",
@@ -73,7 +73,7 @@ def _leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
 
 leaky_relu = operation(
     _leaky_relu,
-    lambda g, out, x, slope=0.01: (choose(g, slope * g, condition=data_of(x) > 0.0),),
+    lambda g, out, x, slope=0.01: (choose_by(greater_mask(x, 0.0), g, slope * g),),
     formula="∂leaky_relu(x) = ∂x where x > 0, else slope·∂x",
     shapes=ELEMENTWISE,
 )
@@ -86,8 +86,8 @@ def _elu(x: Any, /, alpha: float = 1.0) -> Any:
 
 
 def _elu_rule(g: Any, out: Any, x: Any, alpha: float = 1.0) -> tuple[Any]:
-    above = data_of(x) > 0.0
-    return (choose(g, g * (alpha * exp(choose(0.0, x, condition=above))), condition=above),)
+    above = greater_mask(x, 0.0)
+    return (choose_by(above, g, g * (alpha * exp(choose_by(above, 0.0, x)))),)
 
 
 elu = operation(

@@ -118,7 +118,7 @@ def _absolute(a: Any, /) -> Any:
 
 
 def sign_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
-    return (g * np.sign(data_of(a)),)
+    return (g * sign(a),)
 
 
 absolute = operation(
@@ -170,7 +170,7 @@ rint = stepwise(np.rint, "The nearest whole number, the even one of two")
 remainder: Operation = binary(
     np.remainder,
     None,
-    lambda g, out, a, b: (g, -g * np.floor(np.divide(data_of(a), data_of(b)))),
+    lambda g, out, a, b: (g, -g * floor(divide(a, b))),
     "∂(a mod b) = ∂a − ⌊a/b⌋·∂b",
     "a - b·⌊a/b⌋, elementwise: it has the sign of b. ∂/∂a = 1, ∂/∂b = -⌊a/b⌋.",
     "mod",
@@ -179,7 +179,7 @@ mod = remainder
 fmod: Operation = binary(
     np.fmod,
     None,
-    lambda g, out, a, b: (g, -g * np.trunc(np.divide(data_of(a), data_of(b)))),
+    lambda g, out, a, b: (g, -g * trunc(divide(a, b))),
     "∂fmod(a, b) = ∂a − trunc(a/b)·∂b",
     "a - b·trunc(a/b), elementwise: it has the sign of a. ∂/∂a = 1, ∂/∂b = -trunc(a/b).",
 )
@@ -191,10 +191,18 @@ floor_divide = binary(
     "⌊a/b⌋, elementwise. ∂ = 0: it is constant between its jumps.",
     "//",
 )
+
+
+def _heaviside_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    from tinygrad_edu.ops.comparison import equal_mask
+
+    return zero_of(a), g * equal_mask(a, 0.0)
+
+
 heaviside = binary(
     np.heaviside,
     None,
-    lambda g, out, a, b: (zero_of(a), g * (data_of(a) == 0.0)),
+    _heaviside_rule,
     "∂heaviside(a, b) = ∂b where a = 0",
     "0 where a < 0, b where a = 0, 1 where a > 0. ∂/∂a = 0, ∂/∂b = 1 where a = 0.",
 )
@@ -237,8 +245,9 @@ def _clip(x: Any, /, a_min: Any = None, a_max: Any = None) -> Any:
 
 
 def _clip_rule(g: Any, out: Any, x: Any, a_min: Any = None, a_max: Any = None) -> tuple[Any]:
-    inside = np.clip(data_of(x), a_min, a_max) == data_of(x)
-    return (g * inside,)
+    from tinygrad_edu.ops.comparison import equal_mask
+
+    return (g * equal_mask(out, x),)
 
 
 _clip_to = operation(

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import operation
-from tinygrad_edu.ops.entry import BROADCAST
-from tinygrad_edu.value import Value, check_branch, data_of
+from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.ops.entry import BROADCAST, zero_of
+from tinygrad_edu.value import Value, check_branch, data_of, recording_branches
 
 
 def _choose(a: Any, b: Any, /, condition: Any) -> Any:
@@ -33,6 +33,51 @@ choose = operation(
 )
 
 
+def mask(numpy_function: Callable[[Any, Any], Any], sign: str) -> Operation:
+    """A comparison as an operation: 1 where it holds, else 0. Rules compare by these, so that they can be recorded."""
+
+    def forward(a: Any, b: Any, /) -> Any:
+        found = numpy_function(a, b)
+        return float(found) if type(a) is type(b) is float else np.asarray(found, dtype=np.result_type(a, b))
+
+    forward.__doc__ = f"1 where a {sign} b, else 0, elementwise. ∂ = 0: it is constant between its jumps."
+    return operation(
+        forward,
+        lambda g, out, a, b: (zero_of(a), zero_of(b)),
+        name=f"{numpy_function.__name__}_mask",
+        symbol=sign,
+        formula=f"∂(a {sign} b) = 0",
+        shapes=BROADCAST,
+        prints=f"float({{0}} {sign} {{1}})",
+    )
+
+
+equal_mask, not_equal_mask = mask(np.equal, "=="), mask(np.not_equal, "!=")
+less_mask, less_equal_mask = mask(np.less, "<"), mask(np.less_equal, "<=")
+greater_mask, greater_equal_mask = mask(np.greater, ">"), mask(np.greater_equal, ">=")
+
+
+def _choose_by(holds: Any, a: Any, b: Any, /) -> Any:
+    """`a` where the mask isn't 0, else `b`. ∂/∂a = 1 where it isn't, ∂/∂b = 1 where it is; by the mask 0."""
+    if type(holds) is type(a) is type(b) is float:
+        return a if holds else b
+    return np.where(np.asarray(holds, dtype=bool), a, b)
+
+
+def _choose_by_rule(g: Any, out: Any, holds: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    return zero_of(holds), choose_by(holds, g, 0.0), choose_by(holds, 0.0, g)
+
+
+choose_by: Operation = operation(
+    _choose_by,
+    _choose_by_rule,
+    name="where",
+    formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
+    shapes=BROADCAST,
+    prints="{1} if {0} else {2}",
+)
+
+
 def where(condition: Any, *choices: Any) -> Any:
     """`where(c, a, b)`: a where c holds, else b. `where(c)`: the indices where c holds, as `np.where`.
 
@@ -43,7 +88,9 @@ def where(condition: Any, *choices: Any) -> Any:
         return np.where(data_of(condition))
     if len(choices) != 2:
         raise TypeError(f"where takes a condition, or a condition and two choices, got {len(choices)} choices")
-    condition = without_values(condition)
+    if isinstance(condition, Value) and recording_branches.get():
+        return choose_by(condition, *choices)
+    condition = data_of(condition)
     if not isinstance(condition, (bool, np.bool)):
         condition = np.asarray(condition, dtype=bool)
     return choose(*choices, condition=condition)
@@ -89,8 +136,8 @@ def _fmin(a: Any, b: Any, /) -> Any:
 
 def _share_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
     """To each input as much as it is the result: all, half at a tie, or nothing."""
-    from_a, from_b = data_of(a) == data_of(out), data_of(b) == data_of(out)
-    tie = 0.5 * (from_a & from_b)
+    from_a, from_b = equal_mask(a, out), equal_mask(b, out)
+    tie = 0.5 * (from_a * from_b)
     return g * (from_a - tie), g * (from_b - tie)
 
 

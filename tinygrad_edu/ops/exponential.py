@@ -9,9 +9,8 @@ import numpy as np
 
 from tinygrad_edu.operation import BOTH, Operation, operation
 from tinygrad_edu.ops.arithmetic import divide
-from tinygrad_edu.ops.comparison import choose
+from tinygrad_edu.ops.comparison import choose_by, equal_mask
 from tinygrad_edu.ops.entry import BROADCAST, binary, unary
-from tinygrad_edu.value import data_of
 
 LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
 
@@ -83,9 +82,9 @@ logaddexp2: Operation = binary(
 
 
 def finite_difference(a: Any, b: Any) -> Any:
-    """a - b, but 0 where both are the same infinity."""
-    same = np.equal(data_of(a), data_of(b)) & np.isinf(data_of(a))
-    return choose(0.0, a - b, condition=same) if np.any(same) else a - b
+    """a - b, and 0 where both are the same infinity."""
+    same = equal_mask(a, b)
+    return choose_by(same, 0.0, a) - choose_by(same, 0.0, b)
 
 
 def _power(a: Any, b: Any, /) -> Any:
@@ -116,8 +115,7 @@ def one_for_zero(x: Any) -> Any:
     """`x` with 1 in place of 0, for factors that a zero cancels: 0·a⁰ is 0 even at a = 0, where 0·a⁻¹ is not."""
     if type(x) is float:
         return x or 1.0
-    zeros = data_of(x) == 0.0
-    return choose(1.0, x, condition=zeros) if np.any(zeros) else x
+    return choose_by(equal_mask(x, 0.0), 1.0, x)
 
 
 power = operation(

@@ -10,10 +10,11 @@ import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
 from tinygrad_edu.ops.arithmetic import divide, multiply, sqrt, square
+from tinygrad_edu.ops.comparison import equal_mask
 from tinygrad_edu.ops.entry import axes_of, shape_of
 from tinygrad_edu.ops.exponential import one_for_zero
 from tinygrad_edu.ops.shaping import broadcast_to, concatenate, flip, reshape, stack
-from tinygrad_edu.value import Value, data_of
+from tinygrad_edu.value import Value
 
 Axis = int | tuple[int, ...] | None
 
@@ -101,8 +102,10 @@ def _min(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _extreme_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
-    hits = (data_of(x) == spread(data_of(out), data_of(x), axis, keepdims)) * 1.0
-    share = hits / np.sum(hits, axis=axes_of(axis, np.ndim(hits)), keepdims=True)
+    hits = equal_mask(x, spread(out, x, axis, keepdims))
+    if shape_of(x) == ():
+        return (g * hits,)
+    share = divide(hits, sum(hits, axis=axes_of(axis, len(x.shape)), keepdims=True))
     return (spread(g, x, axis, keepdims) * share,)
 
 

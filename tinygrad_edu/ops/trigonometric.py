@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
-from tinygrad_edu.ops.arithmetic import divide, sqrt
-from tinygrad_edu.ops.comparison import choose
+from tinygrad_edu.ops.arithmetic import absolute, divide, sqrt
+from tinygrad_edu.ops.comparison import choose_by, less_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, binary, unary
-from tinygrad_edu.value import data_of
 
 sin: Operation = unary(
     np.sin,
@@ -137,13 +136,13 @@ def _sinc(x: Any, /) -> Any:
 
 def _sinc_rule(g: Any, out: Any, x: Any) -> tuple[Any]:
     # Near 0 the quotient loses all its digits; three terms of its power series are exact there, and differentiable.
-    small = np.abs(data_of(x)) < 0.01
-    away = choose(1.0, x, condition=small)
-    near = choose(x, 0.0, condition=small)
+    small = less_mask(absolute(x), 0.01)
+    away = choose_by(small, 1.0, x)
+    near = choose_by(small, x, 0.0)
     square = (math.pi * near) * (math.pi * near)
     series = math.pi**2 * near * (-1.0 / 3.0 + square * (1.0 / 30.0 - square * (1.0 / 840.0)))
     quotient = divide(cos(math.pi * away) - sinc(away), away)
-    return (g * choose(series, quotient, condition=small),)
+    return (g * choose_by(small, series, quotient),)
 
 
 sinc: Operation = operation(
