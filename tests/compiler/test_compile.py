@@ -217,6 +217,14 @@ def test_recorded_once_for_each_signature():
     assert len(calls) == 4
 
 
+def test_a_network_is_recorded_for_itself_and_not_for_another_in_its_place():
+    step = tg.compile(lambda network, x: network(x)[0])
+    for activation in (tg.tanh, tg.sigmoid, tg.relu) * 3:
+        network = tg.Network([tg.Layer([tg.Neuron([0.5], 0.25, activation=activation)])])
+        assert step(network, [1.0]) == network([1.0])[0].data
+        del network
+
+
 def test_nested_structures_come_and_go():
     @tg.compile
     def f(p):
@@ -267,7 +275,7 @@ def test_errors_in_the_source_show_its_line():
 
     f = tg.compile(lambda x: x.sum(axis=1) * 2.0)
     f(np.ones((2, 2)))
-    run = next(iter(f.made.values()))[0]
+    run = next(iter(f.made.values())).run
     try:
         run(np.ones(2))
     except Exception:

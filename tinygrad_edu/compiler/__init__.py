@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import update_wrapper
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,19 @@ serial = count()
 OUT_OF_PYTHONS_RANGE = (ZeroDivisionError, OverflowError, ValueError)
 
 
+class Recording(NamedTuple):
+    """What one recording gave: a function and its source, the structure of its results, and the recorded results.
+
+    `networks` are those among the arguments: kept, so that no other can come to have the identity they are known by.
+    """
+
+    run: Callable[..., Any]
+    source: str
+    structure: Any
+    results: list[Value]
+    networks: list[Any]
+
+
 class Compiled:
     """A function with its printed source; see `compile`.
 
@@ -40,7 +53,7 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], static: bool) -> None:
         self.function, self.static = function, static
-        self.made: dict[Any, tuple[Callable[..., Any], str, Any]] = {}
+        self.made: dict[Any, Recording] = {}
         self.lock = threading.Lock()
         self.source = ""
         self.recorded: list[Value] = []
@@ -64,23 +77,24 @@ class Compiled:
         key = signature_of(args, objects, data)
         with self.lock:
             if key not in self.made:
-                self.made[key] = self.record(args, leaves, data)
-            run, self.source, structure = self.made[key]
+                self.made[key] = self.record(args, objects, leaves, data)
+            recording = self.made[key]
+            self.source, self.recorded = recording.source, recording.results
         try:
-            results = run(*data)
+            results = recording.run(*data)
         except OUT_OF_PYTHONS_RANGE:
             return self.eagerly(args)
-        return rebuilt(structure, iter(results))
+        return rebuilt(recording.structure, iter(results))
 
     def eagerly(self, args: tuple[Any, ...]) -> Any:
         """The function itself, on Values; its results as plain numbers and arrays."""
         values = [x if isinstance(x, Value) else Value(x) for x in taken_apart(args)[1]]
         return mapped(data_of, self.function(*put_together(args, iter(values))))
 
-    def record(self, args: tuple[Any, ...], leaves: list[Any], data: list[Any]) -> tuple[Callable[..., Any], str, Any]:
-        """Run the function once, and print what it computed: that as a function, its source, the results' structure."""
+    def record(self, args: tuple[Any, ...], objects: list[Any], leaves: list[Any], data: list[Any]) -> Recording:
+        """Run the function once, and print what it computed."""
         names = argument_names(self.function, args)
-        kept = {id(p) for obj in taken_apart(args)[0] for p in obj.parameters()}
+        kept = {id(p) for network in objects for p in network.parameters()}
         values = [
             x if id(x) in kept else Value(d, identifier(name)) for x, d, name in zip(leaves, data, names, strict=True)
         ]
@@ -89,7 +103,6 @@ class Compiled:
                 recording_branches.set(False)
             result = self.function(*put_together(args, iter(values)))
         results = leaves_of(result)
-        self.recorded = [r for r in results if isinstance(r, Value)]
         given = dict(zip(values, names, strict=True))
         nodes = reading_order([r for r in results if isinstance(r, Value)], values)
         program = program_of(values, results, names_of(given, nodes, owners))
@@ -97,7 +110,8 @@ class Compiled:
         if keyword.iskeyword(name):
             name = "compiled"
         run, source = built(program, name)
-        return run, source, result
+        made = [r for r in results if isinstance(r, Value)]
+        return Recording(run, source, mapped(lambda _: None, result), made, objects)
 
 
 def compile(function: Callable[..., Any] | None = None, *, static: bool = False) -> Any:
