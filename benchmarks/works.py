@@ -42,6 +42,39 @@ def article_scalar(rounds: int) -> list[Row]:
     return ratios("article, 40 epochs, scalar", rounds, sides, "<= 3.0")
 
 
+def article_compiled(rounds: int) -> list[Row]:
+    """A long run, in which recording and printing the epoch is a small part; and that part against one eager row."""
+    by_hand, network = HandNetwork(recovered_start()), network_from(recovered_start())
+    update, epochs = tg.nn.ArticleUpdate(0.5), 1000
+
+    def hand() -> None:
+        for _ in range(epochs):
+            by_hand.train_epoch(DATASET, TARGETS)
+
+    def compiled() -> None:
+        network.train(DATASET, TARGETS, epochs, update=update, compiled=True)
+
+    found = ratios(
+        "article, 1,000 epochs, scalar", min(rounds, 7), {"hand-written": hand, "compiled": compiled}, "<= 0.13"
+    )
+    sides = {
+        "one eager row": repeat(lambda: network.train(DATASET[:1], TARGETS[:1], 1, update=update)),
+        "recording and printing": repeat(lambda: network.printed_epoch(update)),
+    }
+    return found + ratios("the article's step, 20 times", rounds, sides, "<= 60")
+
+
+def wide_compiled(rounds: int) -> list[Row]:
+    rng = np.random.default_rng(0)
+    rows, goals = rng.random((10, 16)).tolist(), np.eye(4)[rng.integers(0, 4, 10)].tolist()
+    eager, compiled = (tg.Network.create([16, 16, 16, 4], seed=0) for _ in range(2))
+    sides = {
+        "eager": lambda: eager.train(rows, goals, 200),
+        "compiled": lambda: compiled.train(rows, goals, 200, compiled=True),
+    }
+    return ratios("16-16-16-4, 200 epochs, scalar", min(rounds, 7), sides, "<= 0.1")
+
+
 def article_dense(rounds: int) -> list[Row]:
     by_hand, network = HandDenseNetwork(recovered_start()), network_from(recovered_start(), "dense")
 
@@ -176,4 +209,4 @@ def importing(rounds: int) -> list[Row]:
     return ratios("importing, a process each", rounds, sides, "<= 1.2")
 
 
-WORKS = (article_scalar, article_dense, large_step, transforms, chain, importing)
+WORKS = (article_scalar, article_compiled, wide_compiled, article_dense, large_step, transforms, chain, importing)

@@ -141,13 +141,14 @@ def assignable(program: Program, new: Sequence[Any], weights: Sequence[str]) -> 
     """The new weights that may be assigned where they are computed: nothing written later reads the old one."""
     place = {id(step): i for i, step in enumerate(program.steps)}
     written_at = places_written(program)
+    last_read: dict[int, int] = {}
+    for step in program.steps:
+        for x in step.inputs:
+            if isinstance(x, Step) and x.operation is None:
+                last_read[id(x)] = max(last_read.get(id(x), -1), written_at[id(step)])
     targets: dict[int, str] = {}
     for weight, old, step in zip(weights, program.inputs[-len(weights) :], new, strict=True):
-        if id(step) not in place or id(step) in targets:
-            continue
-        own = {id(x) for x in alive(program.steps, [step])}
-        readers = [s for s in program.steps if old in s.inputs and id(s) not in own]
-        if all(written_at[id(reader)] < place[id(step)] for reader in readers):
+        if id(step) in place and id(step) not in targets and last_read.get(id(old), -1) <= place[id(step)]:
             targets[id(step)] = weight
     return targets
 

@@ -38,6 +38,7 @@ class Printer:
         self.results = {id(r) for r in program.results if isinstance(r, Step)}
         self.taken = {*reserved, "math", "np"}
         self.names: dict[int, str] = {}
+        self.numbers: Counter[str] = Counter()
         self.written: dict[int, Written] = {}
         self.imports: set[str] = set()
         self.constants: dict[str, Any] = {}
@@ -111,10 +112,10 @@ class Printer:
     def fresh(self, wanted: str) -> str:
         """The wanted name, with a number behind it where it is taken."""
         base = identifier(wanted)
-        name, n = base, 1
+        name = base
         while name in self.taken or keyword.iskeyword(name):
-            n += 1
-            name = f"{base}_{n}"
+            self.numbers[base] += 1
+            name = f"{base}_{self.numbers[base] + 1}"
         self.taken.add(name)
         return name
 
