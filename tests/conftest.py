@@ -1,6 +1,36 @@
-"""Settings for all tests: hypothesis draws without a deadline, since the machine may be busy."""
+"""What all tests share. Hypothesis draws without a deadline, since the machine may be busy."""
 
+import numpy as np
+import pytest
 from hypothesis import settings
+
+import tinygrad_edu as tg
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+
+@pytest.fixture
+def assert_compiles():
+    """That a function and its gradients, recorded for some inputs, equal the eager run of others to the bit."""
+
+    def curved(f):
+        def function(*inputs):
+            out = f(*inputs)
+            return out, tg.gradients((out * out).sum() if out.ndim else out * out, inputs)
+
+        return function
+
+    def same_bits(x, y):
+        x, y = np.asarray(tg.value.data_of(x)), np.asarray(tg.value.data_of(y))
+        return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
+
+    def check(f, inputs):
+        function = curved(f)
+        expected = tg.tree.leaves_of(function(*map(tg.Value, inputs)))
+        compiled = tg.compile(function)
+        compiled(*(np.flip(x) if isinstance(x, np.ndarray) else x for x in inputs))
+        for ours, theirs in zip(tg.tree.leaves_of(compiled(*inputs)), expected, strict=True):
+            assert same_bits(ours, theirs)
+
+    return check

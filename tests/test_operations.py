@@ -311,3 +311,8 @@ def test_a_rule_with_a_cotangent_of_the_wrong_shape_is_named():
 def test_arguments_that_no_operation_has_are_refused():
     with pytest.raises(TypeError, match="positional arguments"):
         tg.exp(tg.Value(1.0), 2.0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_operations_and_gradients_equal_the_eager_run_to_the_bit(name, assert_compiles):
+    assert_compiles(*CASES[name])

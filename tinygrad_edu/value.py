@@ -288,6 +288,8 @@ def check_branch(value: Value) -> None:
     """Raise where a function that is being compiled reads a number of its inputs, naming the line that does."""
     if recording_branches.get():
         frame = sys._getframe(2)
+        while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_edu", "numpy"):
+            frame = frame.f_back
         raise TypeError(
             f"{frame.f_code.co_filename}:{frame.f_lineno}: while compiling, Python reads the data of {value!r}, as a "
             "branch or a loop bound does: only this way would be recorded. Use tg.where, or compile with static=True "

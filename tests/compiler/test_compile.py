@@ -249,12 +249,25 @@ def test_a_result_is_not_changed_by_a_later_call():
         lambda x: -x if x else x,
         lambda x: x * np.argmax(tg.stack([x, x])),
         lambda x: x * max(range(int(float(x)))),
+        lambda x: x * np.isnan(x),
+        lambda x: x * np.full_like(x, x),
     ],
 )
 def test_a_branch_on_data_is_an_error_that_names_the_line(branch):
-    with pytest.raises(TypeError, match=r"\.py:\d+: while compiling.*static=True"):
+    with pytest.raises(TypeError, match=r"test_compile\.py:\d+: while compiling.*static=True"):
         tg.compile(branch)(1.0)
     assert tg.Value(1.0) > 0.0
+
+
+def test_asking_for_the_shape_is_no_branch():
+    f = tg.compile(lambda x: x * float(np.size(x) + np.ndim(x)) + np.ones_like(x))
+    assert f(np.array([1.0, 2.0])).tolist() == [4.0, 7.0]
+    assert f(np.array([2.0, 3.0])).tolist() == [7.0, 10.0]
+
+
+def test_names_are_written_as_python_reads_them():
+    f = tg.compile(lambda x: tg.operation(lambda x: x * 2.0, lambda g, out, x: (g * 2.0,), name="xᵀ²")(x))
+    assert f(3.0) == 6.0 and "xT2" in f.source
 
 
 def test_static_records_the_way_that_was_taken():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -166,7 +167,8 @@ def identifier(words: str) -> str:
     if match := re.fullmatch(r"layers\[(\d+)\](?:\.neurons\[(\d+)\])?\.(\w+?)(?:\[(\d+)\])?", words):
         layer, neuron, kind, place = match.groups()
         return "_".join([kind, *(n for n in (layer, neuron, place) if n is not None)])
-    name = re.sub(r"\W+", "_", words.replace("∂", "d")).strip("_")
+    words = unicodedata.normalize("NFKC", words.replace("∂", "d"))  # as Python reads names, in which ᵀ is T
+    name = re.sub(r"\W+", "_", words).strip("_")
     if not name or not name.isidentifier():
         name = f"v_{name}" if name and f"v_{name}".isidentifier() else "v"
     return name

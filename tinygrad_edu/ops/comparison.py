@@ -182,6 +182,17 @@ def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same where no number of the first argument is looked at: a function may ask this while it is compiled."""
+    function = plain(numpy_function)
+
+    @wraps(numpy_function)
+    def unread(*args: Any, **options: Any) -> Any:
+        return function(*(x.data if isinstance(x, Value) else x for x in args[:1]), *args[1:], **options)
+
+    return unread
+
+
 def without_values(x: Any) -> Any:
     """The same with data in place of Values, in lists and tuples too."""
     if isinstance(x, (list, tuple)):
@@ -203,6 +214,6 @@ any, all = plain(np.any), plain(np.all)
 argmax, argmin, argsort = plain(np.argmax), plain(np.argmin), plain(np.argsort)
 argpartition, argwhere, nonzero = plain(np.argpartition), plain(np.argwhere), plain(np.nonzero)
 count_nonzero, searchsorted = plain(np.count_nonzero), plain(np.searchsorted)
-shape, ndim, size = plain(np.shape), plain(np.ndim), plain(np.size)
-zeros_like, ones_like, full_like = plain(np.zeros_like), plain(np.ones_like), plain(np.full_like)
-empty_like = plain(np.empty_like)
+shape, ndim, size = of_shape(np.shape), of_shape(np.ndim), of_shape(np.size)
+zeros_like, ones_like, full_like = of_shape(np.zeros_like), of_shape(np.ones_like), of_shape(np.full_like)
+empty_like = of_shape(np.empty_like)
