@@ -121,8 +121,18 @@ def large_step(rounds: int) -> list[Row]:
         tg.nn.half_squared_error(network.feed_forward(batch), targets).backward()
         update(network.parameters())
 
+    @tg.compile
+    def gradients(network: tg.Network, batch: tg.Value, targets: tg.Value) -> list[tg.Value]:
+        loss = tg.nn.half_squared_error(network.feed_forward(batch), targets)
+        return tg.gradients(loss, network.parameters())
+
+    def compiled() -> None:
+        for p, g in zip(network.parameters(), gradients(network, batch, targets), strict=True):
+            p.grad = g
+        update(network.parameters())
+
     sides = with_peers(
-        {"hand-written": repeat(hand), "tinygrad_edu": repeat(ours)},
+        {"hand-written": repeat(hand), "tinygrad_edu": repeat(ours), "tinygrad_edu, compiled": repeat(compiled)},
         mygrad=lambda: repeat(peers.mygrad_step(parameters, batch, targets, rate)),
         autograd=lambda: repeat(peers.autograd_step(parameters, batch, targets, rate)),
     )
