@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from types import FunctionType
 from typing import Any, TypeAlias, overload
@@ -175,7 +175,16 @@ context: ContextVar[Context] = ContextVar("tinygrad_edu", default=(True, ()))
 
 
 @contextmanager
-def no_grad() -> Iterator[None]:
+def recording(on: bool) -> Iterator[None]:
+    """Within it operations are recorded, or not; the group stays."""
+    token = context.set((on, context.get()[1]))
+    try:
+        yield
+    finally:
+        context.reset(token)
+
+
+def no_grad() -> AbstractContextManager[None]:
     """Within it nothing is recorded: results are leaves. Other threads and tasks are not affected.
 
     >>> import tinygrad_edu as tg
@@ -184,11 +193,7 @@ def no_grad() -> Iterator[None]:
     >>> y.parents
     ()
     """
-    token = context.set((False, context.get()[1]))
-    try:
-        yield
-    finally:
-        context.reset(token)
+    return recording(False)
 
 
 class group:  # noqa: N801 - used as `with group("encoder"):`

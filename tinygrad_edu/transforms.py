@@ -15,7 +15,6 @@ J. Townsend, A new trick for calculating Jacobian vector products, 2017.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeAlias
@@ -23,10 +22,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_edu.backward import cotangents, entries_of, order_between, pull_back
-from tinygrad_edu.operation import Operation, apply, context, operation
+from tinygrad_edu.operation import Operation, apply, context, operation, recording
 from tinygrad_edu.ops.shaping import reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
-from tinygrad_edu.value import Value, as_data, data_of
+from tinygrad_edu.value import Data, Value, as_data, data_of
 
 Function: TypeAlias = Callable[..., Any]
 Argnum: TypeAlias = int | tuple[int, ...]
@@ -204,7 +203,7 @@ def jacobian_rows(trace: Trace, out: Value) -> list[Any]:
     order = order_between([out], trace.variables, independent=True)
     wanted = {*order, *trace.variables}
     rows = []
-    for seed in unit_arrays(out):
+    for seed in unit_arrays(out.data):
         table = cotangents([out], [Value(seed) if trace.nested else seed], trace.nested, order, wanted)
         rows.append(entries_of(table, trace.variables, trace.nested))
     return [
@@ -219,20 +218,20 @@ def jacobian_columns(trace: Trace, out: Value) -> list[Any]:
     for x, pulled in zip(trace.variables, trace.pull_back([out], [placeholder], nested=True), strict=True):
         order = order_between([pulled], [placeholder], independent=True)
         columns = []
-        for tangent in unit_arrays(x):
+        for tangent in unit_arrays(x.data):
             tangent = Value(tangent) if trace.nested else tangent
             columns += pull_back([pulled], [tangent], [placeholder], trace.nested, order)
         parts.append(joined(columns, -1, (*out.shape, *x.shape), trace.nested))
     return parts
 
 
-def unit_arrays(x: Value) -> Iterator[Any]:
+def unit_arrays(x: Data) -> Iterator[Any]:
     """For each entry of x an array of its shape that is 1 there and 0 elsewhere."""
-    if isinstance(x.data, float):
+    if isinstance(x, float):
         yield 1.0
         return
     for index in np.ndindex(x.shape):
-        unit = np.zeros_like(x.data)
+        unit = np.zeros_like(x)
         unit[index] = 1.0
         yield unit
 
@@ -416,15 +415,6 @@ class Trace:
         parts = iter(leaves)
         trees = tuple([rebuilt(chosen, parts) for chosen in self.chosen])
         return trees[0] if self.single else trees
-
-
-@contextmanager
-def recording(on: bool) -> Iterator[None]:
-    token = context.set((on, context.get()[1]))
-    try:
-        yield
-    finally:
-        context.reset(token)
 
 
 def as_seed(seed: Any, data: Any, nested: bool) -> Any:

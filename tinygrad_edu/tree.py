@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -63,3 +64,13 @@ def path_names(tree: Any, name: str) -> list[str]:
     if isinstance(tree, (list, tuple)):
         return [path for i, part in enumerate(tree) for path in path_names(part, f"{name}[{i}]")]
     return [name]
+
+
+def argument_names(function: Callable[..., Any], n: int) -> list[str]:
+    """The names of a function's first n positional arguments, from which paths start."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except ValueError:  # some compiled functions tell nothing of their arguments
+        names = []
+    return [*names[:n], *(f"input {i}" for i in range(len(names), n))]

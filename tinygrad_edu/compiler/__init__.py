@@ -22,7 +22,7 @@ import numpy as np
 from tinygrad_edu.compiler.printer import Printer, identifier
 from tinygrad_edu.compiler.program import Program, program_of, reading_order
 from tinygrad_edu.compiler.recording import names_of, watched
-from tinygrad_edu.tree import leaves_of, mapped, path_names, rebuilt
+from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names, rebuilt
 from tinygrad_edu.value import Value, as_data, data_of, recording_branches
 
 __all__ = ["Compiled", "compile"]
@@ -93,7 +93,7 @@ class Compiled:
 
     def record(self, args: tuple[Any, ...], objects: list[Any], leaves: list[Any], data: list[Any]) -> Recording:
         """Run the function once, and print what it computed."""
-        names = argument_names(self.function, args)
+        names = leaf_names(self.function, args)
         kept = {id(p) for network in objects for p in network.parameters()}
         values = [
             x if id(x) in kept else Value(d, identifier(name)) for x, d, name in zip(leaves, data, names, strict=True)
@@ -196,7 +196,7 @@ def taken_apart(args: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
     objects: list[Any] = []
     leaves: list[Any] = []
     for leaf in leaves_of(args):
-        if callable(getattr(leaf, "parameters", None)):
+        if is_network(leaf):
             objects.append(leaf)
             leaves += leaf.parameters()
         else:
@@ -208,7 +208,7 @@ def put_together(args: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
     """The arguments with Values for their leaves; networks as they are."""
 
     def put(leaf: Any) -> Any:
-        if callable(getattr(leaf, "parameters", None)):
+        if is_network(leaf):
             for _ in leaf.parameters():
                 next(values)
             return leaf
@@ -217,13 +217,17 @@ def put_together(args: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
     return tuple(mapped(put, args))
 
 
-def argument_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
-    from tinygrad_edu.gradient_check import input_names
+def is_network(leaf: Any) -> bool:
+    """Whether an argument stands for its parameters."""
+    return callable(getattr(leaf, "parameters", None))
 
+
+def leaf_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+    """For each leaf its Value's name, else the function's argument and the way to it."""
     names: list[str] = []
-    for argument, arg in zip(input_names(function, tuple(0.0 for _ in args)), args, strict=True):
+    for argument, arg in zip(argument_names(function, len(args)), args, strict=True):
         for leaf, path in zip(leaves_of(arg), path_names(arg, argument), strict=True):
-            if callable(getattr(leaf, "parameters", None)):
+            if is_network(leaf):
                 names += [p.name or "parameter" for p in leaf.parameters()]
             else:
                 names.append((leaf.name if isinstance(leaf, Value) else None) or path)

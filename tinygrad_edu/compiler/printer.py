@@ -73,7 +73,8 @@ class Printer:
         prints = operation.prints
         if step.scalar and prints is not None and all(is_scalar(x) for x in step.inputs):
             if callable(prints):
-                return loosest(prints(*[bound(x, ATOM) for x in inputs]))
+                text = prints(*[bound(x, ATOM) for x in inputs])
+                return Written(text, binding(text))
             if any(prints.count(f"{{{i}}}") > 1 and x.binds < ATOM for i, x in enumerate(inputs)):
                 return self.called(step, inputs)
             written = filled(prints, inputs)
@@ -133,7 +134,9 @@ def filled(template: str, inputs: Sequence[Written]) -> Written:
 
 def binding(template: str) -> int:
     """How tightly an operator's template binds; a call or a name as an atom."""
-    outside = re.sub(r"\([^()]*\)", "", template)
+    inside, outside = "", template
+    while inside != outside:  # parentheses go, the innermost first
+        inside, outside = outside, re.sub(r"\([^()]*\)", "", outside)
     if " if " in outside:
         return LOOSE
     if " + " in outside or " - " in outside:
@@ -141,10 +144,6 @@ def binding(template: str) -> int:
     if " * " in outside or " / " in outside or " @ " in outside:
         return PRODUCT
     return UNARY if outside.startswith("-") else ATOM
-
-
-def loosest(text: str) -> Written:
-    return Written(text, binding(re.sub(r"\([^()]*\)", "", text)))
 
 
 def bound(x: Written, least: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,6 @@ class Program:
     inputs: list[Step]
     steps: list[Step]
     results: list[Any]
-    names: dict[Value, str] = field(default_factory=dict)
 
 
 def program_of(
@@ -74,7 +73,7 @@ def program_of(
                 steps.append(found)
         table[node] = found
     final = [table.get(r, r.data) if isinstance(r, Value) else r for r in results]
-    return Program([table[value] for value in inputs], alive(steps, final), final, dict(names))
+    return Program([table[value] for value in inputs], alive(steps, final), final)
 
 
 def reading_order(outputs: Sequence[Value], leaves: Sequence[Value]) -> list[Value]:

@@ -6,7 +6,6 @@ The one thing to know: the numerical side (`numerical.py`) only calls the functi
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -25,8 +24,8 @@ from tinygrad_edu.gradient_check.numerical import (
     step_for,
 )
 from tinygrad_edu.gradient_check.report import Diagnosis, Entry, GradientReport
-from tinygrad_edu.transforms import grad, linearize, vjp
-from tinygrad_edu.tree import leaves_of, mapped, path_names, rebuilt, same_structure
+from tinygrad_edu.transforms import grad, linearize, unit_arrays, vjp
+from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names, rebuilt, same_structure
 from tinygrad_edu.value import Array, Data, Value, as_data, data_of
 
 __all__ = ["Diagnosis", "Entry", "GradientReport", "gradcheck"]
@@ -297,14 +296,8 @@ def forward_gradients(scalar: Callable[..., Any], data: list[Data]) -> list[Arra
     found = []
     for i, x in enumerate(data):
         changes = np.zeros(np.shape(x))
-        for at in np.ndindex(np.shape(x)):
-            tangents: list[Any] = list(zeros)
-            if isinstance(x, float):
-                tangents[i] = 1.0
-            else:
-                tangents[i] = np.zeros_like(x)
-                tangents[i][at] = 1.0
-            changes[at] = float(np.sum(data_of(push_forward(*tangents))))
+        for at, unit in zip(np.ndindex(np.shape(x)), unit_arrays(x), strict=True):
+            changes[at] = float(np.sum(data_of(push_forward(*zeros[:i], unit, *zeros[i + 1 :]))))
         found.append(changes)
     return found
 
@@ -414,14 +407,8 @@ def one_number(output: Any) -> float:
 
 def input_names(function: Callable[..., Any], inputs: tuple[Any, ...]) -> list[str]:
     """For each leaf its Value's name, else the function's argument and the way to it; each only once."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-        arguments = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    except ValueError:
-        arguments = []
-    arguments += [f"input {i}" for i in range(len(arguments), len(inputs))]
     names: list[str] = []
-    for x, argument in zip(inputs, arguments, strict=False):
+    for x, argument in zip(inputs, argument_names(function, len(inputs)), strict=True):
         for leaf, path in zip(leaves_of(x), path_names(x, argument), strict=True):
             name = (leaf.name if isinstance(leaf, Value) else None) or path
             names.append(f"{name} (input {len(names)})" if name in names else name)
