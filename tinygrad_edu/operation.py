@@ -24,6 +24,9 @@ class Operation:
     Calling it with Values gives a Value that remembers this operation and its inputs; with plain numbers or arrays
     only, it gives the plain result.
 
+    The inputs that get gradients are `forward`'s positional-only arguments (those before a `/`) or, where it has
+    none, its arguments without a default; the others are parameters, handed to forward and rule alike.
+
     Attributes:
         name: What messages and reports call it.
         symbol: What a picture shows.
@@ -36,6 +39,13 @@ class Operation:
             Where some input wants no cotangent, a rule with an argument `needs` gets a list of booleans, one for each
             input, and may give None for those. Broadcasting is no concern of a rule: the backward walk sums a
             cotangent to its input's shape.
+
+    >>> import tinygrad_edu as tg
+    >>> cube = tg.operation(lambda x: x * x * x, lambda g, out, x: (g * (3.0 * x * x),), name="cube", symbol="x³")
+    >>> x = tg.Value(2.0)
+    >>> cube(x).backward()
+    >>> x.grad
+    12.0
     """
 
     def __init__(
@@ -92,32 +102,8 @@ class Operation:
         return f"<operation {self.name}>"
 
 
-def operation(
-    forward: Callable[..., Any],
-    vjp: Callable[..., Sequence[Any]],
-    *,
-    name: str | None = None,
-    symbol: str | None = None,
-    formula: str = "",
-    shapes: str = "",
-    analytic: bool = True,
-    prints: str | Callable[..., str] | None = None,
-) -> Operation:
-    """An operation of your own, like any of the library's: see `Operation` for the arguments.
-
-    The inputs that get gradients are `forward`'s positional-only arguments (those before a `/`) or, where it has
-    none, its arguments without a default; the others are parameters, handed to forward and rule alike.
-
-    >>> import tinygrad_edu as tg
-    >>> cube = tg.operation(lambda x: x * x * x, lambda g, out, x: (g * (3.0 * x * x),), name="cube", symbol="x³")
-    >>> x = tg.Value(2.0)
-    >>> cube(x).backward()
-    >>> x.grad
-    12.0
-    """
-    return Operation(
-        forward, vjp, name=name, symbol=symbol, formula=formula, shapes=shapes, analytic=analytic, prints=prints
-    )
+operation = Operation
+"""The class by the name that reads best where one is made: `cube = tg.operation(…)`."""
 
 
 def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> Any:
