@@ -34,7 +34,9 @@ class Operation:
         forward: `forward(*inputs, **params)` on floats and arrays.
         shapes: The shapes of its inputs and of its result.
         analytic: Whether `forward` on complex numbers continues it, as a gradient check by complex steps needs.
-        prints: How compiled source writes it for floats: a template such as "{0} + {1}", or a function of such texts.
+        prints: How compiled source writes it: a template such as "1.0 / (1.0 + exp(-{0}))", in which functions are
+            `math`'s for floats and numpy's for arrays; or a function of places (texts such as "{0}", with the `data`
+            that stood there when the call was recorded) and parameters that gives one. None: it is called by name.
         vjp: The rule, `vjp(g, out, *inputs, **params)`: a cotangent for each input, or None where there is none.
             Where some input wants no cotangent, a rule with an argument `needs` gets a list of booleans, one for each
             input, and may give None for those. Broadcasting is no concern of a rule: the backward walk sums a
@@ -58,7 +60,7 @@ class Operation:
         formula: str = "",
         shapes: str = "",
         analytic: bool = True,
-        prints: str | Callable[..., str] | None = None,
+        prints: str | Callable[..., str | None] | None = None,
     ) -> None:
         self.forward = forward
         self.vjp = vjp
@@ -122,6 +124,8 @@ def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, An
             converted = converted or plain is not x
     try:
         out = operation.forward(*data, **params) if params else operation.forward(*data)
+    except np.linalg.LinAlgError:
+        raise
     except ValueError as error:
         shapes = " and ".join(str(np.shape(x)) for x in data)
         raise ValueError(f"{operation.name}: inputs of shape {shapes} don't fit: {error}") from error

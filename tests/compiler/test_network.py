@@ -122,7 +122,7 @@ def test_the_command_prints_matrices_and_chinese_comments(capsys):
     assert cli.main(["compile", "article", "--kind", "dense", "--language", "zh"]) == 0
     printed = capsys.readouterr().out
     assert "# 前向：第 0 层" in printed
-    assert "d_sum_1 = d_output_1 * (output_1 * (1.0 - output_1))" in printed
+    assert "d_sum_1 = d_output_1 * (output_1 * (one - output_1))" in printed
 
 
 def test_on_epoch_sees_the_weights_of_each_epoch():

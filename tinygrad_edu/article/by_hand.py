@@ -105,10 +105,11 @@ class HandNetwork:
         printed = 0.0
         for row, target in zip(rows, targets, strict=True):
             outputs = self.feed_forward(row)
-            error = 0.0
+            squares = 0.0
             for k, output in enumerate(outputs):
-                error += (output - labels[k]) ** 2
-            printed += error / len(outputs)
+                error = output - labels[k]
+                squares += error * error  # `error**2` calls the C library's pow, which may differ in the last bit
+            printed += squares / len(outputs)
             self.set_deltas(target)
             self.update(row)
         return printed

@@ -10,18 +10,18 @@ import builtins
 import keyword
 import linecache
 import math
-import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier
-from tinygrad_edu.compiler.program import Program, program_of, reading_order
-from tinygrad_edu.compiler.recording import names_of, watched
+from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
+from tinygrad_edu.compiler.recording import local_names, names_of, watched
 from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names, rebuilt
 from tinygrad_edu.value import Value, as_data, data_of, recording_branches
 
@@ -31,8 +31,11 @@ serial = count()
 OUT_OF_PYTHONS_RANGE = (ZeroDivisionError, OverflowError, ValueError)
 
 
+Backend = Literal["python", "numba"]
+
+
 class Recording(NamedTuple):
-    """What one recording gave: a function and its source, the structure of its results, and the recorded results.
+    """What one recording gave: a function and its source, and the structure of its results.
 
     `networks` are those among the arguments: kept, so that no other can come to have the identity they are known by.
     """
@@ -40,8 +43,17 @@ class Recording(NamedTuple):
     run: Callable[..., Any]
     source: str
     structure: Any
-    results: list[Value]
     networks: list[Any]
+
+
+class Run(NamedTuple):
+    """What was seen while a function ran: its Values and their names, what it gave, whose cotangents, and locals."""
+
+    inputs: list[Value]
+    names: list[str]
+    result: Any
+    owners: dict[Value, Value]
+    local: dict[Value, str]
 
 
 class Compiled:
@@ -51,25 +63,27 @@ class Compiled:
         source: The source of the most recent recording, which runs by itself when copied into a file.
     """
 
-    def __init__(self, function: Callable[..., Any], static: bool) -> None:
-        self.function, self.static = function, static
+    def __init__(self, function: Callable[..., Any], static: bool, backend: Backend) -> None:
+        self.function, self.static, self.backend = function, static, backend
         self.made: dict[Any, Recording] = {}
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.source = ""
-        self.recorded: list[Value] = []
+        self.latest: tuple[Any, ...] | None = None
         update_wrapper(self, function)
 
     def graph(self) -> Any:
-        """The picture of the most recent recording, as `tg.draw` makes it.
+        """The picture of the most recent call, recorded once more for it, as `tg.draw` makes it.
 
         Raises:
             ValueError: The function hasn't been called yet.
         """
         from tinygrad_edu.drawing import draw
 
-        if not self.recorded:
+        if self.latest is None:
             raise ValueError("nothing is recorded yet: call the function first")
-        return draw(*self.recorded)
+        _, leaves = taken_apart(self.latest)
+        result = self.watched_run(self.latest, leaves, [as_data(data_of(x)) for x in leaves]).result
+        return draw(*(r for r in leaves_of(result) if isinstance(r, Value)))
 
     def __call__(self, *args: Any) -> Any:
         objects, leaves = taken_apart(args)
@@ -79,11 +93,17 @@ class Compiled:
             if key not in self.made:
                 self.made[key] = self.record(args, objects, leaves, data)
             recording = self.made[key]
-            self.source, self.recorded = recording.source, recording.results
+            self.source, self.latest = recording.source, args
         try:
             results = recording.run(*data)
-        except OUT_OF_PYTHONS_RANGE:
-            return self.eagerly(args)
+        except Exception as error:
+            try:
+                eager = self.eagerly(args)
+            except Exception as own:  # this one's traceback shows the user's line, and `error` the line of the source
+                raise own from error
+            if not isinstance(error, OUT_OF_PYTHONS_RANGE):
+                raise
+            return eager
         return rebuilt(recording.structure, iter(results))
 
     def eagerly(self, args: tuple[Any, ...]) -> Any:
@@ -91,30 +111,39 @@ class Compiled:
         values = [x if isinstance(x, Value) else Value(x) for x in taken_apart(args)[1]]
         return mapped(data_of, self.function(*put_together(args, iter(values))))
 
-    def record(self, args: tuple[Any, ...], objects: list[Any], leaves: list[Any], data: list[Any]) -> Recording:
-        """Run the function once, and print what it computed."""
+    def watched_run(self, args: tuple[Any, ...], leaves: list[Any], data: list[Any]) -> Run:
+        """The function run once on Values."""
         names = leaf_names(self.function, args)
-        kept = {id(p) for network in objects for p in network.parameters()}
+        kept = {id(p) for network in taken_apart(args)[0] for p in network.parameters()}
         values = [
             x if id(x) in kept else Value(d, identifier(name)) for x, d, name in zip(leaves, data, names, strict=True)
         ]
-        with watched() as owners:
+        with watched() as owners, local_names() as local:
             if self.static:
                 recording_branches.set(False)
             result = self.function(*put_together(args, iter(values)))
-        results = leaves_of(result)
-        given = dict(zip(values, names, strict=True))
-        nodes = reading_order([r for r in results if isinstance(r, Value)], values)
-        program = program_of(values, results, names_of(given, nodes, owners))
+        return Run(values, names, result, owners, local)
+
+    def record(self, args: tuple[Any, ...], objects: list[Any], leaves: list[Any], data: list[Any]) -> Recording:
+        """Run the function once, and print what it computed."""
+        run = self.watched_run(args, leaves, data)
+        results = leaves_of(run.result)
+        roots = [value for cotangent, owner in run.owners.items() for value in (owner, cotangent)]
+        nodes = reading_order([*roots, *results], run.inputs)
+        names = names_of(dict(zip(run.inputs, run.names, strict=True)), nodes, run.owners, run.local)
+        program = program_of(run.inputs, results, names, roots)
         name = identifier(getattr(self.function, "__name__", ""))
         if keyword.iskeyword(name):
             name = "compiled"
-        run, source = built(program, name)
-        made = [r for r in results if isinstance(r, Value)]
-        return Recording(run, source, mapped(lambda _: None, result), made, objects)
+        function, source = built(program, name)
+        if self.backend == "numba":
+            from tinygrad_edu.compiler.machine import machine_code
+
+            function = machine_code(program, source, name) or function
+        return Recording(function, source, mapped(lambda _: None, run.result), objects)
 
 
-def compile(function: Callable[..., Any] | None = None, *, static: bool = False) -> Any:
+def compile(function: Callable[..., Any] | None = None, *, static: bool = False, backend: Backend = "python") -> Any:
     """Compile a function into straight Python: recorded at its first call, run as printed source from then on.
 
     Its arguments are floats, arrays, Values, networks, and nested tuples, lists and dicts of them; networks stand for
@@ -124,9 +153,13 @@ def compile(function: Callable[..., Any] | None = None, *, static: bool = False)
     Args:
         function: What to compile; it may call `tg.gradients` and `tg.grad`.
         static: Let Python branch on data while recording: that way is then taken always.
+        backend: "numba" (the extra `numba`) turns the source of scalar programs into machine code. Where that can't
+            give the same bits, a warning says why, and Python runs the source.
 
     Raises:
+        ValueError: Another backend than "python" or "numba".
         TypeError: When first called: Python branched on a Value's data; the message names file and line.
+        ImportError: When first called: the backend isn't installed.
 
     >>> import tinygrad_edu as tg
     >>> @tg.compile
@@ -144,51 +177,72 @@ def compile(function: Callable[..., Any] | None = None, *, static: bool = False)
         return (d_w,)
     <BLANKLINE>
     """
+    check_backend(backend)
     if function is None:
-        return lambda f: Compiled(f, static)
-    return Compiled(function, static)
+        return lambda f: Compiled(f, static, backend)
+    return Compiled(function, static, backend)
+
+
+def check_backend(backend: str) -> None:
+    if backend not in ("python", "numba"):
+        raise ValueError(f'backend must be "python" or "numba", got {backend!r}')
 
 
 def built(program: Program, name: str) -> tuple[Callable[..., Any], str]:
     """A function made of a program, and its source."""
     printer = Printer(program, [name])
-    arguments = [printer.names[id(step)] for step in program.inputs]
-    lines = [line for line, _ in printer.statements()]
-    results = "".join(f"{printer.operand(r).text}, " for r in program.results).strip()
+    arguments = [printer.operand(step).text for step in program.inputs]
+    lines = with_comments(printer.statements(), COMMENTS["en"])
+    results = "".join(f"{written_result(printer, i)}, " for i in range(len(program.results))).strip()
     body = [f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in lines), f"    return ({results})"]
-    source = "\n".join([*heading(printer), *body]) + "\n"
-    return executed(source, name, printer.constants), source
+    if any("np.exp(" in line for line in lines):
+        body.insert(0, '@np.errstate(over="ignore")  # where exp(-x) overflows, 1 / (1 + exp(-x)) is 0')
+    return runnable(printer, body, name)
 
 
-def heading(printer: Printer) -> list[str]:
-    """What the source needs: imports, the functions of operations that aren't printed, and constant arrays."""
-    imports = ["import math"] if "math" in printer.imports else []
-    arrays = []
-    for name, value in printer.constants.items():
-        if isinstance(value, np.ndarray):
-            arrays.append(f"{name} = np.array({written_list(value)}, dtype=np.{value.dtype})")
-        elif getattr(value, "__module__", None) and callable(value):
-            imports.append(f"from {value.__module__} import {value.__name__} as {name}")
-    if arrays:
-        imports.insert(0, "import numpy as np")
-    blocks = [*imports, *(["", *arrays] if arrays else [])]
-    return [*blocks, "", ""] if blocks else []
+def runnable(printer: Printer, body: Sequence[str], name: str) -> tuple[Callable[..., Any], str]:
+    """The function whose lines are `body`, under the heading that it needs, and its whole source."""
+    heading, text = printer.heading(), "\n".join(body) + "\n"
+
+    def make() -> Callable[..., Any]:
+        return executed(heading, text, name, {**printer.space, **printer.new_buffers()})
+
+    return one_call_at_a_time(make) if printer.buffers else make(), heading + text
 
 
-def written_list(array: Any) -> str:
-    """The numbers of an array, exactly, as Python reads them."""
-    return re.sub(r"\b(nan|inf)\b", r'float("\1")', repr(array.tolist()))
+def written_result(printer: Printer, i: int) -> str:
+    result = printer.program.results[i]
+    text = printer.operand(result).text
+    if i not in printer.program.copied:
+        return text
+    data = result.data if isinstance(result, Step) else result
+    return f"{text}.copy()" if data.flags.c_contiguous else f'{text}.copy(order="K")'
 
 
-def executed(source: str, name: str, constants: dict[str, Any]) -> Callable[..., Any]:
-    """The function that a source defines. Errors in it show its lines, by `linecache`."""
-    file = f"<compiled {name} {next(serial)}>"
+def one_call_at_a_time(make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """A function that works in memory of its own, for callers in many threads: each call has a function to itself."""
+    idle = [make()]
+
+    def run(*args: Any) -> Any:
+        try:
+            function = idle.pop()  # list.pop and list.append are atomic
+        except IndexError:
+            function = make()
+        try:
+            return function(*args)
+        finally:
+            idle.append(function)
+
+    return run
+
+
+def executed(heading: str, body: str, name: str, space: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function that a source defines; `space` has what its heading makes. Errors show its lines, by `linecache`."""
+    source, file = heading + body, f"<compiled {name} {next(serial)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    body = source[source.index("def ") :]
-    space: dict[str, Any] = {"math": math, "np": np, **constants}
-    before = source[: source.index("def ")].count("\n")
-    exec(builtins.compile("\n" * before + body, file, "exec"), space)
-    return space[name]  # type: ignore[no-any-return]
+    found = {"math": math, "np": np, **space}
+    exec(builtins.compile("\n" * heading.count("\n") + body, file, "exec"), found)
+    return found[name]  # type: ignore[no-any-return]
 
 
 def taken_apart(args: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
@@ -242,4 +296,4 @@ def signature_of(args: tuple[Any, ...], objects: list[Any], data: list[Any]) -> 
 
 def form_of(x: Any) -> Any:
     """Shape, dtype and layout in memory of an array; None for a float."""
-    return None if type(x) is float else (x.shape, x.dtype.char, x.flags.c_contiguous, x.flags.f_contiguous)
+    return None if type(x) is float else (x.shape, x.dtype.char, x.strides)

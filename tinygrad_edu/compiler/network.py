@@ -1,19 +1,21 @@
 """A network's epoch as one printed function: rows in a loop, weights as local names, updates included.
 
 The one thing to know: the function changes nothing outside itself; it returns the new weights. Where it can't go on (a
-loss that isn't finite, a number out of Python's range) it returns None, and the network runs the epoch itself.
+loss that isn't finite, a number out of Python's range) it raises, and the network runs the epoch itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_edu.backward import gradients
-from tinygrad_edu.compiler import OUT_OF_PYTHONS_RANGE, executed, heading
-from tinygrad_edu.compiler.printer import Printer
+from tinygrad_edu.compiler import OUT_OF_PYTHONS_RANGE, Backend, runnable
+from tinygrad_edu.compiler.comments import COMMENTS, with_comments
+from tinygrad_edu.compiler.printer import Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, program_of, reading_order
 from tinygrad_edu.compiler.recording import names_of, watched
 from tinygrad_edu.value import Value
@@ -21,22 +23,8 @@ from tinygrad_edu.value import Value
 if TYPE_CHECKING:
     from tinygrad_edu.nn import Network
 
-COMMENTS = {
-    "en": {
-        "forward": "forward: layer {0}",
-        "backward": "backward: derivatives of the loss, d_sum being the deltas",
-        "update": "update",
-        "errors": "errors, of the outputs before the update",
-        "stop": "a loss that isn't finite: the caller takes over",
-    },
-    "zh": {
-        "forward": "前向：第 {0} 层",
-        "backward": "反向：损失的导数，d_sum 就是 delta",
-        "update": "更新",
-        "errors": "误差，用更新前的输出计算",
-        "stop": "损失不是有限数：由调用者接手",
-    },
-}
+Errors = tuple[list[float], list[float]]
+"""For each epoch the sum over rows of the true error, and of the one that the article prints."""
 
 
 class Epoch:
@@ -49,29 +37,58 @@ class Epoch:
     def __init__(self, run: Callable[..., Any], source: str) -> None:
         self.run, self.source = run, source
 
-    def __call__(self, rows: Any, goals: Any, labels: Any, weights: Sequence[Any]) -> Any:
-        """True error sum, printed error sum, and the new weights; None where the network must run the epoch itself."""
-        try:
-            with np.errstate(all="ignore"):
-                return self.run(rows, goals, labels, *weights)
-        except OUT_OF_PYTHONS_RANGE:
-            return None
+    def __call__(
+        self, epochs: int, rows: Any, targets: Any, labels: Any, weights: Sequence[Any]
+    ) -> tuple[Errors, Sequence[Any]]:
+        """The errors of the epochs, and the weights after them: fewer epochs where the network must run one itself."""
+        all_true, all_printed = [], []
+        rows, targets = list(rows), list(targets)
+        with np.errstate(all="ignore"), contextlib.suppress(*OUT_OF_PYTHONS_RANGE):
+            for _ in range(epochs):
+                true, printed, *weights = self.run(rows, targets, labels, *weights)
+                all_true.append(float(true))
+                all_printed.append(float(printed))
+        return (all_true, all_printed), weights
 
 
-def epoch_of(network: Network, update: Any, loss: Callable[[Any, Any], Value], language: str = "en") -> Epoch:
+class MachineEpoch(Epoch):
+    """The same as machine code, in which the loop over epochs runs too."""
+
+    def __init__(self, run: Callable[..., Any], source: str, n_row: int, n_target: int) -> None:
+        super().__init__(run, source)
+        self.n_row, self.n_target = n_row, n_target
+
+    def __call__(
+        self, epochs: int, rows: Any, targets: Any, labels: Any, weights: Sequence[Any]
+    ) -> tuple[Errors, Sequence[Any]]:
+        given = np.array(rows, float).reshape(-1, self.n_row), np.array(targets, float).reshape(-1, self.n_target)
+        new, true, printed, done = np.array(weights), np.empty(epochs), np.empty(epochs), np.zeros(1, int)
+        with contextlib.suppress(*OUT_OF_PYTHONS_RANGE):
+            self.run(epochs, *given, np.array(labels), new, true, printed, done)
+        return (true[: done[0]].tolist(), printed[: done[0]].tolist()), new.tolist()
+
+
+def epoch_of(
+    network: Network,
+    update: Any,
+    loss: Callable[[Any, Any], Value],
+    language: str = "en",
+    backend: Backend = "python",
+) -> Epoch:
     """Record one row's forward pass, backward pass and update, and print them as an epoch.
 
     Raises:
         TypeError: The update has no `rule` (a pure function of data and gradients), or something in the network or the
             loss branches on data.
     """
-    from tinygrad_edu.nn import Layer
+    from tinygrad_edu.nn import Layer, mean_squared_error
 
     if not callable(getattr(update, "rule", None)):
         raise TypeError(f"an update that is compiled needs a rule, as SGD has, got {update!r}")
     scalar = all(isinstance(layer, Layer) for layer in network.layers)
     row = inputs_named("row", network.n_inputs, scalar)
     target = inputs_named("target", network.n_outputs, scalar)
+    labels = inputs_named("label", network.n_outputs, scalar)
     parameters = network.parameters()
     kept = [neuron_state(unit) for unit in units_of(network)]
     with watched() as owners:
@@ -79,15 +96,36 @@ def epoch_of(network: Network, update: Any, loss: Callable[[Any, Any], Value], l
         error = loss(outputs, target if scalar else target[0])
         slopes = gradients(error, parameters)
         new = update.rule(parameters, slopes, network.update_counts())
+        true, printed = (mean_squared_error(outputs, x if scalar else x[0]) for x in (target, labels))
     for unit, (weighted_sum, activated) in zip(units_of(network), kept, strict=True):
         unit.weighted_sum, unit.activated = weighted_sum, activated
-    values = [*row, *target, *parameters]
+    values = [*row, *target, *labels, *parameters]
     error.name = "loss"
-    results = [error, *(outputs if scalar else [outputs]), *new]
-    nodes = reading_order([r for r in results if isinstance(r, Value)], values)
+    roots = [value for cotangent, owner in owners.items() for value in (owner, cotangent)]
+    results = [error, true, printed, *new]
+    nodes = reading_order([*roots, *results], values)
     given = {v: v.name or "x" for v in values}
-    program = program_of(values, results, names_of(given, nodes, owners), first=[error, *slopes])
-    return printed(program, len(row), len(target), len(parameters), scalar, COMMENTS[language])
+    names = names_of(given, nodes, owners)
+    program = program_of(values, results, names, roots, hints_of(parameters, new, {*roots, *values}))
+    made = printed_epoch(program, len(row), len(target), len(parameters), scalar, COMMENTS[language])
+    return in_machine_code(made, program, len(row), len(target), len(parameters)) if backend == "numba" else made
+
+
+def in_machine_code(epoch: Epoch, program: Program, n_row: int, n_target: int, n_weights: int) -> Epoch:
+    """The epoch as machine code, where that gives the same bits."""
+    from tinygrad_edu.compiler.machine import epochs_source, machine_code
+
+    source = epochs_source(epoch.source, n_row, n_target, n_weights)
+    run = machine_code(program, source, "epochs")
+    return MachineEpoch(run, epoch.source, n_row, n_target) if run else epoch
+
+
+def hints_of(parameters: Sequence[Value], new: Sequence[Any], known: set[Value]) -> dict[Value, str]:
+    """Names for what an update computes on the way to a parameter's new data."""
+    hints: dict[Value, str] = {}
+    for p, result in zip(parameters, new, strict=True):
+        hints |= dict.fromkeys(reading_order([result], known), f"step_{identifier(p.name or '')}")
+    return hints
 
 
 def inputs_named(name: str, n: int, scalar: bool) -> list[Value]:
@@ -95,46 +133,49 @@ def inputs_named(name: str, n: int, scalar: bool) -> list[Value]:
     return [Value(0.25, f"{name}_{i}") for i in range(n)] if scalar else [Value(np.full(n, 0.25), name)]
 
 
-def printed(
+def printed_epoch(
     program: Program, n_row: int, n_target: int, n_weights: int, scalar: bool, comments: dict[str, str]
 ) -> Epoch:
     """The loop around a recorded row."""
-    reserved = ["epoch", "rows", "targets", "labels", "true", "printed", "mean_square", "zip"]
-    printer = Printer(program, reserved)
-    names = [printer.names[id(step)] for step in program.inputs]
-    row, target, weights = names[:n_row], names[n_row : n_row + n_target], names[n_row + n_target :]
-    results, new = program.results[:-n_weights], program.results[-n_weights:]
-    in_place = assignable(program, new, weights)
-    statements = printer.statements(in_place)
-    before = {id(step) for step in alive(program.steps, results)} | backward_steps(program, in_place)
-    lines = with_comments([pair for pair in statements if id(pair[1]) in before], comments)
-    updates = [line for line, step in statements if id(step) not in before]
-    loss, *outputs = [printer.operand(r).text for r in results]
+    printer = Printer(program, ["epoch", "rows", "targets", "labels", "true", "printed", "zip"])
+    names = [printer.operand(step).text for step in program.inputs]
+    row, target, labels = names[:n_row], names[n_row : n_row + n_target], names[n_row + n_target : n_row + 2 * n_target]
+    weights, new = names[-n_weights:], program.results[-n_weights:]
+    targets = assignable(program, new, weights)
+    printer.named -= {id(r) for r in program.results[1:3]}  # the errors may stand where they are added up
+    statements = printer.statements(targets)
+    before = {id(step) for step in alive(program.steps, program.results[:1])} | backward_steps(program, targets)
+    errors = {id(step) for step in alive(program.steps, program.results[1:3])} - before
+    updates = [line for line in statements if id(line.step) not in before | errors]
     moves = [f"{w} = {printer.operand(x).text}" for w, x in zip(weights, new, strict=True)]
-    labels = [f"labels[{k}]" for k in range(n_target)] if scalar else ["labels"]
+    loss, true, printed = (printer.operand(r).text for r in program.results[:3])
     loop = [
         f"for {unpacked(row, scalar)}, {unpacked(target, scalar)} in zip(rows, targets):",
-        *(f"    {line}" for line in lines),
+        *indented(with_comments([line for line in statements if id(line.step) in before], comments)),
         f"    if {loss} - {loss} != 0.0:  # {comments['stop']}",
-        "        return None",
+        '        raise OverflowError("the loss is not finite")',
         f"    # {comments['errors']}",
-        f"    true += {mean_square(outputs, target, scalar)}",
-        f"    printed += {mean_square(outputs, labels, scalar)}",
+        *indented([line.text for line in statements if id(line.step) in errors]),
+        f"    true += {true}",
+        f"    printed += {printed}",
         f"    # {comments['update']}",
-        *(f"    {line}" for line in [*updates, *(m for m in moves if m.split(" = ")[0] != m.split(" = ")[1])]),
+        *indented([*(line.text for line in updates), *(m for m in moves if m.split(" = ")[0] != m.split(" = ")[1])]),
     ]
-    if not scalar:
-        from tinygrad_edu.nn.network import mean_square_of
-
-        printer.constants["mean_square"] = mean_square_of
+    in_place = [w for w in weights if not scalar and any(line.text.startswith(f"{w} -= ") for line in updates)]
     body = [
-        f"def epoch(rows, targets, labels, {', '.join(weights)}):",
+        f"def epoch(rows, targets, {'labels' if scalar else labels[0]}, {', '.join(weights)}):",
         "    true = printed = 0.0",
-        *(f"    {line}" for line in loop),
+        *([f"    {unpacked(labels, scalar)} = labels"] if scalar else []),
+        *([f"    # {comments['copies']}"] if in_place else []),
+        *indented([f"{w} = {w}.copy()" for w in in_place]),
+        *indented(loop),
         f"    return true, printed, {', '.join(weights)}",
     ]
-    source = "\n".join([*heading(printer), *body]) + "\n"
-    return Epoch(executed(source, "epoch", printer.constants), source)
+    return Epoch(*runnable(printer, body, "epoch"))
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def assignable(program: Program, new: Sequence[Any], weights: Sequence[str]) -> dict[int, str]:
@@ -144,7 +185,9 @@ def assignable(program: Program, new: Sequence[Any], weights: Sequence[str]) -> 
     last_read: dict[int, int] = {}
     for step in program.steps:
         for x in step.inputs:
-            if isinstance(x, Step) and x.operation is None:
+            while isinstance(x, Step) and x.shows is not None:  # who reads a view reads what it is a view of
+                x = x.shows
+            if isinstance(x, Step) and x.is_input:
                 last_read[id(x)] = max(last_read.get(id(x), -1), written_at[id(step)])
     targets: dict[int, str] = {}
     for weight, old, step in zip(weights, program.inputs[-len(weights) :], new, strict=True):
@@ -154,16 +197,16 @@ def assignable(program: Program, new: Sequence[Any], weights: Sequence[str]) -> 
 
 
 def places_written(program: Program) -> dict[int, int]:
-    """For each step the line that its expression may end up in: its own, or that of the only step that uses it."""
+    """For each step the line that its expression may end up in: its own, or that of the last step that uses it."""
+    found: dict[int, int] = {}
     users: dict[int, list[Step]] = {}
     for step in program.steps:
         for x in step.inputs:
             users.setdefault(id(x), []).append(step)
-    found: dict[int, int] = {}
     for i in range(len(program.steps) - 1, -1, -1):
         step = program.steps[i]
         using = users.get(id(step), [])
-        found[id(step)] = found[id(using[0])] if len(using) == 1 and not step.name else i
+        found[id(step)] = i if step.name or not using else max(found[id(user)] for user in using)
     return found
 
 
@@ -175,31 +218,6 @@ def backward_steps(program: Program, targets: dict[int, str]) -> set[int]:
 
 def unpacked(names: Sequence[str], scalar: bool) -> str:
     return f"({', '.join(names)}{',' if len(names) == 1 else ''})" if scalar else names[0]
-
-
-def mean_square(outputs: Sequence[str], expected: Sequence[str], scalar: bool) -> str:
-    """The mean squared error of a row, in the order in which the network itself adds it up."""
-    if not scalar:
-        return f"mean_square({outputs[0]}, {expected[0]})"
-    squares = " + ".join(f"({o} - {t}) ** 2" for o, t in zip(outputs, expected, strict=True))
-    return f"({squares}) / {len(outputs)}"
-
-
-def with_comments(statements: Sequence[tuple[str, Any]], comments: dict[str, str]) -> list[str]:
-    """The statements, with a comment where a layer's forward pass begins, and where the backward pass does."""
-    lines: list[str] = []
-    layer, backward = "", False
-    for line, step in statements:
-        group = step.origin.group if step.origin is not None else ()
-        place = next((part[7:-1] for part in group if part.startswith("layers[")), "")
-        if place and place != layer and not backward:
-            lines.append(f"# {comments['forward'].format(place)}")
-            layer = place
-        if step.name.startswith("d_") and not backward:
-            lines.append(f"# {comments['backward']}")
-            backward = True
-        lines.append(line)
-    return lines
 
 
 def units_of(network: Network) -> list[Any]:

@@ -7,19 +7,29 @@ written where it is used, which changes nothing.
 from __future__ import annotations
 
 import keyword
+import math
 import re
+import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
-from tinygrad_edu.compiler.program import Program, Step, is_plain
+import numpy as np
+
+from tinygrad_edu.compiler.lowering import with_module
+from tinygrad_edu.compiler.memory import Form, Slot, memory_of, ufunc_of
+from tinygrad_edu.compiler.program import Program, Step, is_ours, is_plain, is_scalar
+from tinygrad_edu.operation import Operation, as_result
+from tinygrad_edu.value import KEPT
 
 ATOM, UNARY, PRODUCT, SUM, LOOSE = 4, 3, 2, 1, 0
 BINARY = re.compile(r"\{0\} [-+*/@] \{1\}")
-OPERATOR = re.compile(rf"{BINARY.pattern}|-\{{0\}}")
+CALL = re.compile(r"[\w.]+\(.*\)")
 WIDEST = 96
 """An expression longer than this gets a name of its own for its part."""
+NUMBERS = {1.0: "one", 2.0: "two", 0.5: "half", 0.0: "zero", -1.0: "minus_one"}
 
 
 class Written(NamedTuple):
@@ -29,86 +39,158 @@ class Written(NamedTuple):
     binds: int = ATOM
 
 
+class Line(NamedTuple):
+    """A statement and the step that it computes."""
+
+    text: str
+    step: Step
+
+
 class Printer:
-    """Writes the steps of one program; what its source needs is in `imports` and `constants` afterwards."""
+    """Writes the steps of one program; `heading` is what must stand before its source, `space` what it finds there."""
 
     def __init__(self, program: Program, reserved: Sequence[str] = ()) -> None:
         self.program = program
+        self.memory = memory_of(program)
         self.uses = Counter(id(x) for step in program.steps for x in step.inputs if isinstance(x, Step))
         self.uses.update(id(r) for r in program.results if isinstance(r, Step))
-        self.results = {id(r) for r in program.results if isinstance(r, Step)}
-        self.taken = {*reserved, "math", "np"}
-        self.names: dict[int, str] = {}
+        self.named = {id(r) for r in program.results if isinstance(r, Step)} | repeated(program)
+        self.taken = {*reserved, "math", "np", "tinygrad_edu"}
+        self.variables: dict[int, str] = {}
         self.numbers: Counter[str] = Counter()
         self.written: dict[int, Written] = {}
-        self.imports: set[str] = set()
-        self.constants: dict[str, Any] = {}
+        self.space: dict[str, Any] = {}
+        self.operations: dict[str, Operation] = {}
+        self.modules: set[str] = set()
         for step in program.inputs:
-            self.names[id(step)] = self.fresh(step.name or "x")
-            self.written[id(step)] = Written(self.names[id(step)])
+            self.written[id(step)] = Written(self.variable(step))
+        self.buffers = [self.fresh(f"buffer_{i}") for i in range(len(self.memory.buffers))]
 
-    def statements(self, targets: Mapping[int, str] | None = None) -> list[tuple[str, Step]]:
-        """One line for each value that has a name, with the step that it computes; `targets` are names to assign to."""
-        lines = []
+    def statements(self, targets: Mapping[int, str] | None = None) -> list[Line]:
+        """One line for each value that has a name; `targets` are names to assign to."""
+        lines: list[Line] = []
         for step in self.program.steps:
-            expression = self.expression(step)
-            if targets and id(step) in targets:
-                lines.append((f"{targets[id(step)]} = {expression.text}", step))
-                self.written[id(step)] = Written(targets[id(step)])
-                continue
-            once = self.uses[id(step)] == 1 and id(step) not in self.results
-            if once and not step.name and len(expression.text) < WIDEST // 2:
-                self.written[id(step)] = expression
-                continue
-            name = self.fresh(step.name or (step.operation.name if step.operation else "v"))
-            self.names[id(step)] = name
-            self.written[id(step)] = Written(name)
-            lines.append((f"{name} = {expression.text}", step))
+            if id(step) in self.memory.slots:
+                text = self.in_memory(step)
+            elif targets and id(step) in targets:
+                text = self.assigned(step, targets[id(step)])
+            else:
+                expression = self.expression(step)
+                if self.stands_where_it_is_used(step, expression):
+                    self.written[id(step)] = expression
+                    continue
+                text = f"{self.variable(step)} = {expression.text}"
+            self.written[id(step)] = Written(self.variables[id(step)])
+            lines.append(Line(text, step))
         return lines
 
+    def stands_where_it_is_used(self, step: Step, expression: Written) -> bool:
+        """Whether an expression needs no name: it is used once, is short, and reads no memory that may change."""
+        if id(step) in self.named or step.name or len(expression.text) >= WIDEST // 2:
+            return False
+        if step.shows is not None:
+            return step.text == "{0}.T" or self.uses[id(step)] == 1
+        reads_memory = any(isinstance(x, Step) and id(x) in self.memory.large for x in step.inputs)
+        return self.uses[id(step)] == 1 and not reads_memory
+
+    def assigned(self, step: Step, target: str) -> str:
+        """A step that gives a variable its new value."""
+        self.variables[id(step)] = target
+        if step.text == "{0} - {1}" and self.operand(step.inputs[0]).text == target:
+            return f"{target} -= {self.operand(step.inputs[1], step).text}"
+        return f"{target} = {self.expression(step).text}"
+
+    def in_memory(self, step: Step) -> str:
+        """A step that writes over an operand, into a buffer, or into the memory that the caller gets."""
+        slot, before = self.memory.slots[id(step)], self.memory.before(step)
+        variable = self.variable(step)
+        line = self.written_over(step, slot, before, variable)
+        if before is not None and self.variables[id(before)] == variable and step.name:
+            return f"{line}  # {self.formula(step).text}"
+        return line
+
+    def formula(self, step: Step) -> Written:
+        """A step that took several statements, as one expression."""
+        inputs = []
+        for x in step.inputs:
+            part = isinstance(x, Step) and id(x) in self.memory.slots and not x.name
+            inputs.append(self.formula(x) if part else self.operand(x))
+        return filled(with_module(step.text, np), inputs)
+
+    def written_over(self, step: Step, slot: Slot, before: Step | None, variable: str) -> str:
+        operands = [self.operand(x, step).text for x in step.inputs]
+        function = f"np.{ufunc_of(step.text)}"
+        self.modules.add("np")
+        if before is None and slot.buffer is None:
+            return f"{variable} = {self.expression(step).text}"
+        if before is None:
+            assert slot.buffer is not None
+            return f"{variable} = {function}({', '.join(operands)}, out={self.buffers[slot.buffer]})"
+        if self.variables[id(before)] != variable:
+            return f"{variable} = {function}({', '.join(operands)}, out={self.variables[id(before)]})"
+        if BINARY.fullmatch(step.text) and operands[0] == variable:
+            return f"{variable} {step.text[4]}= {operands[1]}"
+        if step.text in ("{0} + {1}", "{0} * {1}") and operands[1] == variable and type(step.inputs[0]) is float:
+            return f"{variable} {step.text[4]}= {operands[0]}"
+        return f"{function}({', '.join(operands)}, out={variable})"
+
+    def variable(self, step: Step) -> str:
+        """The name of a step: its own, or of steps that write one over the other, that of the first that has one."""
+        if id(step) not in self.variables:
+            slot = self.memory.slots.get(id(step))
+            chain = [step]
+            if slot is not None:
+                for following in slot.steps[[id(s) for s in slot.steps].index(id(step)) + 1 :]:
+                    if chain[-1].name:
+                        break
+                    chain.append(following)
+                chain = chain if chain[-1].name else [step]
+            name = self.fresh(chain[-1].name or step.hint)
+            self.variables.update((id(s), name) for s in chain)
+        return self.variables[id(step)]
+
     def expression(self, step: Step) -> Written:
-        operation = step.operation
-        assert operation is not None
-        inputs = [self.operand(x) for x in step.inputs]
-        prints = operation.prints
-        if step.scalar and prints is not None and all(is_scalar(x) for x in step.inputs):
-            if callable(prints):
-                text = prints(*[bound(x, ATOM) for x in inputs])
-                return Written(text, binding(text))
-            if any(prints.count(f"{{{i}}}") > 1 and x.binds < ATOM for i, x in enumerate(inputs)):
-                return self.called(step, inputs)
-            written = filled(prints, inputs)
-            if "math." in written.text:
-                self.imports.add("math")
-            return written
-        if isinstance(prints, str) and OPERATOR.fullmatch(prints) and not step.scalar:  # numpy has the same operators
-            return filled(prints, inputs)
-        return self.called(step, inputs)
+        """A step as it is written on the right of an assignment, or inside another's expression."""
+        if step.operation is not None:
+            return self.called(step, step.operation)
+        text = with_module(step.text, math if all(map(is_scalar, step.inputs)) else np)
+        self.modules |= {module for module in ("math", "np") if f"{module}." in text}
+        return filled(text, [self.operand(x, step) for x in step.inputs])
 
-    def called(self, step: Step, inputs: Sequence[Written]) -> Written:
+    def called(self, step: Step, operation: Operation) -> Written:
         """An operation without a way to print: its own function, by name."""
-        assert step.operation is not None
-        name = self.constant(identifier(step.operation.name), step.operation.forward)
-        params = [f"{key}={self.parameter(key, value)}" for key, value in step.params.items()]
-        return Written(f"{name}({', '.join([*(x.text for x in inputs), *params])})")
+        function = operation.forward if is_ours(operation) else with_plain_result(operation)
+        name = next((known for known, op in self.operations.items() if op is operation), "")
+        if not name:
+            name = self.constant(operation.name, function)
+            self.operations[name] = operation
+        params = [
+            f"{key}={repr(value) if is_plain(value) else self.constant(key, value)}"
+            for key, value in step.params.items()
+        ]
+        return Written(f"{name}({', '.join([*(self.operand(x).text for x in step.inputs), *params])})")
 
-    def parameter(self, key: str, value: Any) -> str:
-        return repr(value) if is_plain(value) else self.constant(key, value)
-
-    def operand(self, x: Any) -> Written:
+    def operand(self, x: Any, of: Step | None = None) -> Written:
+        """An operand as it is written. A number beside an array is an array too, which numpy takes in half the time."""
         if isinstance(x, Step):
             return self.written[id(x)]
-        if type(x) is float:
-            return number(x)
-        return Written(self.constant("constant", x))
+        if type(x) is not float:
+            return Written(self.constant("constant", x))
+        data = of.data if of is not None and ufunc_of(of.text) else None
+        if isinstance(data, np.ndarray) and data.ndim and data.dtype in KEPT:
+            name = NUMBERS.get(x) or f"c_{x!r}".replace("-", "minus_")
+            return Written(self.constant(name, np.array(x, data.dtype)))
+        written = number(x)
+        self.modules |= {"math"} if "math." in written.text else set()
+        return written
 
     def constant(self, name: str, value: Any) -> str:
         """A name by which the source finds something that isn't written in it."""
-        for known, kept in self.constants.items():
-            if kept is value:
+        for known, kept in self.space.items():
+            if kept is value or (is_number(kept) and is_number(value) and same_bits(kept, value)):
                 return known
         name = self.fresh(name)
-        self.constants[name] = value
+        self.space[name] = value
         return name
 
     def fresh(self, wanted: str) -> str:
@@ -121,29 +203,116 @@ class Printer:
         self.taken.add(name)
         return name
 
+    def heading(self) -> str:
+        """What the source needs: imports, functions of operations that aren't printed, constants, and buffers."""
+        made = [
+            f"{name} = {written_constant(value)}" for name, value in self.space.items() if name not in self.operations
+        ]
+        places = {name: place_of(operation) for name, operation in self.operations.items()}
+        called = [
+            f"{name} = {'.'.join(place)}.forward" if place else f"# {name}: a function of your own, to be given here"
+            for name, place in places.items()
+        ]
+        buffers = [
+            f"{name} = {written_buffer(form)}" for name, form in zip(self.buffers, self.memory.buffers, strict=True)
+        ]
+        if buffers:
+            buffers.insert(0, "# memory that every call works in; what a call returns is new")
+        modules = self.modules | {"np" for line in [*made, *buffers] if "np." in line}
+        imports = ["import math"] * ("math" in modules) + ["import numpy as np"] * ("np" in modules)
+        imports += sorted({f"import {place[0]}" for place in places.values() if place})
+        blocks = [block for block in (imports, [*called, *made], buffers) if block]
+        return "".join("\n".join(block) + "\n\n" for block in blocks) + "\n" * bool(blocks)
+
+    def new_buffers(self) -> dict[str, Any]:
+        """The buffers by their names, made new."""
+        return {name: new_buffer(form) for name, form in zip(self.buffers, self.memory.buffers, strict=True)}
+
+
+def repeated(program: Program) -> set[int]:
+    """The steps that stand in some expression twice, as in `0.0 if x <= 0.0 else x`: they need names."""
+    return {
+        id(x)
+        for step in program.steps
+        for i, x in enumerate(step.inputs)
+        if isinstance(x, Step) and step.text.count(f"{{{i}}}") > 1
+    }
+
+
+def with_plain_result(operation: Operation) -> Callable[..., Any]:
+    """An operation of the user's own as a function whose result is data, as that of `apply` is."""
+
+    def function(*inputs: Any, **params: Any) -> Any:
+        out = operation.forward(*inputs, **params)
+        return out if type(out) is float else as_result(out, operation)
+
+    return function
+
+
+def place_of(operation: Operation) -> tuple[str, str] | None:
+    """The module and the name by which a copied source finds an operation; None where it has no place."""
+    if getattr(sys.modules["tinygrad_edu"], operation.name, None) is operation:
+        return "tinygrad_edu", operation.name
+    module = str(getattr(operation.forward, "__module__", ""))
+    names = [name for name, value in vars(sys.modules.get(module, object)).items() if value is operation]
+    return (module, names[0]) if names and module != "__main__" else None
+
+
+def new_buffer(form: Form) -> Any:
+    return np.empty(form.shape, form.dtype, "F" if form.order == "F" else "C")
+
+
+def written_buffer(form: Form) -> str:
+    dtype = "" if form.dtype == np.float64 else f", dtype=np.{form.dtype}"
+    order = ', order="F"' if form.order == "F" else ""
+    return f"np.empty({form.shape}{dtype}{order})"
+
+
+def written_constant(x: Any) -> str:
+    """A constant as Python source; the numbers of an array exactly."""
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiub":
+        numbers = re.sub(r"\b(nan|inf)\b", r'float("\1")', repr(x.tolist()))
+        dtype = "" if x.dtype in (np.float64, np.int64, bool) else f", np.{x.dtype}"
+        return f"np.array({numbers}{dtype})"
+    if isinstance(x, np.dtype):
+        return f"np.dtype({x.name!r})"
+    if isinstance(x, (tuple, list)):
+        items = "".join(f"{written_constant(item)}, " for item in x)
+        return f"({items})" if isinstance(x, tuple) else f"[{items}]"
+    return repr(x)
+
+
+def is_number(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.ndim == 0
+
+
+def same_bits(x: Any, y: Any) -> bool:
+    return bool(x.dtype == y.dtype and x.tobytes() == y.tobytes())
+
 
 def filled(template: str, inputs: Sequence[Written]) -> Written:
     """A template such as "{0} * {1}" with its operands, in parentheses where they bind less tightly."""
     binds = binding(template)
-    if binds == ATOM:
+    if CALL.fullmatch(template) and binds == ATOM:
         return Written(template.format(*(x.text for x in inputs)))
     if BINARY.fullmatch(template):
         return Written(template.format(bound(inputs[0], binds), bound(inputs[1], binds + 1)), binds)
     return Written(template.format(*(bound(x, ATOM) for x in inputs)), binds)
 
 
+@cache
 def binding(template: str) -> int:
     """How tightly an operator's template binds; a call or a name as an atom."""
     inside, outside = "", template
     while inside != outside:  # parentheses go, the innermost first
-        inside, outside = outside, re.sub(r"\([^()]*\)", "", outside)
-    if " if " in outside:
+        inside, outside = outside, re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", outside)
+    if " if " in outside or re.search(r" [<>=!]=? ", outside):
         return LOOSE
     if " + " in outside or " - " in outside:
         return SUM
     if " * " in outside or " / " in outside or " @ " in outside:
         return PRODUCT
-    return UNARY if outside.startswith("-") else ATOM
+    return UNARY if outside.startswith("-") or " ** " in outside else ATOM
 
 
 def bound(x: Written, least: int) -> str:
@@ -151,16 +320,12 @@ def bound(x: Written, least: int) -> str:
 
 
 def number(x: float) -> Written:
-    """A float as Python writes it; infinities and nan by a call."""
-    if x != x or x in (float("inf"), float("-inf")):
-        return Written(f'float("{x}")')
-    return Written(repr(x), ATOM if x > 0.0 or repr(x) == "0.0" else UNARY)
+    """A float as Python writes it."""
+    text = repr(x) if math.isfinite(x) else "math.nan" if x != x else "math.inf" if x > 0.0 else "-math.inf"
+    return Written(text, UNARY if text.startswith("-") else ATOM)
 
 
-def is_scalar(x: Any) -> bool:
-    return x.scalar if isinstance(x, Step) else type(x) is float
-
-
+@cache
 def identifier(words: str) -> str:
     """A Python name from any text: a path such as `layers[0].neurons[1].weights[0]` becomes `weights_0_1_0`."""
     if match := re.fullmatch(r"layers\[(\d+)\](?:\.neurons\[(\d+)\])?\.(\w+?)(?:\[(\d+)\])?", words):

@@ -1,86 +1,122 @@
-"""A recorded computation as a list of steps, and what may be done to it without changing a bit.
+"""A recorded computation as a list of arithmetic steps, and what may be done to it without changing a bit.
 
 The one thing to know: every law below holds for all floats: signed zeros, infinities, nan and subnormals included.
-A law that doesn't, such as x - x = 0 or x·0 = 0, has no place here.
+A law that doesn't, such as x - x = 0 or x·0 = 0, has no place here. Nor may a law change how an array lies in memory:
+on that depends the last bit of a later sum or matrix product.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.compiler.lowering import Earlier, Input, Part, Place, function_of, parts_of, with_module
 from tinygrad_edu.operation import Operation
-from tinygrad_edu.value import Value
+from tinygrad_edu.value import NO_PARAMS, Value
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Step:
-    """One step: an operation applied to earlier steps and constants; or, without an operation, an input.
+    """One step: an input of the program, an expression of earlier steps and constants, or a call of an operation.
 
     Attributes:
-        operation: None for an input.
+        text: The expression as a template, such as "{0} * {1}"; empty for an input and for a call.
         inputs: Steps, and plain numbers and arrays.
+        data: What it was when recorded. Of the parts of a scalar expression any float: only the kind is asked for.
+        operation: What is called; None for an input and for an expression.
         params: The operation's other arguments.
-        scalar: Whether the result is a float.
         name: What the source calls it; empty where nothing suggests a name.
-        origin: The Value it was recorded from.
+        hint: What to call it if a name turns out to be needed.
+        group: The layer and neuron that it belongs to.
+        shows: The input whose memory the result lies in, where it is a view of one.
     """
 
-    operation: Operation | None
-    inputs: list[Any]
-    params: Mapping[str, Any]
-    scalar: bool
+    text: str
+    inputs: Sequence[Any]
+    data: Any
+    operation: Operation | None = None
+    params: Mapping[str, Any] = field(default_factory=lambda: NO_PARAMS)
     name: str = ""
-    origin: Value | None = None
+    hint: str = ""
+    group: tuple[str, ...] = ()
+    shows: Step | None = None
+
+    @property
+    def scalar(self) -> bool:
+        return type(self.data) is float
+
+    @property
+    def is_input(self) -> bool:
+        return not self.text and self.operation is None
 
 
 @dataclass
 class Program:
-    """Inputs, steps in order, and results, which are steps or constants."""
+    """Inputs, steps in order, and results, which are steps or constants.
+
+    `copied` are the places of results that must be new arrays, and would else be an argument or another result.
+    """
 
     inputs: list[Step]
     steps: list[Step]
     results: list[Any]
+    copied: set[int]
+
+
+HINTS = {
+    "{0} + {1}": "total",
+    "{0} - {1}": "difference",
+    "{0} * {1}": "product",
+    "{0} / {1}": "quotient",
+    "{0} @ {1}": "product",
+    "{0}.dot({1})": "product",
+    "-{0}": "negative",
+}
+"""What to call a step that needs a name and has none."""
 
 
 def program_of(
-    inputs: Sequence[Value], results: Sequence[Any], names: Mapping[Value, str], first: Sequence[Any] = ()
+    inputs: Sequence[Value],
+    results: Sequence[Any],
+    names: Mapping[Value, str],
+    roots: Iterable[Value] = (),
+    hints: Mapping[Value, str] = NO_PARAMS,  # type: ignore[assignment]
 ) -> Program:
-    """The computation of `results` from `inputs`, simplified; what `first` needs of it stands first."""
-    table: dict[Value, Any] = {
-        value: Step(None, [], {}, isinstance(value.data, float), names.get(value, ""), value) for value in inputs
-    }
-    known: dict[Any, Any] = {}
-    steps: list[Step] = []
-    placed: set[int] = set()
-    for node in reading_order([r for r in (*first, *results) if isinstance(r, Value)], inputs):
-        assert node.operation is not None
-        arguments = [table.get(p, p.data) if isinstance(p, Value) else p for p in node.parents]
-        step = Step(node.operation, arguments, node.params, isinstance(node.data, float), names.get(node, ""), node)
-        found = simplified(step)
-        if isinstance(found, Step) and found.operation is not None:
-            key = key_of(found)
-            if key in known:  # common subexpression: the same operation on the same inputs gives the same bits
-                found = known[key]
-                found.name = found.name or step.name
-            elif id(found) not in placed:
-                known[key] = found
-                placed.add(id(found))
-                steps.append(found)
-        table[node] = found
+    """The computation of `results` from `inputs`, simplified; what `roots` need of it stands first, root by root.
+
+    `names` are for Values that stand in statements of their own, `hints` for those that may.
+    """
+    given = [Step("", (), value.data, name=names.get(value, ""), hint="x") for value in inputs]
+    table: dict[Value, Any] = dict(zip(inputs, given, strict=True))
+    lines = Lines()
+    for node in reading_order([*roots, *results], inputs):
+        operands = [table.get(p, p.data) if isinstance(p, Value) else p for p in node.parents]
+        table[node] = lines.result_of(node, operands, names.get(node, ""), hints.get(node, ""))
     final = [table.get(r, r.data) if isinstance(r, Value) else r for r in results]
-    return Program([table[value] for value in inputs], alive(steps, final), final)
+    return Program(given, alive(lines.steps, final), final, to_copy(results, final, table))
 
 
-def reading_order(outputs: Sequence[Value], leaves: Sequence[Value]) -> list[Value]:
+def to_copy(results: Sequence[Any], final: Sequence[Any], table: Mapping[Value, Any]) -> set[int]:
+    """The results that are new arrays in the eager run, and here an argument, another result or a constant."""
+    copied: set[int] = set()
+    owners: dict[int, Any] = {id(step): value for value, step in table.items() if value.operation is None}
+    for i, (value, step) in enumerate(zip(results, final, strict=True)):
+        is_array = isinstance(step.data if isinstance(step, Step) else step, np.ndarray)
+        if is_array and (not isinstance(step, Step) or owners.setdefault(id(step), value) is not value):
+            copied.add(i)
+    return copied
+
+
+def reading_order(outputs: Iterable[Any], leaves: Iterable[Value]) -> list[Value]:
     """The nodes made by operations, each after the nodes it was made of: outputs and inputs from first to last."""
     order: list[Value] = []
     seen = set(leaves)
-    stack: list[tuple[Value, bool]] = [(output, False) for output in reversed(outputs)]
+    stack: list[tuple[Value, bool]] = [(output, False) for output in outputs if isinstance(output, Value)][::-1]
     while stack:
         node, done = stack.pop()
         if done:
@@ -92,62 +128,187 @@ def reading_order(outputs: Sequence[Value], leaves: Sequence[Value]) -> list[Val
     return order
 
 
-def simplified(step: Step) -> Any:
-    """The step, or something that gives the same bits for less: an earlier step, a constant, or another operation."""
-    from tinygrad_edu.ops.arithmetic import subtract
+class Lines:
+    """The steps so far, no two of them alike."""
 
-    assert step.operation is not None
-    name, inputs = step.operation.name, step.inputs
-    if name in ("variable", "positive") and isinstance(inputs[0], Step) and inputs[0].scalar == step.scalar:
-        return inputs[0]  # x itself
-    if name == "multiply":  # x · 1 = x, for nan and signed zeros too
-        for x, other in (inputs, inputs[::-1]):
-            if is_one(other) and isinstance(x, Step) and same_kind(x, step):
-                return x
-    if name == "divide" and is_one(inputs[1]) and isinstance(inputs[0], Step) and same_kind(inputs[0], step):
-        return inputs[0]  # x / 1 = x
-    if name == "add" and is_negation(inputs[1]):  # x + (-y) = x - y: IEEE 754 defines subtraction so
-        return Step(subtract, [inputs[0], inputs[1].inputs[0]], {}, step.scalar, step.name, step.origin)
-    if name == "negative" and is_negation(inputs[0]):  # -(-x) = x
-        return inputs[0].inputs[0] if isinstance(inputs[0].inputs[0], Step) else step
-    if name == "transpose" and is_plain_transpose(step) and is_plain_transpose(inputs[0]):  # (xᵀ)ᵀ = x
-        return inputs[0].inputs[0] if isinstance(inputs[0].inputs[0], Step) else step
-    if step.scalar and all(type(x) is float for x in inputs):  # constants: the operation's own result
-        return step.origin.data if step.origin is not None else step
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.known: dict[Any, Step] = {}
+
+    def result_of(self, node: Value, operands: Sequence[Any], name: str, hint: str) -> Any:
+        """The step that a node becomes, or a constant."""
+        operation = node.operation
+        assert operation is not None
+        own = is_ours(operation)
+        if own and not any(isinstance(x, Step) for x in operands) and node.size <= sum(np.size(x) for x in operands):
+            return node.data  # constants: the operation's own result
+        template = printed(operation, operands, node.params)
+        if template is None or "@" in template:
+            operands = self.apart(node, operands)
+        found = self.expression_of(node, parts_of(template), operands, name, hint) if template else None
+        if found is not None:
+            return found
+        shows = shown(node.data, operands, node.primals)
+        called = hint or operation.name
+        call = Step("", operands, node.data, operation, node.params, name, called, node.group, shows)
+        if own:
+            return self.placed(call)
+        self.steps.append(call)  # a function of the user's may be random: two calls are two results
+        return call
+
+    def expression_of(
+        self, node: Value, parts: Sequence[Part], operands: Sequence[Any], name: str, hint: str
+    ) -> Step | None:
+        """The last of the steps that an operation is printed as; None where it isn't of the same form as the node."""
+        operation = node.operation
+        assert operation is not None
+        made: list[Step] = []
+        for part in parts:
+            inputs = [
+                operands[x.place] if isinstance(x, Input) else made[x.place] if isinstance(x, Earlier) else x
+                for x in part.operands
+            ]
+            last = len(made) == len(parts) - 1
+            step = Step(part.text, inputs, 0.0, name=name if last else "", group=node.group)
+            step.hint = (last and hint) or (operation.name if last and len(parts) > 1 else hint_of(part.text))
+            if type(node.data) is not float or not all(map(is_scalar, inputs)):
+                step.data, step.shows = recorded_part(part.text, inputs)
+            if last and not same_form(step.data, node.data):
+                return None
+            made.append(self.placed(step))
+        return made[-1]
+
+    def apart(self, node: Value, operands: Sequence[Any]) -> list[Any]:
+        """The operands, with a copy where two lie in the same memory that don't in the eager run.
+
+        numpy multiplies a matrix with its own transpose by another routine, which differs in the last bit.
+        """
+        found: list[Any] = []
+        for i, x in enumerate(operands):
+            for j, y in enumerate(found):
+                if root_of(x) is root_of(y) is not None and not np.may_share_memory(node.primals[i], node.primals[j]):
+                    data = x.data.copy(order="K")
+                    x = self.placed(Step('{0}.copy(order="K")', [x], data, hint="copy", group=node.group))
+            found.append(x)
+        return found
+
+    def placed(self, step: Step) -> Step:
+        """The step, or what there is already that gives the same bits."""
+        found = simplified(step)
+        if found is step:  # common subexpression: the same step on the same inputs gives the same bits
+            found = self.known.setdefault(key_of(step), step)
+        if found is step:
+            self.steps.append(step)
+        elif not found.is_input:
+            found.name = found.name or step.name
+        return found
+
+
+def root_of(x: Any) -> Step | None:
+    """The step in whose memory an array lies; None of a number or a constant."""
+    while isinstance(x, Step) and x.shows is not None:
+        x = x.shows
+    return x if isinstance(x, Step) and isinstance(x.data, np.ndarray) else None
+
+
+def hint_of(text: str) -> str:
+    """What to call a step by what it does."""
+    if " if " in text:
+        return "choice"
+    return HINTS.get(text) or re.findall(r"[a-z_]\w*|$", text)[0] or "condition"
+
+
+def is_ours(operation: Operation) -> bool:
+    """Whether an operation is the library's: a function of its inputs alone, which keeps none of them."""
+    return str(getattr(operation.forward, "__module__", "")).partition(".")[0] == "tinygrad_edu"
+
+
+def printed(operation: Operation, operands: Sequence[Any], params: Mapping[str, Any]) -> str | None:
+    """An operation as a template, where it has one for such operands."""
+    prints = operation.prints
+    if not callable(prints):
+        return prints
+    places = [Place(i, x.data if isinstance(x, Step) else x) for i, x in enumerate(operands)]
+    return prints(*places, **params)
+
+
+def recorded_part(text: str, inputs: Sequence[Any]) -> tuple[Any, Step | None]:
+    """What a part of an expression was when recorded, for its form, and the input that it is a view of."""
+    data = [x.data if isinstance(x, Step) else x for x in inputs]
+    if all(map(is_scalar, inputs)):
+        return 0.0, None
+    with np.errstate(all="ignore"):
+        result = function_of(with_module(text, np))(*data)
+    return result, shown(result, inputs, data)
+
+
+def shown(result: Any, inputs: Sequence[Any], data: Sequence[Any]) -> Step | None:
+    """The input whose memory a result lies in."""
+    for x, of in zip(inputs, data, strict=True):
+        arrays = isinstance(result, np.ndarray) and isinstance(of, np.ndarray)
+        if isinstance(x, Step) and arrays and np.may_share_memory(result, of):
+            return x
+    return None
+
+
+def is_scalar(x: Any) -> bool:
+    return x.scalar if isinstance(x, Step) else type(x) is float
+
+
+def simplified(step: Step) -> Step:
+    """The step, or something that gives the same bits for less: an earlier step, or another expression."""
+    text, inputs = step.text, step.inputs
+    if text == "+{0}" and is_same(inputs[0], step):  # +x = x
+        return inputs[0]  # type: ignore[no-any-return]
+    if text == "{0} * {1}":  # x · 1 = x, for nan and signed zeros too
+        for x, other in ((inputs[0], inputs[1]), (inputs[1], inputs[0])):
+            if is_one(other) and is_same(x, step):
+                return x  # type: ignore[no-any-return]
+    if text == "{0} / {1}" and is_one(inputs[1]) and is_same(inputs[0], step):  # x / 1 = x
+        return inputs[0]  # type: ignore[no-any-return]
+    if text == "{0} + {1}" and is_made_by("-{0}", inputs[1]):  # x + (-y) = x - y: IEEE 754 defines subtraction so
+        difference = "{0} - {1}", (inputs[0], inputs[1].inputs[0])
+        if step.scalar or same_form(recorded_part(*difference)[0], step.data):
+            step.text, step.inputs = difference
+    if text == "{1} if {0} else {2}" and is_made_by("float({0})", inputs[0]):  # a number is true where it isn't 0
+        step.inputs = (inputs[0].inputs[0], *inputs[1:])
+    for own_inverse in ("-{0}", "{0}.T"):  # -(-x) = x, (xᵀ)ᵀ = x
+        if text == own_inverse and is_made_by(own_inverse, inputs[0]) and is_same(inputs[0].inputs[0], step):
+            return inputs[0].inputs[0]  # type: ignore[no-any-return]
     return step
 
 
 def is_one(x: Any) -> bool:
-    if isinstance(x, np.ndarray):
-        return x.ndim == 0 and bool(x == 1.0)
-    return type(x) is float and x == 1.0
+    """Whether an operand is 1, or an array of ones made from it."""
+    if isinstance(x, Step):
+        return x.text.startswith(("broadcast_to({0}, ", "{0}.reshape(")) and is_one(x.inputs[0])
+    return np.ndim(x) == 0 and bool(x == 1.0)
 
 
-def is_negation(x: Any) -> bool:
-    return isinstance(x, Step) and x.operation is not None and x.operation.name == "negative"
+def is_made_by(text: str, x: Any) -> bool:
+    return isinstance(x, Step) and x.text == text
 
 
-def is_plain_transpose(x: Any) -> bool:
-    return (
-        isinstance(x, Step)
-        and x.operation is not None
-        and x.operation.name == "transpose"
-        and x.params.get("axes") is None
-    )
+def is_same(x: Any, step: Step) -> bool:
+    """Whether an operand may stand in a step's place, as far as its form goes."""
+    return isinstance(x, Step) and same_form(x.data, step.data)
 
 
-def same_kind(x: Step, y: Step) -> bool:
-    """Whether two steps have data of one kind, shape and dtype."""
-    if x.scalar or y.scalar:
-        return x.scalar and y.scalar
-    a, b = x.origin, y.origin
-    return a is not None and b is not None and a.shape == b.shape and a.dtype == b.dtype
+def same_form(x: Any, y: Any) -> bool:
+    """Whether data is of one kind, shape, dtype and layout."""
+    if type(x) is float or type(y) is float:
+        return type(x) is type(y)
+    return bool(x.shape == y.shape and x.dtype == y.dtype and layout(x) == layout(y))
+
+
+def layout(x: Any) -> list[int]:
+    return [stride for stride, n in zip(x.strides, x.shape, strict=True) if n > 1]
 
 
 def key_of(step: Step) -> Any:
     """What two steps with the same result have in common. Constants by their bits: 0.0 is not -0.0."""
-    params = tuple(sorted((k, repr(v) if is_plain(v) else id(v)) for k, v in step.params.items()))
-    return (id(step.operation), tuple(map(identity_of, step.inputs)), params)
+    params = sorted((k, repr(v) if is_plain(v) else id(v)) for k, v in step.params.items()) if step.params else ()
+    return (step.text, id(step.operation), *map(identity_of, step.inputs), *params)
 
 
 def is_plain(x: Any) -> bool:
@@ -158,11 +319,7 @@ def is_plain(x: Any) -> bool:
 
 
 def identity_of(x: Any) -> Any:
-    if isinstance(x, Step):
-        return id(x)
-    if type(x) is float:
-        return struct.pack("<d", x)
-    return ("array", id(x)) if isinstance(x, np.ndarray) else repr(x)
+    return struct.pack("<d", x) if type(x) is float else id(x)
 
 
 def alive(steps: Sequence[Step], results: Iterable[Any]) -> list[Step]:

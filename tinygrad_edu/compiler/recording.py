@@ -6,12 +6,15 @@ derivatives of any order; so forward pass, backward pass and update are one grap
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 from tinygrad_edu.backward import watchers
 from tinygrad_edu.compiler.printer import identifier
-from tinygrad_edu.value import Value, recording_branches, rule_being_recorded
+from tinygrad_edu.value import NO_PARAMS, Value, recording_branches, rule_being_recorded
 
 
 @contextmanager
@@ -29,11 +32,37 @@ def watched() -> Iterator[dict[Value, Value]]:
         rule_being_recorded.reset(rule)
 
 
-def names_of(inputs: Mapping[Value, str], nodes: list[Value], owners: Mapping[Value, Value]) -> dict[Value, str]:
-    """A name for every Value that suggests one: its own, its place in a network, or what it is the derivative by."""
+@contextmanager
+def local_names() -> Iterator[dict[Value, str]]:
+    """Within it: the names of the variables that the user's functions keep Values in, those of outer ones last."""
+    found: dict[Value, str] = {}
+
+    def note(frame: FrameType, event: str, result: Any) -> None:
+        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if event == "return" and module not in ("tinygrad_edu", "numpy") and frame.f_code.co_name[0] != "<":
+            found.update((x, name) for name, x in frame.f_locals.items() if isinstance(x, Value))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)
+
+
+def names_of(
+    inputs: Mapping[Value, str],
+    nodes: list[Value],
+    owners: Mapping[Value, Value],
+    local: Mapping[Value, str] = NO_PARAMS,  # type: ignore[assignment]
+) -> dict[Value, str]:
+    """A name for every Value that suggests one.
+
+    It is its own, or says its place in a network, or is that of a local variable, or says what it is the derivative by.
+    """
     names = dict(inputs)
     for node in nodes:
-        if node not in names and (name := name_of(node)):
+        if node not in names and (name := name_of(node) or local.get(node, "")):
             names[node] = name
     for cotangent, owner in owners.items():
         if owner in names and cotangent not in names:

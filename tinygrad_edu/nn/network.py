@@ -21,7 +21,8 @@ from tinygrad_edu.operation import Groups, context, no_grad
 from tinygrad_edu.value import Array, Operand, Value, as_data, data_of
 
 if TYPE_CHECKING:
-    from tinygrad_edu.compiler.network import Epoch
+    from tinygrad_edu.compiler import Backend
+    from tinygrad_edu.compiler.network import Epoch, Errors
 
 
 class Network:
@@ -144,7 +145,7 @@ class Network:
         loss: Callable[[Any, Any], Value] = half_squared_error,
         on_epoch: Callable[[int, History], None] | None = None,
         record: bool = False,
-        compiled: bool = False,
+        compiled: bool | Backend = False,
     ) -> History:
         """One update a row, rows in order, `epochs` times.
 
@@ -157,8 +158,9 @@ class Network:
             loss: A function of outputs and target that gives a scalar Value.
             on_epoch: Called after each epoch with its number, from 0, and the history so far.
             record: Keep the parameters and gradients of every epoch in the history, to look at afterwards.
-            compiled: Run the printed source of an epoch (see `compile`), which leaves the same bits in the weights.
-                While it runs, neurons don't show outputs and deltas; after it, they show those of the last row.
+            compiled: Run the printed source of an epoch (see `compile`), which leaves the same bits in the weights:
+                True or "python", or "numba" for machine code made of it (see `tg.compile`). While it runs, neurons
+                don't show outputs and deltas; after it, they show those of the last row.
 
         Returns:
             The errors of each epoch.
@@ -179,48 +181,89 @@ class Network:
         labels: Any = first_labels(goals)
         if all(isinstance(layer, Layer) for layer in self.layers):
             rows, goals, labels = rows.tolist(), goals.tolist(), labels.tolist()
-        fast = self.printed_epoch(update, loss) if compiled and not record else None
-        for epoch in range(epochs):
-            parameters, start, true, printed = self.parameters(), 0, 0.0, 0.0
-            if fast:
-                stop = len(rows) - (epoch == epochs - 1)  # the very last row is run here, for what it leaves to look at
-                found = fast(rows[:stop], goals[:stop], labels, [p.data for p in parameters])
-                if found is not None:
-                    start, (true, printed, *new) = stop, found
-                    for p, data in zip(parameters, new, strict=True):
-                        p.data = data
-            counts = self.update_counts()
-            for i in range(start, len(rows)):
-                outputs = self.feed_forward(rows[i])
-                error = loss(outputs, goals[i])
-                if not math.isfinite(error.item()):
-                    raise FloatingPointError(
-                        f"the loss is {error.item()} at epoch {epoch}, row {i}; the weights are those from before it"
-                    )
-                for p in parameters:
-                    p.grad = None
-                error.backward()
-                update(parameters, counts)
-                true += mean_square(outputs, goals[i])
-                printed += mean_square(outputs, labels)
-            history.add(true / len(rows), printed, record)
-            if on_epoch:
-                on_epoch(epoch, history)
+        fast = self.printed_epoch(update, loss, backend_of(compiled)) if compiled and not record else None
+        while (epoch := len(history)) < epochs:
+            left = epochs - 1 - epoch
+            errors: Errors = ([], [])
+            if fast and left:
+                errors = self.run_printed(fast, 1 if on_epoch else left, rows, goals, labels)
+            if not errors[0]:
+                true, printed = self.run_epoch(epoch, rows, goals, labels, update, loss, None if left else fast)
+                errors = ([true], [printed])
+            for true, printed in zip(*errors, strict=True):
+                history.add(true / len(rows), printed, record)
+                if on_epoch:
+                    on_epoch(len(history) - 1, history)
         return history
 
-    def printed_epoch(self, update: Any = None, loss: Callable[[Any, Any], Value] = half_squared_error) -> Epoch:
+    def run_printed(self, fast: Epoch, epochs: int, rows: Any, goals: Any, labels: Any) -> Errors:
+        """Run printed epochs: their errors; of fewer epochs where one must be run by `run_epoch`."""
+        parameters = self.parameters()
+        errors, new = fast(epochs, rows, goals, labels, [p.data for p in parameters])
+        for p, data in zip(parameters, new, strict=True):
+            p.data = data
+        return errors
+
+    def run_epoch(
+        self,
+        epoch: int,
+        rows: Any,
+        goals: Any,
+        labels: Any,
+        update: Update,
+        loss: Callable[[Any, Any], Value],
+        fast: Epoch | None,
+    ) -> tuple[float, float]:
+        """One update a row: the sums of the true errors and of the printed ones.
+
+        With a printed epoch, that runs all rows but the last, which neurons and gradients show afterwards.
+        """
+        parameters, counts, start, true, printed = self.parameters(), self.update_counts(), 0, 0.0, 0.0
+        if fast:
+            errors = self.run_printed(fast, 1, rows[:-1], goals[:-1], labels)
+            if errors[0]:
+                start, (true,), (printed,) = len(rows) - 1, *errors
+        for i in range(start, len(rows)):
+            outputs = self.feed_forward(rows[i])
+            error = loss(outputs, goals[i])
+            if not math.isfinite(error.item()):
+                raise FloatingPointError(
+                    f"the loss is {error.item()} at epoch {epoch}, row {i}; the weights are those from before it"
+                )
+            for p in parameters:
+                p.grad = None
+            error.backward()
+            update(parameters, counts)
+            true += mean_square(outputs, goals[i])
+            printed += mean_square(outputs, labels)
+        return true, printed
+
+    def printed_epoch(
+        self,
+        update: Any = None,
+        loss: Callable[[Any, Any], Value] = half_squared_error,
+        backend: Backend = "python",
+    ) -> Epoch:
         """One epoch of `train` as Python source, recorded from this network: see its `source`.
 
         Raises:
             TypeError: The update has no `rule`, or something in the network or the loss branches on data.
+            ImportError: The backend isn't installed.
         """
         from tinygrad_edu.compiler.network import epoch_of
 
-        return epoch_of(self, update or SGD(self.learning_rate), loss)
+        return epoch_of(self, update or SGD(self.learning_rate), loss, backend=backend)
 
-    def compile(self) -> Trainer:
-        """A trainer whose `train` has the arguments, history and errors of this network's, and runs printed source."""
-        return Trainer(self)
+    def compile(self, backend: Backend = "python") -> Trainer:
+        """A trainer whose `train` has the arguments, history and errors of this network's, and runs printed source.
+
+        Raises:
+            ValueError: Another backend than "python" or "numba".
+        """
+        from tinygrad_edu.compiler import check_backend
+
+        check_backend(backend)
+        return Trainer(self, backend)
 
     def summary(self) -> list[tuple[str, str, int, str]]:
         """For each layer its name, its shape as inputs to outputs, the number of its parameters, and its activation."""
@@ -252,8 +295,8 @@ class Network:
 class Trainer:
     """Trains a network by printed source, as `Network.train(..., compiled=True)` does."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, backend: Backend) -> None:
+        self.network, self.backend = network, backend
 
     @property
     def source(self) -> str:
@@ -262,7 +305,17 @@ class Trainer:
 
     def train(self, inputs: Operand, targets: Operand, epochs: int, **options: Any) -> History:
         """As `Network.train`, with its options."""
-        return self.network.train(inputs, targets, epochs, compiled=True, **options)
+        return self.network.train(inputs, targets, epochs, compiled=self.backend, **options)
+
+
+def backend_of(compiled: bool | Backend) -> Backend:
+    """What `compiled` says: True stands for "python". Raises ValueError for what is no backend."""
+    from tinygrad_edu.compiler import check_backend
+
+    if isinstance(compiled, bool):
+        return "python"
+    check_backend(compiled)
+    return compiled
 
 
 def first_labels(goals: Array) -> Array:
@@ -279,7 +332,8 @@ def mean_square(outputs: Any, expected: Any) -> float:
         return mean_square_of(outputs.data, expected)
     total: float = 0.0
     for output, x in zip(outputs, expected):  # noqa: B905 - the loss has compared the lengths
-        total += float(output.data - x) ** 2
+        error = float(output.data - x)
+        total += error * error
     return total / len(outputs)
 
 
@@ -297,7 +351,7 @@ def check_rows(inputs: Operand, n: int, name: str = "inputs") -> Array:
     if not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0]
         raise ValueError(f"{name}[{row}][{column}] is {rows[row, column]}: all numbers must be finite")
-    return rows
+    return np.ascontiguousarray(rows)  # on how they lie in memory the last bit of a product depends
 
 
 def check_targets(targets: Operand, n: int) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
 from tinygrad_edu.ops.comparison import choose_by, greater_mask
-from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of
+from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of, by_kind
 from tinygrad_edu.ops.exponential import exp
 from tinygrad_edu.ops.reduction import REDUCED, Axis, spread, sum
 from tinygrad_edu.ops.trigonometric import tanh
@@ -44,7 +44,7 @@ sigmoid: Operation = operation(
     symbol="σ",
     formula="∂σ(x) = σ(x)·(1 − σ(x))·∂x",
     shapes=ELEMENTWISE,
-    prints="1.0 / (1.0 + math.exp(-{0}))",
+    prints="1.0 / (1.0 + exp(-{0}))",
 )
 
 
@@ -60,7 +60,7 @@ relu = operation(
     lambda g, out, x: (choose_by(greater_mask(x, 0.0), g, 0.0),),
     formula="∂relu(x) = ∂x where x > 0, else 0",
     shapes=ELEMENTWISE,
-    prints="0.0 if {0} <= 0.0 else {0}",
+    prints=by_kind("0.0 if {0} <= 0.0 else {0}", "maximum({0}, 0.0)"),
 )
 
 
@@ -76,6 +76,7 @@ leaky_relu = operation(
     lambda g, out, x, slope=0.01: (choose_by(greater_mask(x, 0.0), g, slope * g),),
     formula="∂leaky_relu(x) = ∂x where x > 0, else slope·∂x",
     shapes=ELEMENTWISE,
+    prints=lambda x, slope=0.01: f"{x} if {x} > 0.0 else {slope!r} * {x}" if type(x.data) is float else None,
 )
 
 
@@ -108,6 +109,7 @@ softplus = operation(
     lambda g, out, x: (g * sigmoid(x),),
     formula="∂softplus(x) = σ(x)·∂x",
     shapes=ELEMENTWISE,
+    prints=by_kind(None, "logaddexp({0}, 0.0)"),
 )
 
 
@@ -126,6 +128,7 @@ silu = operation(
     _silu_rule,
     formula="∂(x·σ(x)) = (σ + x·σ·(1 − σ))·∂x",
     shapes=ELEMENTWISE,
+    prints="{0} * (1.0 / (1.0 + exp(-{0})))",
 )
 
 

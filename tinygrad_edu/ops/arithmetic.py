@@ -109,6 +109,7 @@ positive = operation(
     symbol="+",
     formula="∂(+a) = ∂a",
     shapes=ELEMENTWISE,
+    prints="+{0}",
 )
 
 
@@ -128,6 +129,7 @@ absolute = operation(
     formula="∂|a| = sign(a)·∂a",
     analytic=False,
     shapes=ELEMENTWISE,
+    prints="abs({0})",
 )
 fabs = unary(
     np.fabs, math.fabs, sign_rule, "∂|x| = sign(x)·∂x", "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.", "|·|", False
@@ -140,9 +142,16 @@ reciprocal: Operation = unary(
     "∂(1/x) = −∂x/x²",
     "1/x, elementwise. ∂/∂x = -1/x².",
     "1/x",
+    prints="1.0 / {0}",
 )
 square = unary(
-    np.square, lambda x: x * x, lambda g, out, x: (g * (2.0 * x),), "∂x² = 2x·∂x", "x², elementwise. ∂/∂x = 2x.", "x²"
+    np.square,
+    lambda x: x * x,
+    lambda g, out, x: (g * (2.0 * x),),
+    "∂x² = 2x·∂x",
+    "x², elementwise. ∂/∂x = 2x.",
+    "x²",
+    prints="{0} * {0}",
 )
 sqrt: Operation = unary(
     np.sqrt,

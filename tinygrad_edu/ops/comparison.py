@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
-from tinygrad_edu.ops.entry import BROADCAST, zero_of
+from tinygrad_edu.ops.entry import BROADCAST, by_kind
 from tinygrad_edu.value import Value, check_branch, data_of, recording_branches
 
 
@@ -43,12 +43,12 @@ def mask(numpy_function: Callable[[Any, Any], Any], sign: str) -> Operation:
     forward.__doc__ = f"1 where a {sign} b, else 0, elementwise. ∂ = 0: it is constant between its jumps."
     return operation(
         forward,
-        lambda g, out, a, b: (zero_of(a), zero_of(b)),
+        lambda g, out, a, b: (None, None),
         name=f"{numpy_function.__name__}_mask",
         symbol=sign,
         formula=f"∂(a {sign} b) = 0",
         shapes=BROADCAST,
-        prints=f"float({{0}} {sign} {{1}})",
+        prints=by_kind(f"float({{0}} {sign} {{1}})", None),
     )
 
 
@@ -64,8 +64,8 @@ def _choose_by(holds: Any, a: Any, b: Any, /) -> Any:
     return np.where(np.asarray(holds, dtype=bool), a, b)
 
 
-def _choose_by_rule(g: Any, out: Any, holds: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
-    return zero_of(holds), choose_by(holds, g, 0.0), choose_by(holds, 0.0, g)
+def _choose_by_rule(g: Any, out: Any, holds: Any, a: Any, b: Any) -> tuple[None, Any, Any]:
+    return None, choose_by(holds, g, 0.0), choose_by(holds, 0.0, g)
 
 
 choose_by: Operation = operation(
@@ -74,7 +74,7 @@ choose_by: Operation = operation(
     name="where",
     formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
     shapes=BROADCAST,
-    prints="{1} if {0} else {2}",
+    prints=by_kind("{1} if {0} else {2}", None),
 )
 
 
@@ -150,6 +150,7 @@ maximum = operation(
     symbol="max",
     formula=LARGER,
     shapes=BROADCAST,
+    prints=by_kind("{0} if {0} >= {1} or {0} != {0} else {1}", "maximum({0}, {1})"),
 )
 minimum = operation(
     _minimum,
@@ -157,18 +158,21 @@ minimum = operation(
     symbol="min",
     formula=SMALLER,
     shapes=BROADCAST,
+    prints=by_kind("{0} if {0} <= {1} or {0} != {0} else {1}", "minimum({0}, {1})"),
 )
 fmax = operation(
     _fmax,
     _share_rule,
     formula=LARGER,
     shapes=BROADCAST,
+    prints=by_kind(None, "fmax({0}, {1})"),
 )
 fmin = operation(
     _fmin,
     _share_rule,
     formula=SMALLER,
     shapes=BROADCAST,
+    prints=by_kind(None, "fmin({0}, {1})"),
 )
 
 

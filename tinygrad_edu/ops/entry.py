@@ -6,6 +6,7 @@ an overflow, a division by zero) numpy answers in its place: a float and an arra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,24 @@ ELEMENTWISE = "any → the same"
 BROADCAST = "two that broadcast → their common shape"
 
 Rule = Callable[..., tuple[Any, ...]]
+Prints = str | Callable[..., str | None] | None
+
+
+def by_kind(of_floats: str | None, of_arrays: str | None) -> Callable[..., str | None]:
+    """A way to print that is one for floats and another where an array is among the inputs."""
+
+    def prints(*places: Any, **params: Any) -> str | None:
+        return of_floats if all(type(place.data) is float for place in places) else of_arrays
+
+    return prints
+
+
+def printed_call(numpy_function: Any, python_function: Any, places: str) -> Prints:
+    """How a call is printed: under the name that `math` and numpy share, or for arrays only, under numpy's."""
+    name = getattr(python_function, "__name__", "")
+    if getattr(math, name, None) is python_function and getattr(np, name, None) is numpy_function:
+        return f"{name}({places})"
+    return by_kind(None, f"{numpy_function.__name__}({places})")
 
 
 def unary(
@@ -28,7 +47,7 @@ def unary(
     doc: str,
     symbol: str | None = None,
     analytic: bool = True,
-    prints: str | None = None,
+    prints: Prints = None,
 ) -> Operation:
     """An elementwise operation of one input, under numpy's name."""
 
@@ -43,9 +62,15 @@ def unary(
             return float(numpy_function(x))
 
     forward.__doc__ = doc
-    name = numpy_function.__name__
     return operation(
-        forward, rule, name=name, symbol=symbol, formula=formula, shapes=ELEMENTWISE, analytic=analytic, prints=prints
+        forward,
+        rule,
+        name=numpy_function.__name__,
+        symbol=symbol,
+        formula=formula,
+        shapes=ELEMENTWISE,
+        analytic=analytic,
+        prints=prints or printed_call(numpy_function, python_function, "{0}"),
     )
 
 
@@ -70,8 +95,15 @@ def binary(
             return float(numpy_function(a, b))
 
     forward.__doc__ = doc
-    name = numpy_function.__name__
-    return operation(forward, rule, name=name, symbol=symbol, formula=formula, shapes=BROADCAST)
+    return operation(
+        forward,
+        rule,
+        name=numpy_function.__name__,
+        symbol=symbol,
+        formula=formula,
+        shapes=BROADCAST,
+        prints=printed_call(numpy_function, python_function, "{0}, {1}"),
+    )
 
 
 def stepwise(numpy_function: Callable[[Any], Any], doc: str, symbol: str | None = None) -> Operation:

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_edu.operation import BOTH, Operation, operation
 from tinygrad_edu.ops.arithmetic import divide
 from tinygrad_edu.ops.comparison import choose_by, equal_mask
-from tinygrad_edu.ops.entry import BROADCAST, binary, unary
+from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind, unary
 
 LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
 
@@ -20,7 +20,6 @@ exp = unary(
     lambda g, out, x: (g * out,),
     "∂eˣ = eˣ·∂x",
     "eˣ, elementwise; inf where it overflows. ∂/∂x = eˣ.",
-    prints="math.exp({0})",
 )
 exp2 = unary(
     np.exp2, math.exp2, lambda g, out, x: (g * (out * LOG_2),), "∂2ˣ = 2ˣ·log 2·∂x", "2ˣ, elementwise. ∂/∂x = 2ˣ·log 2."
@@ -39,7 +38,6 @@ log: Operation = unary(
     lambda g, out, x: (divide(g, x),),
     "∂log(x) = ∂x/x",
     "The natural logarithm, elementwise; -inf at 0, nan below. ∂/∂x = 1/x.",
-    prints="math.log({0})",
 )
 log2: Operation = unary(
     np.log2,
@@ -124,4 +122,5 @@ power = operation(
     symbol="^",
     formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b",
     shapes=BROADCAST,
+    prints=by_kind(None, "{0} ** {1}"),
 )

@@ -20,12 +20,29 @@ def _index(x: Any, /, key: Any) -> Any:
     return np.asarray(x)[key]
 
 
+def printed_index(x: Any, key: Any) -> str | None:
+    parts = [printed_part(part) for part in (key if isinstance(key, tuple) else (key,))]
+    return None if type(x.data) is float or None in parts or not parts else f"{x}[{', '.join(map(str, parts))}]"
+
+
+def printed_part(part: Any) -> str | None:
+    """A part of a key as it stands between the brackets; None for one that text can't say all of."""
+    if isinstance(part, slice):
+        ends = (part.start, part.stop, part.step)
+        if not all(end is None or type(end) is int for end in ends):
+            return None
+        start, stop, step = ("" if end is None else str(end) for end in ends)
+        return f"{start}:{stop}" + (f":{step}" if step else "")
+    return "..." if part is Ellipsis else repr(part) if part is None or type(part) is int else None
+
+
 index: Operation = operation(
     _index,
     lambda g, out, x, key: (add_at(g, key=key, shape=shape_of(x)),),
     symbol="[ ]",
     formula="∂x[k] = (∂x)[k]",
     shapes="any → that of x[key]",
+    prints=printed_index,
 )
 
 

@@ -38,12 +38,24 @@ def _matmul_rule(g: Any, out: Any, a: Any, b: Any, needs: tuple[bool, bool] = BO
     return g @ swap(b) if needs[0] else None, times(swap(a), g, like=b) if needs[1] else None
 
 
+def printed_product(a: Any, b: Any) -> str:
+    """A matrix product. Of a matrix and a vector `dot` calls the same routine, in half the time.
+
+    Not so where a side has length 1, or where the numbers don't lie side by side in memory.
+    """
+    x, y = a.data, b.data
+    same = np.ndim(x) == 2 and np.ndim(y) == 1 and builtins.min(x.shape) > 1 and y.flags.c_contiguous
+    same = same and (x.flags.c_contiguous or x.flags.f_contiguous) and x.dtype == y.dtype
+    return f"{a}.dot({b})" if same else f"{a} @ {b}"
+
+
 matmul = operation(
     _matmul,
     _matmul_rule,
     symbol="@",
     formula="∂(a@b) = ∂a@b + a@∂b",
     shapes="(…, m, k) and (…, k, n) → (…, m, n); vectors (k,) on either side",
+    prints=printed_product,
 )
 
 
@@ -82,7 +94,7 @@ def _weighted_sum_rule(g: Any, out: Any, bias: Any, *weights_and_inputs: Any) ->
     return cotangents
 
 
-def weighted_sum_source(bias: str, *weights_and_inputs: str) -> str:
+def printed_weighted_sum(bias: str, *weights_and_inputs: str) -> str:
     n = len(weights_and_inputs) // 2
     products = [f"{w} * {x}" for w, x in zip(weights_and_inputs[:n], weights_and_inputs[n:], strict=True)]
     return " + ".join([bias, *products])
@@ -95,7 +107,7 @@ weighted_sum_of = operation(
     symbol="Σ",
     formula="∂(b + Σwᵢ·xᵢ) = ∂b + Σ(xᵢ·∂wᵢ + wᵢ·∂xᵢ)",
     shapes="numbers: b, n weights and n inputs → a number",
-    prints=weighted_sum_source,
+    prints=printed_weighted_sum,
 )
 
 
@@ -136,12 +148,20 @@ def _affine_rule(
     return g.T @ inputs if needs[0] else None, g @ weights if needs[1] else None, g.sum(axis=0) if needs[2] else None
 
 
+def printed_affine(weights: Any, inputs: Any, bias: Any) -> str | None:
+    if not weights.data.dtype == inputs.data.dtype == bias.data.dtype:
+        return None  # `out += bias` keeps the dtype that the product has
+    product = printed_product(weights, inputs) if inputs.data.ndim == 1 else f"{inputs} @ {weights}.T"
+    return f"{product} + {bias}"
+
+
 affine = operation(
     _affine,
     _affine_rule,
     symbol="W·x+b",
     formula="∂(W@x + b) = ∂W@x + W@∂x + ∂b",
     shapes="W (m, n), x (n,) or (rows, n), b (m,) → (m,) or (rows, m)",
+    prints=printed_affine,
 )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import operation
-from tinygrad_edu.ops.arithmetic import divide
 from tinygrad_edu.ops.entry import shape_of
 
 Needs = Sequence[bool] | None
@@ -28,18 +27,26 @@ def _half_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, needs:
     return error_cotangents(g, outputs_and_targets, needs)
 
 
-def squares_source(outputs_and_targets: Sequence[str]) -> str:
+def printed_squares(outputs_and_targets: Sequence[Any]) -> str | None:
+    """The sum of squares as source: of numbers one by one, or of one array."""
     n = len(outputs_and_targets) // 2
-    pairs = zip(outputs_and_targets[:n], outputs_and_targets[n:], strict=True)
-    return " + ".join(f"({o} - {t}) * ({o} - {t})" for o, t in pairs)
+    pairs = list(zip(outputs_and_targets[:n], outputs_and_targets[n:], strict=True))
+    if all(type(x.data) is float for x in outputs_and_targets):
+        return " + ".join(f"({o} - {t}) * ({o} - {t})" for o, t in pairs)
+    (o, t), *others = pairs
+    if others:
+        return None
+    return f"({o} - {t}).dot({o} - {t})" if np.ndim(o.data) == 1 else f"vdot({o} - {t}, {o} - {t})"
 
 
-def half_squared_error_source(*outputs_and_targets: str) -> str:
-    return f"0.5 * ({squares_source(outputs_and_targets)})"
+def printed_half_squared_error(*outputs_and_targets: Any) -> str | None:
+    squares = printed_squares(outputs_and_targets)
+    return squares and f"0.5 * ({squares})"
 
 
-def mean_squared_error_source(*outputs_and_targets: str) -> str:
-    return f"({squares_source(outputs_and_targets)}) / {float(len(outputs_and_targets) // 2)!r}"
+def printed_mean_squared_error(*outputs_and_targets: Any) -> str | None:
+    squares = printed_squares(outputs_and_targets)
+    return squares and f"({squares}) / {count([x.data for x in outputs_and_targets])!r}"
 
 
 half_squared_error = operation(
@@ -48,13 +55,13 @@ half_squared_error = operation(
     symbol="½Σ(o−t)²",
     formula="∂½Σ(o−t)² = Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
-    prints=half_squared_error_source,
+    prints=printed_half_squared_error,
 )
 
 
 def _mean_squared_error(*outputs_and_targets: Any) -> Any:
     """(1/n) Σₖ (oₖ - tₖ)². ∂/∂oₖ = (2/n)·(oₖ - tₖ), ∂/∂tₖ = -(2/n)·(oₖ - tₖ)."""
-    return divide(sum_of_squares(outputs_and_targets), count(outputs_and_targets))
+    return sum_of_squares(outputs_and_targets) / count(outputs_and_targets)
 
 
 def _mean_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, needs: Needs = None) -> list[Any]:
@@ -67,7 +74,7 @@ mean_squared_error = operation(
     symbol="mean(o−t)²",
     formula="∂mean(o−t)² = (2/n)·Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
-    prints=mean_squared_error_source,
+    prints=printed_mean_squared_error,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,23 @@ def spread(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return broadcast_to(g, shape=shape)
 
 
+def printed_method(name: str) -> Callable[..., str | None]:
+    """How a reduction of an array is printed: as the array's method."""
+
+    def prints(x: Any, axis: Axis = None, keepdims: bool = False) -> str | None:
+        options = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * keepdims)
+        return None if type(x.data) is float else f"{x}.{name}({options})"
+
+    return prints
+
+
 sum = operation(
     _sum,
     lambda g, out, x, axis=None, keepdims=False: (spread(g, x, axis, keepdims),),
     symbol="Σ",
     formula="∂Σxᵢ = Σ∂xᵢ",
     shapes=REDUCED,
+    prints=printed_method("sum"),
 )
 
 
@@ -65,6 +77,7 @@ mean = operation(
     symbol="mean",
     formula="∂mean(x) = Σ∂xᵢ/n",
     shapes=REDUCED,
+    prints=printed_method("mean"),
 )
 
 
@@ -82,12 +95,24 @@ def _sum_to(x: Any, /, shape: tuple[int, ...], dtype: Any = None) -> Any:
     return np.reshape(x, shape).astype(dtype, copy=False)
 
 
+def printed_sum_to(x: Any, shape: tuple[int, ...], dtype: Any = None) -> str | None:
+    if type(x.data) is float:
+        return None
+    if shape == ():
+        return f"float({x}.sum())" if dtype is None else None
+    added = x.data.ndim - len(shape)
+    if x.data.dtype != dtype or x.data.shape[added:] != shape:
+        return None
+    return f"{x}.sum(axis={0 if added == 1 else tuple(range(added))})"
+
+
 sum_to = operation(
     _sum_to,
     lambda g, out, x, shape, dtype=None: (broadcast_to(g, shape=shape_of(x)),),
     symbol="Σ",
     formula="the sum that undoes broadcasting",
     shapes="any → one that broadcasts to it",
+    prints=printed_sum_to,
 )
 
 
@@ -114,12 +139,14 @@ max = operation(
     _extreme_rule,
     formula="∂max(x) = Σ∂xᵢ/ties over the largest xᵢ",
     shapes=REDUCED,
+    prints=printed_method("max"),
 )
 min = operation(
     _min,
     _extreme_rule,
     formula="∂min(x) = Σ∂xᵢ/ties over the smallest xᵢ",
     shapes=REDUCED,
+    prints=printed_method("min"),
 )
 amax, amin = max, min
 

@@ -29,6 +29,7 @@ reshape: Operation = operation(
     lambda g, out, x, shape: (reshape(g, shape=shape_of(x)),),
     formula="∂reshape(x) = reshape(∂x)",
     shapes="any → another of as many numbers",
+    prints=lambda x, shape: None if type(x.data) is float else f"{x}.reshape({shape})",
 )
 
 
@@ -74,12 +75,19 @@ def _transpose_rule(g: Any, out: Any, x: Any, axes: tuple[int, ...] | None = Non
     return (transpose(g, axes=None if axes is None else tuple(map(int, np.argsort([a % len(axes) for a in axes])))),)
 
 
+def printed_transpose(x: Any, axes: tuple[int, ...] | None = None) -> str | None:
+    if type(x.data) is float:
+        return None
+    return f"{x}.T" if axes is None or axes == (1, 0) else f"{x}.transpose({axes})"
+
+
 transpose: Operation = operation(
     _transpose,
     _transpose_rule,
     symbol="ᵀ",
     formula="∂xᵀ = (∂x)ᵀ",
     shapes="any → its axes in another order",
+    prints=printed_transpose,
 )
 
 
@@ -113,6 +121,7 @@ broadcast_to = operation(
     lambda g, out, x, shape: (g,),
     formula="∂broadcast(x) = broadcast(∂x)",
     shapes="any → one that it broadcasts to",
+    prints=lambda x, shape: f"broadcast_to({x}, {shape})",
 )
 
 

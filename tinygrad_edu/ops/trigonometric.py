@@ -18,7 +18,6 @@ sin: Operation = unary(
     lambda g, out, x: (g * cos(x),),
     "∂sin(x) = cos(x)·∂x",
     "The sine, elementwise. ∂/∂x = cos(x).",
-    prints="math.sin({0})",
 )
 cos: Operation = unary(
     np.cos,
@@ -26,7 +25,6 @@ cos: Operation = unary(
     lambda g, out, x: (-g * sin(x),),
     "∂cos(x) = −sin(x)·∂x",
     "The cosine, elementwise. ∂/∂x = -sin(x).",
-    prints="math.cos({0})",
 )
 tan = unary(
     np.tan,
@@ -76,7 +74,6 @@ tanh = unary(
     lambda g, out, x: (g * (1.0 - out * out),),
     "∂tanh(x) = (1 − tanh(x)²)·∂x",
     "The hyperbolic tangent, elementwise. ∂/∂x = 1 - tanh(x)².",
-    prints="math.tanh({0})",
 )
 arcsinh = unary(
     np.arcsinh,

@@ -1,0 +1,126 @@
+"""The backend "numba": the printed source of a scalar program as machine code, where that gives the same bits.
+
+The one thing to know: nothing is allowed to be rearranged or fused (no fastmath), and every function of `math` that the
+source calls is first compared with Python's own, number by number, on this machine.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.compiler.program import Program, Step
+
+
+def machine_code(program: Program, source: str, name: str) -> Callable[..., Any] | None:
+    """The function of a printed source as machine code; None, with a warning, where it would give other bits.
+
+    Raises:
+        ImportError: numba isn't installed.
+    """
+    numba = installed()
+    if reason := refusal(program):
+        warnings.warn(f"numba can't run {name} with the same bits: {reason}; Python runs it", RuntimeWarning, 4)
+        return None
+    return compiled(numba, source, name)
+
+
+def installed() -> Any:
+    try:
+        import numba
+    except ImportError as error:
+        raise ImportError('backend="numba" needs numba: python -m pip install "tinygrad_edu[numba]"') from error
+    return numba
+
+
+def refusal(program: Program) -> str:
+    """Why a program's machine code would not give the same bits; empty where it would."""
+    for step in program.steps:
+        if step.operation is not None:
+            return f"the operation {step.operation.name} is a function that isn't printed"
+    kept = [*program.inputs, *program.steps, *program.results, *(x for step in program.steps for x in step.inputs)]
+    for x in kept:
+        if not isinstance(x.data if isinstance(x, Step) else x, float):
+            return "it computes with arrays"
+    calls = {(step.text.partition("(")[0], len(step.inputs)) for step in program.steps if "(" in step.text}
+    for function, n_arguments in sorted(calls):
+        if hasattr(math, function) and not agrees(function, n_arguments):
+            return f"numba's {function} isn't Python's in the last bit"
+    return ""
+
+
+@cache
+def compiled(numba: Any, source: str, name: str) -> Callable[..., Any]:
+    """Machine code made of a source, once for each source. A division by zero is inf or nan, as in numpy."""
+    space: dict[str, Any] = {"math": math, "float": truth}
+    exec(compile(source, f"<numba {name}>", "exec"), space)
+    for key, value in space.items():
+        if inspect.isfunction(value):
+            space[key] = numba.njit(error_model="numpy")(value)
+    return space[name]  # type: ignore[no-any-return]
+
+
+def truth(holds: bool) -> float:
+    """What `float` is in a printed source, where it is applied to comparisons only: numba's takes numbers alone."""
+    return 1.0 if holds else 0.0
+
+
+@cache
+def agrees(name: str, n_arguments: int) -> bool:
+    """Whether numba's function gives Python's bits, or where Python raises numpy's, on some 20,000 numbers."""
+    numba, function = installed(), getattr(math, name)
+    if numba.config.USING_SVML:  # Intel's vector library rounds otherwise
+        return False
+    arguments = ", ".join("xyz"[:n_arguments])
+    ours = compiled(numba, f"def f({arguments}):\n    return math.{name}({arguments})\n", "f")
+    for numbers in zip(*(samples(seed) for seed in range(n_arguments)), strict=True):
+        try:
+            expected = float(function(*numbers))
+        except (ValueError, OverflowError):
+            with np.errstate(all="ignore"):
+                expected = float(getattr(np, name)(*numbers))
+        try:
+            found = ours(*numbers)
+        except numba.core.errors.NumbaError:  # it has no such function
+            return False
+        if expected.hex() != found.hex():
+            return False
+    return True
+
+
+def samples(seed: int) -> list[float]:
+    """Numbers of all sizes, with the special ones."""
+    rng = np.random.default_rng(seed)
+    special = [0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 5e-324, -5e-324, 1e308, -1e308, 709.0, 710.0]
+    sizes = 2.0 ** rng.uniform(-1074.0, 1024.0, 5000) * rng.choice([-1.0, 1.0], 5000)
+    near = rng.normal(size=10000) * rng.choice([0.1, 1.0, 10.0, 100.0], 10000)
+    return [*rng.permutation(special), *sizes.tolist(), *near.tolist(), *rng.uniform(-1.0, 1.0, 5000).tolist()]
+
+
+def epochs_source(source: str, n_row: int, n_target: int, n_weights: int) -> str:
+    """A printed epoch with a loop of epochs behind it, between arrays as numba takes them and the epoch's tuples."""
+
+    def entries(name: str, n: int) -> str:
+        return "".join(f"{name}[{i}], " for i in range(n))
+
+    weights = "".join(f"weight_{i}, " for i in range(n_weights))
+    return f"""{source}
+
+def epochs(count, rows, targets, labels, weights, all_true, all_printed, done):
+    rows_as_tuples = [({entries("row", n_row)}) for row in rows]
+    targets_as_tuples = [({entries("target", n_target)}) for target in targets]
+    labels_as_tuple = ({entries("labels", n_target)})
+    ({weights}) = ({entries("weights", n_weights)})
+    for i in range(count):
+        (true, printed, {weights}) = epoch(rows_as_tuples, targets_as_tuples, labels_as_tuple, {weights})
+        all_true[i], all_printed[i] = true, printed
+        for k, weight in enumerate(({weights})):
+            weights[k] = weight
+        done[0] = i + 1
+"""

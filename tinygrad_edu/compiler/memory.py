@@ -1,0 +1,163 @@
+"""Which steps of an array program write into memory that is used again, and whose.
+
+The one thing to know: a large result goes into the memory of an operand that nobody reads afterwards, else into a
+buffer that is free, else into a new buffer. What is handed to the caller is always new memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu.compiler.program import Program, Step, is_ours
+
+LARGE = 2**14
+"""Bytes from which on an array is written into memory that is used again. Below, a new array costs less than a call
+with `out=`, and an expression reads better."""
+
+UFUNCS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "@": "matmul"}
+
+
+class Form(NamedTuple):
+    """What memory must be like: the layout too, on which the last bit of a sum or a matrix product depends."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    order: str
+
+
+@dataclass(eq=False)
+class Slot:
+    """Memory that steps hold one after the other, each writing over the one before.
+
+    Attributes:
+        steps: Who holds it.
+        end: The place in the program where it is last read.
+        buffer: The number of the buffer that it is; None where the caller gets it.
+    """
+
+    form: Form
+    steps: list[Step]
+    start: int
+    end: int = 0
+    buffer: int | None = None
+
+
+@dataclass
+class Memory:
+    """The slots of a program, by the steps that write into them, and the forms of its buffers."""
+
+    slots: Mapping[int, Slot]
+    buffers: list[Form]
+    large: set[int]
+
+    def before(self, step: Step) -> Step | None:
+        """The step whose memory this one writes over."""
+        holders = self.slots[id(step)].steps
+        place = next(i for i, holder in enumerate(holders) if holder is step)
+        return holders[place - 1] if place else None
+
+
+def memory_of(program: Program) -> Memory:
+    """Memory for every large result of a program."""
+    owner = owners_of(program)
+    end = last_reads(program, owner)
+    forbidden = kept_by_users(program, owner)
+    slots: dict[int, Slot] = {}
+    found: list[Slot] = []
+    for i, step in enumerate(program.steps):
+        form = form_of(step)
+        if form is None or id(step) in forbidden:
+            continue
+        taken = next((x for x in step.inputs if may_be_overwritten(x, step, form, i, slots, end, owner)), None)
+        if taken is not None:
+            slot = slots[id(taken)]
+            slot.steps.append(step)
+        else:
+            slot = Slot(form, [step], i)
+            found.append(slot)
+        slots[id(step)] = slot
+        slot.end = end.get(id(step), i)
+    return Memory(slots, assigned(found, len(program.steps)), {key for key, own in owner.items() if own in slots})
+
+
+def may_be_overwritten(
+    x: Any, step: Step, form: Form, i: int, slots: Mapping[int, Slot], end: Mapping[int, int], owner: Mapping[int, int]
+) -> bool:
+    """Whether a step may write over its operand: elementwise, in the same form, and nobody reads it afterwards."""
+    if not isinstance(x, Step) or id(x) not in slots or "@" in step.text:
+        return False
+    others = [y for y in step.inputs if isinstance(y, Step) and y is not x]
+    return slots[id(x)].form == form and end[id(x)] == i and all(owner[id(y)] != id(x) for y in others)
+
+
+def form_of(step: Step) -> Form | None:
+    """The form of a large result that numpy can write where it is told to; None for any other."""
+    data = step.data
+    if not isinstance(data, np.ndarray) or data.nbytes < LARGE or ufunc_of(step.text) is None:
+        return None
+    if data.flags.c_contiguous:
+        return Form(data.shape, data.dtype, "C")
+    return Form(data.shape, data.dtype, "F") if data.flags.f_contiguous else None
+
+
+def ufunc_of(text: str) -> str | None:
+    """The numpy function that does what an expression says, and takes `out=`."""
+    if match := re.fullmatch(r"\{0\} ([-+*/@]) \{1\}", text):
+        return UFUNCS[match[1]]
+    if text == "-{0}":
+        return "negative"
+    match = re.fullmatch(r"(\w+)\(\{0\}(, \{1\})?\)", text)
+    name = match[1] if match else ""
+    return name if isinstance(getattr(np, name, None), np.ufunc) else None
+
+
+def owners_of(program: Program) -> dict[int, int]:
+    """For each step the one in whose memory its numbers lie: itself, or of a view, what it is a view of."""
+    owner = {id(step): id(step) for step in program.inputs}
+    for step in program.steps:
+        owner[id(step)] = owner[id(step.shows)] if step.shows else id(step)
+    return owner
+
+
+def last_reads(program: Program, owner: Mapping[int, int]) -> dict[int, int]:
+    """The place in the program where each step's memory is last read; its length for what the caller gets."""
+    end: dict[int, int] = {}
+    for i, step in enumerate(program.steps):
+        for x in step.inputs:
+            if isinstance(x, Step):
+                end[owner[id(x)]] = i
+        end.setdefault(owner[id(step)], i)
+    for result in program.results:
+        if isinstance(result, Step):
+            end[owner[id(result)]] = len(program.steps)
+    return end
+
+
+def kept_by_users(program: Program, owner: Mapping[int, int]) -> set[int]:
+    """The steps whose memory a function of the user's own gets to see, and might keep."""
+    calls = [step for step in program.steps if step.operation is not None and not is_ours(step.operation)]
+    return {owner[id(x)] for step in calls for x in step.inputs if isinstance(x, Step)}
+
+
+def assigned(slots: list[Slot], length: int) -> list[Form]:
+    """Give each slot a buffer, the first that is free and of its form; the forms of all buffers."""
+    buffers: list[Form] = []
+    busy_until: list[int] = []
+    for slot in slots:
+        if slot.end >= length:  # the caller gets it
+            continue
+        for i, form in enumerate(buffers):
+            if form == slot.form and busy_until[i] < slot.start:
+                slot.buffer = i
+                break
+        else:
+            slot.buffer = len(buffers)
+            buffers.append(slot.form)
+            busy_until.append(0)
+        busy_until[slot.buffer] = slot.end
+    return buffers
