@@ -125,8 +125,9 @@ def test_what_would_not_have_the_same_bits_runs_in_python_with_a_warning(functio
 def test_a_dense_network_is_trained_in_python_with_a_warning():
     eager, ours = (network_from(recovered_start(), "dense") for _ in range(2))
     eager.train(DATASET, LABELS, 3)
-    with pytest.warns(RuntimeWarning, match="it computes with arrays"):
+    with pytest.warns(RuntimeWarning, match="it computes with arrays") as warned:
         ours.train(DATASET, LABELS, 3, compiled="numba")
+    assert warned[0].filename == __file__
     assert [p.data.tolist() for p in eager.parameters()] == [p.data.tolist() for p in ours.parameters()]
 
 

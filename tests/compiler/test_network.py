@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,24 @@ def test_a_loss_that_is_not_finite_raises_the_networks_error_and_leaves_its_weig
     assert found[0] == found[1]
 
 
+def test_an_error_of_an_operation_shows_the_line_of_the_source_and_the_users():
+    def no_large_numbers(x):
+        if x > 100.0:
+            raise RuntimeError("too large")
+        return x * 1.0
+
+    def activation(z):
+        return careful(z * z)
+
+    careful = tg.operation(no_large_numbers, lambda g, out, x: (g,), name="careful")
+    network = tg.Network([tg.Layer([tg.Neuron([3.0], 1.0, activation=activation)])])
+    with pytest.raises(RuntimeError, match="too large") as error:
+        network.train([[1.0], [9.0]], [[0.0], [0.0]], 3, compiled=True)
+    shown = "".join(traceback.format_exception(error.value))
+    assert "= careful(output_0_0)" in shown
+    assert "return careful(z * z)" in shown
+
+
 def test_bad_data_and_updates_without_a_rule_are_refused():
     network = tg.Network.create([2, 2], seed=0)
     with pytest.raises(ValueError, match="inputs must be rows of length 2"):
@@ -133,3 +152,26 @@ def test_on_epoch_sees_the_weights_of_each_epoch():
         note = lambda epoch, history, n=network, c=compiled: seen[c].append([p.data for p in n.parameters()])  # noqa: E731
         network.train(DATASET, LABELS, 4, on_epoch=note, compiled=compiled)
     assert seen[False] == seen[True]
+
+
+def test_a_trainer_prints_once_and_again_where_something_changed(monkeypatch):
+    network = network_from(recovered_start())
+    trainer, printed = network.compile(), []
+    original = tg.Network.printed_epoch
+    monkeypatch.setattr(tg.Network, "printed_epoch", lambda *args: printed.append(1) or original(*args))
+    update = tg.nn.SGD(0.5)
+    for _ in range(3):
+        trainer.train(DATASET, LABELS, 2, update=update)
+        trainer.train(DATASET, LABELS, 2)
+    assert len(printed) == 1
+    update.rate = 0.25
+    trainer.train(DATASET, LABELS, 2, update=update)
+    assert len(printed) == 2
+    assert "0.25 * d_weights_0_0_0" in trainer.source
+    network.layers[0].neurons[0].activation = tg.tanh
+    trainer.train(DATASET, LABELS, 2, update=update)
+    assert len(printed) == 3
+    assert "output_0_0 = math.tanh(sum_0_0)" in trainer.source
+    trainer.train(DATASET, LABELS, 2, update=tg.nn.ArticleUpdate(0.25))
+    trainer.train(DATASET, LABELS, 2, update=tg.nn.ArticleUpdate(0.25), loss=tg.nn.mean_squared_error)
+    assert len(printed) == 5

@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from itertools import count
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_edu.backend import Backend, check_backend
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
@@ -29,9 +30,6 @@ __all__ = ["Compiled", "compile"]
 
 serial = count()
 OUT_OF_PYTHONS_RANGE = (ZeroDivisionError, OverflowError, ValueError)
-
-
-Backend = Literal["python", "numba"]
 
 
 class Recording(NamedTuple):
@@ -139,7 +137,7 @@ class Compiled:
         if self.backend == "numba":
             from tinygrad_edu.compiler.machine import machine_code
 
-            function = machine_code(program, source, name) or function
+            function = machine_code(program, name, lambda: source) or function
         return Recording(function, source, mapped(lambda _: None, run.result), objects)
 
 
@@ -178,14 +176,7 @@ def compile(function: Callable[..., Any] | None = None, *, static: bool = False,
     <BLANKLINE>
     """
     check_backend(backend)
-    if function is None:
-        return lambda f: Compiled(f, static, backend)
-    return Compiled(function, static, backend)
-
-
-def check_backend(backend: str) -> None:
-    if backend not in ("python", "numba"):
-        raise ValueError(f'backend must be "python" or "numba", got {backend!r}')
+    return Compiled(function, static, backend) if function else lambda f: Compiled(f, static, backend)
 
 
 def built(program: Program, name: str) -> tuple[Callable[..., Any], str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -18,7 +20,7 @@ import numpy as np
 from tinygrad_edu.compiler.program import Program, Step
 
 
-def machine_code(program: Program, source: str, name: str) -> Callable[..., Any] | None:
+def machine_code(program: Program, name: str, source: Callable[[], str]) -> Callable[..., Any] | None:
     """The function of a printed source as machine code; None, with a warning, where it would give other bits.
 
     Raises:
@@ -26,9 +28,18 @@ def machine_code(program: Program, source: str, name: str) -> Callable[..., Any]
     """
     numba = installed()
     if reason := refusal(program):
-        warnings.warn(f"numba can't run {name} with the same bits: {reason}; Python runs it", RuntimeWarning, 4)
+        text = f"numba can't run {name} with the same bits: {reason}; Python runs it"
+        warnings.warn(text, RuntimeWarning, stacklevel=frames_of_ours())
         return None
-    return compiled(numba, source, name)
+    return compiled(numba, source(), name)
+
+
+def frames_of_ours() -> int:
+    """How far up the user's call is, for a warning."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("tinygrad_edu"):
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def installed() -> Any:
@@ -103,24 +114,29 @@ def samples(seed: int) -> list[float]:
     return [*rng.permutation(special), *sizes.tolist(), *near.tolist(), *rng.uniform(-1.0, 1.0, 5000).tolist()]
 
 
-def epochs_source(source: str, n_row: int, n_target: int, n_weights: int) -> str:
-    """A printed epoch with a loop of epochs behind it, between arrays as numba takes them and the epoch's tuples."""
+def epochs_source(source: str, n_row: int, n_target: int) -> str:
+    """A printed epoch with its weights in an array, and a loop of epochs behind it.
+
+    An array, since numba's compiler takes long over functions with hundreds of variables. `kept` has the weights from
+    before an epoch that raises.
+    """
 
     def entries(name: str, n: int) -> str:
         return "".join(f"{name}[{i}], " for i in range(n))
 
-    weights = "".join(f"weight_{i}, " for i in range(n_weights))
-    return f"""{source}
+    head = re.search(r"def epoch\(rows, targets, labels, (.*)\):", source)
+    assert head is not None
+    places = {name: f"weights[{i}]" for i, name in enumerate(head[1].split(", "))}
+    body = source.replace(head[0], "def epoch(rows, targets, labels, weights):").replace(f", {head[1]}\n", "\n")
+    body = re.sub(r"[^\W\d]\w*", lambda word: places.get(word[0], word[0]), body)
+    return f"""{body}
 
-def epochs(count, rows, targets, labels, weights, all_true, all_printed, done):
+def epochs(count, rows, targets, labels, weights, kept, all_true, all_printed, done):
     rows_as_tuples = [({entries("row", n_row)}) for row in rows]
     targets_as_tuples = [({entries("target", n_target)}) for target in targets]
     labels_as_tuple = ({entries("labels", n_target)})
-    ({weights}) = ({entries("weights", n_weights)})
     for i in range(count):
-        (true, printed, {weights}) = epoch(rows_as_tuples, targets_as_tuples, labels_as_tuple, {weights})
-        all_true[i], all_printed[i] = true, printed
-        for k, weight in enumerate(({weights})):
-            weights[k] = weight
+        kept[:] = weights
+        all_true[i], all_printed[i] = epoch(rows_as_tuples, targets_as_tuples, labels_as_tuple, weights)
         done[0] = i + 1
 """

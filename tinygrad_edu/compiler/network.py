@@ -1,19 +1,20 @@
 """A network's epoch as one printed function: rows in a loop, weights as local names, updates included.
 
 The one thing to know: the function changes nothing outside itself; it returns the new weights. Where it can't go on (a
-loss that isn't finite, a number out of Python's range) it raises, and the network runs the epoch itself.
+loss that isn't finite, a number out of Python's range) it raises, and the network runs the epoch itself. An error that
+the network then meets is raised from that of the printed source: together they show both lines.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_edu.backend import Backend
 from tinygrad_edu.backward import gradients
-from tinygrad_edu.compiler import OUT_OF_PYTHONS_RANGE, Backend, runnable
+from tinygrad_edu.compiler import runnable
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, program_of, reading_order
@@ -32,10 +33,12 @@ class Epoch:
 
     Attributes:
         source: Its source, which runs by itself when copied into a file.
+        stopped: The error, if there was one, that stopped it when it was last called.
     """
 
     def __init__(self, run: Callable[..., Any], source: str) -> None:
         self.run, self.source = run, source
+        self.stopped: Exception | None = None
 
     def __call__(
         self, epochs: int, rows: Any, targets: Any, labels: Any, weights: Sequence[Any]
@@ -43,11 +46,14 @@ class Epoch:
         """The errors of the epochs, and the weights after them: fewer epochs where the network must run one itself."""
         all_true, all_printed = [], []
         rows, targets = list(rows), list(targets)
-        with np.errstate(all="ignore"), contextlib.suppress(*OUT_OF_PYTHONS_RANGE):
-            for _ in range(epochs):
-                true, printed, *weights = self.run(rows, targets, labels, *weights)
-                all_true.append(float(true))
-                all_printed.append(float(printed))
+        with np.errstate(all="ignore"):
+            try:
+                for _ in range(epochs):
+                    true, printed, *weights = self.run(rows, targets, labels, *weights)
+                    all_true.append(float(true))
+                    all_printed.append(float(printed))
+            except Exception as error:
+                self.stopped = error
         return (all_true, all_printed), weights
 
 
@@ -62,9 +68,12 @@ class MachineEpoch(Epoch):
         self, epochs: int, rows: Any, targets: Any, labels: Any, weights: Sequence[Any]
     ) -> tuple[Errors, Sequence[Any]]:
         given = np.array(rows, float).reshape(-1, self.n_row), np.array(targets, float).reshape(-1, self.n_target)
-        new, true, printed, done = np.array(weights), np.empty(epochs), np.empty(epochs), np.zeros(1, int)
-        with contextlib.suppress(*OUT_OF_PYTHONS_RANGE):
-            self.run(epochs, *given, np.array(labels), new, true, printed, done)
+        new, kept, done = np.array(weights), np.array(weights), np.zeros(1, int)
+        true, printed = np.empty(epochs), np.empty(epochs)
+        try:
+            self.run(epochs, *given, np.array(labels), new, kept, true, printed, done)
+        except Exception as error:
+            self.stopped, new = error, kept
         return (true[: done[0]].tolist(), printed[: done[0]].tolist()), new.tolist()
 
 
@@ -108,15 +117,14 @@ def epoch_of(
     names = names_of(given, nodes, owners)
     program = program_of(values, results, names, roots, hints_of(parameters, new, {*roots, *values}))
     made = printed_epoch(program, len(row), len(target), len(parameters), scalar, COMMENTS[language])
-    return in_machine_code(made, program, len(row), len(target), len(parameters)) if backend == "numba" else made
+    return in_machine_code(made, program, len(row), len(target)) if backend == "numba" else made
 
 
-def in_machine_code(epoch: Epoch, program: Program, n_row: int, n_target: int, n_weights: int) -> Epoch:
+def in_machine_code(epoch: Epoch, program: Program, n_row: int, n_target: int) -> Epoch:
     """The epoch as machine code, where that gives the same bits."""
     from tinygrad_edu.compiler.machine import epochs_source, machine_code
 
-    source = epochs_source(epoch.source, n_row, n_target, n_weights)
-    run = machine_code(program, source, "epochs")
+    run = machine_code(program, "epochs", lambda: epochs_source(epoch.source, n_row, n_target))
     return MachineEpoch(run, epoch.source, n_row, n_target) if run else epoch
 
 
@@ -124,7 +132,12 @@ def hints_of(parameters: Sequence[Value], new: Sequence[Any], known: set[Value])
     """Names for what an update computes on the way to a parameter's new data."""
     hints: dict[Value, str] = {}
     for p, result in zip(parameters, new, strict=True):
-        hints |= dict.fromkeys(reading_order([result], known), f"step_{identifier(p.name or '')}")
+        stack = [result]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Value) and node not in known and node not in hints:
+                hints[node] = f"step_{identifier(p.name or '')}"
+                stack += node.parents
     return hints
 
 
@@ -146,8 +159,9 @@ def printed_epoch(
     statements = printer.statements(targets)
     before = {id(step) for step in alive(program.steps, program.results[:1])} | backward_steps(program, targets)
     errors = {id(step) for step in alive(program.steps, program.results[1:3])} - before
-    updates = [line for line in statements if id(line.step) not in before | errors]
-    moves = [f"{w} = {printer.operand(x).text}" for w, x in zip(weights, new, strict=True)]
+    updates = [line.text for line in statements if id(line.step) not in before and id(line.step) not in errors]
+    assigned = [(w, printer.operand(x).text) for w, x in zip(weights, new, strict=True)]
+    updates += [f"{w} = {x}" for w, x in assigned if w != x]
     loss, true, printed = (printer.operand(r).text for r in program.results[:3])
     loop = [
         f"for {unpacked(row, scalar)}, {unpacked(target, scalar)} in zip(rows, targets):",
@@ -159,9 +173,9 @@ def printed_epoch(
         f"    true += {true}",
         f"    printed += {printed}",
         f"    # {comments['update']}",
-        *indented([*(line.text for line in updates), *(m for m in moves if m.split(" = ")[0] != m.split(" = ")[1])]),
+        *indented(updates),
     ]
-    in_place = [w for w in weights if not scalar and any(line.text.startswith(f"{w} -= ") for line in updates)]
+    in_place = [] if scalar else [w for w in weights if any(line.startswith(f"{w} -= ") for line in updates)]
     body = [
         f"def epoch(rows, targets, {'labels' if scalar else labels[0]}, {', '.join(weights)}):",
         "    true = printed = 0.0",

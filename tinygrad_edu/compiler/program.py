@@ -280,9 +280,9 @@ def simplified(step: Step) -> Step:
 
 def is_one(x: Any) -> bool:
     """Whether an operand is 1, or an array of ones made from it."""
-    if isinstance(x, Step):
-        return x.text.startswith(("broadcast_to({0}, ", "{0}.reshape(")) and is_one(x.inputs[0])
-    return np.ndim(x) == 0 and bool(x == 1.0)
+    if not isinstance(x, Step):
+        return x == 1.0 if type(x) is float else np.ndim(x) == 0 and bool(x == 1.0)
+    return not x.scalar and x.text.startswith(("broadcast_to({0}, ", "{0}.reshape(")) and is_one(x.inputs[0])
 
 
 def is_made_by(text: str, x: Any) -> bool:

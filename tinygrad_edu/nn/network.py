@@ -1,28 +1,28 @@
-"""Network: layers in a row, and training them one row at a time.
+"""Network: layers in a row.
 
-The one thing to know: everything the caller gives is checked before the first weight changes.
+The one thing to know: a network only computes. `training.py` trains it, and updates change its parameters.
 """
 
 from __future__ import annotations
 
 import html
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tinygrad_edu.backend import Backend, check_backend
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import half_squared_error
+from tinygrad_edu.nn.training import Trainer, train
 from tinygrad_edu.nn.update import SGD, Update, check_rate
 from tinygrad_edu.operation import Groups, context, no_grad
-from tinygrad_edu.value import Array, Operand, Value, as_data, data_of
+from tinygrad_edu.value import Operand, Value
 
 if TYPE_CHECKING:
-    from tinygrad_edu.compiler import Backend
-    from tinygrad_edu.compiler.network import Epoch, Errors
+    from tinygrad_edu.compiler.network import Epoch
 
 
 class Network:
@@ -171,72 +171,11 @@ class Network:
             FloatingPointError: A row's loss isn't finite; the message names epoch and row, and the weights are as
                 they were before that row.
         """
-        rows, goals = check_rows(inputs, self.n_inputs), check_targets(targets, self.n_outputs)
-        if len(rows) != len(goals):
-            raise ValueError(f"inputs has {len(rows)} rows, but targets has {len(goals)}")
-        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
-            raise ValueError(f"epochs must be a whole number of at least 0, got {epochs!r}")
-        update = update or SGD(self.learning_rate)
-        history = History(self, rows, goals)
-        labels: Any = first_labels(goals)
-        if all(isinstance(layer, Layer) for layer in self.layers):
-            rows, goals, labels = rows.tolist(), goals.tolist(), labels.tolist()
-        fast = self.printed_epoch(update, loss, backend_of(compiled)) if compiled and not record else None
-        while (epoch := len(history)) < epochs:
-            left = epochs - 1 - epoch
-            errors: Errors = ([], [])
-            if fast and left:
-                errors = self.run_printed(fast, 1 if on_epoch else left, rows, goals, labels)
-            if not errors[0]:
-                true, printed = self.run_epoch(epoch, rows, goals, labels, update, loss, None if left else fast)
-                errors = ([true], [printed])
-            for true, printed in zip(*errors, strict=True):
-                history.add(true / len(rows), printed, record)
-                if on_epoch:
-                    on_epoch(len(history) - 1, history)
-        return history
-
-    def run_printed(self, fast: Epoch, epochs: int, rows: Any, goals: Any, labels: Any) -> Errors:
-        """Run printed epochs: their errors; of fewer epochs where one must be run by `run_epoch`."""
-        parameters = self.parameters()
-        errors, new = fast(epochs, rows, goals, labels, [p.data for p in parameters])
-        for p, data in zip(parameters, new, strict=True):
-            p.data = data
-        return errors
-
-    def run_epoch(
-        self,
-        epoch: int,
-        rows: Any,
-        goals: Any,
-        labels: Any,
-        update: Update,
-        loss: Callable[[Any, Any], Value],
-        fast: Epoch | None,
-    ) -> tuple[float, float]:
-        """One update a row: the sums of the true errors and of the printed ones.
-
-        With a printed epoch, that runs all rows but the last, which neurons and gradients show afterwards.
-        """
-        parameters, counts, start, true, printed = self.parameters(), self.update_counts(), 0, 0.0, 0.0
-        if fast:
-            errors = self.run_printed(fast, 1, rows[:-1], goals[:-1], labels)
-            if errors[0]:
-                start, (true,), (printed,) = len(rows) - 1, *errors
-        for i in range(start, len(rows)):
-            outputs = self.feed_forward(rows[i])
-            error = loss(outputs, goals[i])
-            if not math.isfinite(error.item()):
-                raise FloatingPointError(
-                    f"the loss is {error.item()} at epoch {epoch}, row {i}; the weights are those from before it"
-                )
-            for p in parameters:
-                p.grad = None
-            error.backward()
-            update(parameters, counts)
-            true += mean_square(outputs, goals[i])
-            printed += mean_square(outputs, labels)
-        return true, printed
+        printing = None
+        if compiled:
+            backend: Backend = "python" if isinstance(compiled, bool) else check_backend(compiled)
+            printing = lambda update, loss: self.printed_epoch(update, loss, backend)  # noqa: E731
+        return train(self, inputs, targets, epochs, update, loss, on_epoch, record, printing)
 
     def printed_epoch(
         self,
@@ -260,10 +199,7 @@ class Network:
         Raises:
             ValueError: Another backend than "python" or "numba".
         """
-        from tinygrad_edu.compiler import check_backend
-
-        check_backend(backend)
-        return Trainer(self, backend)
+        return Trainer(self, check_backend(backend))
 
     def summary(self) -> list[tuple[str, str, int, str]]:
         """For each layer its name, its shape as inputs to outputs, the number of its parameters, and its activation."""
@@ -290,87 +226,3 @@ class Network:
 
     def __repr__(self) -> str:
         return "\n".join(f"{name}:\n{layer!r}" for name, layer in zip(self.groups.names, self.layers, strict=True))
-
-
-class Trainer:
-    """Trains a network by printed source, as `Network.train(..., compiled=True)` does."""
-
-    def __init__(self, network: Network, backend: Backend) -> None:
-        self.network, self.backend = network, backend
-
-    @property
-    def source(self) -> str:
-        """The epoch that `train` runs with its defaults."""
-        return self.network.printed_epoch().source
-
-    def train(self, inputs: Operand, targets: Operand, epochs: int, **options: Any) -> History:
-        """As `Network.train`, with its options."""
-        return self.network.train(inputs, targets, epochs, compiled=self.backend, **options)
-
-
-def backend_of(compiled: bool | Backend) -> Backend:
-    """What `compiled` says: True stands for "python". Raises ValueError for what is no backend."""
-    from tinygrad_edu.compiler import check_backend
-
-    if isinstance(compiled, bool):
-        return "python"
-    check_backend(compiled)
-    return compiled
-
-
-def first_labels(goals: Array) -> Array:
-    """The labels of the first rows, as many as there are outputs; nan where there are fewer rows."""
-    labels = np.full(goals.shape[1], np.nan)
-    found = np.argmax(goals, axis=1)[: len(labels)]
-    labels[: len(found)] = found
-    return labels
-
-
-def mean_square(outputs: Any, expected: Any) -> float:
-    """mean((output - expected)²) of one row, added in order."""
-    if isinstance(outputs, Value):
-        return mean_square_of(outputs.data, expected)
-    total: float = 0.0
-    for output, x in zip(outputs, expected):  # noqa: B905 - the loss has compared the lengths
-        error = float(output.data - x)
-        total += error * error
-    return total / len(outputs)
-
-
-def mean_square_of(outputs: Any, expected: Any) -> float:
-    """The same of arrays."""
-    error = outputs - expected
-    return float(np.vdot(error, error) / error.size)
-
-
-def check_rows(inputs: Operand, n: int, name: str = "inputs") -> Array:
-    """`inputs` as an array of shape (rows, n). Raises ValueError unless it is that, finite and not empty."""
-    rows = as_array(inputs, name)
-    if rows.ndim != 2 or rows.shape[1] != n:
-        raise ValueError(f"{name} must be rows of length {n}, got shape {rows.shape}")
-    if not np.isfinite(rows).all():
-        row, column = np.argwhere(~np.isfinite(rows))[0]
-        raise ValueError(f"{name}[{row}][{column}] is {rows[row, column]}: all numbers must be finite")
-    return np.ascontiguousarray(rows)  # on how they lie in memory the last bit of a product depends
-
-
-def check_targets(targets: Operand, n: int) -> Array:
-    """`targets` as rows of n numbers: class labels become one-hot rows."""
-    labels = as_array(targets, "targets")
-    if labels.ndim != 1:
-        return check_rows(labels, n, "targets")
-    for i, label in enumerate(labels.tolist()):
-        if label not in range(n):
-            raise ValueError(f"targets[{i}] is {label}: labels must be whole numbers from 0 to {n - 1}")
-    one_hot: Array = np.eye(n)[labels.astype(int)]
-    return one_hot
-
-
-def as_array(x: Operand, name: str) -> Array:
-    try:
-        array = np.asarray(as_data(data_of(x)))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
-    if array.size == 0:
-        raise ValueError(f"{name} is empty")
-    return array
