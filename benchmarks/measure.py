@@ -32,16 +32,22 @@ def interleaved(rounds: int, sides: Mapping[str, Callable[[], object]], warmup: 
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def ratios(work: str, rounds: int, sides: Mapping[str, Callable[[], object]], reach: str) -> list[Row]:
-    """Every side's time over the first one's; `reach` belongs to the second, the library's."""
+def ratios(
+    work: str, rounds: int, sides: Mapping[str, Callable[[], object]], reach: str | Mapping[str, str]
+) -> list[Row]:
+    """Every side's time over the first one's; a single `reach` belongs to the second, the library's."""
     medians = interleaved(rounds, sides)
     first, ours, *_ = medians
     unit = medians[first]
+    wanted = {ours: reach} if isinstance(reach, str) else reach
     rows = [Row(work, first, f"1 ({unit * 1e3:.3g} ms)")]
-    rows += [
-        Row(work, who, f"{t / unit:.2f}", reach if who == ours else "") for who, t in medians.items() if who != first
-    ]
+    rows += [Row(work, who, figure(t / unit), wanted.get(who, "")) for who, t in medians.items() if who != first]
     return rows
+
+
+def figure(ratio: float) -> str:
+    """With two decimals, or where it is small with three."""
+    return f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}"
 
 
 def table(rows: list[Row]) -> str:

@@ -1,4 +1,4 @@
-"""The same works in micrograd, MyGrad and autograd, written as their documentation writes such things."""
+"""The same works in other libraries, written as their documentation writes such things."""
 
 # mypy: ignore-errors
 from __future__ import annotations
@@ -143,3 +143,92 @@ def autograd_transforms(row, goal, matrix):
         "jacobian": jacobian(lambda x: anp.tanh(anp.dot(matrix, x))),
         "hessian": hessian(network_loss),
     }
+
+
+def torch_article(epochs, compiled=False):
+    import torch
+
+    step = torch_rows(arrays_of(recovered_start()), 0.5, compiled)
+    rows = [(torch.tensor(row), torch.tensor(goal)) for row, goal in zip(ROWS, GOALS, strict=True)]
+    return lambda: [step(row, goal) for _ in range(epochs) for row, goal in rows]
+
+
+def torch_step(parameters, batch, targets, rate, compiled=False):
+    import torch
+
+    step = torch_rows(parameters, rate, compiled)
+    batch, targets = torch.tensor(batch), torch.tensor(targets)
+    return lambda: step(batch, targets)
+
+
+def torch_rows(parameters, rate, compiled):
+    import torch
+
+    w1, b1, w2, b2 = parameters = [torch.tensor(p, requires_grad=True) for p in parameters]
+
+    def loss_of(row, goal):
+        hidden = torch.sigmoid(row @ w1.T + b1)
+        return 0.5 * ((torch.sigmoid(hidden @ w2.T + b2) - goal) ** 2).sum()
+
+    if compiled:
+        loss_of = torch.compile(loss_of)
+
+    def step(row, goal):
+        loss_of(row, goal).backward()
+        with torch.no_grad():
+            for p in parameters:
+                p -= rate * p.grad
+                p.grad = None
+
+    return step
+
+
+def jax_article(epochs):
+    import jax.numpy as jnp
+
+    step = jax_update(0.5)
+    rows = [(jnp.array(row), jnp.array(goal)) for row, goal in zip(ROWS, GOALS, strict=True)]
+    parameters = [jnp.array(p) for p in arrays_of(recovered_start())]
+
+    def run():
+        nonlocal parameters
+        for _ in range(epochs):
+            for row, goal in rows:
+                parameters = step(parameters, row, goal)
+        parameters[0].block_until_ready()
+
+    return run
+
+
+def jax_step(parameters, batch, targets, rate):
+    import jax.numpy as jnp
+
+    step = jax_update(rate)
+    parameters = [jnp.array(p) for p in parameters]
+    batch, targets = jnp.array(batch), jnp.array(targets)
+
+    def run():
+        nonlocal parameters
+        parameters = step(parameters, batch, targets)
+        parameters[0].block_until_ready()
+
+    return run
+
+
+def jax_update(rate):
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+    def loss(parameters, row, goal):
+        w1, b1, w2, b2 = parameters
+        hidden = jax.nn.sigmoid(row @ w1.T + b1)
+        return 0.5 * ((jax.nn.sigmoid(hidden @ w2.T + b2) - goal) ** 2).sum()
+
+    slope = jax.grad(loss)
+
+    @jax.jit
+    def step(parameters, row, goal):
+        return [p - rate * g for p, g in zip(parameters, slope(parameters, row, goal), strict=True)]
+
+    return step

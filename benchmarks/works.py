@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
@@ -20,9 +21,18 @@ EPOCHS = 40
 ROWS, GOALS = np.array(DATASET), np.array(TARGETS)
 
 
-def with_peers(sides: dict[str, Callable[[], object]], **others: Callable[[], Callable[[], object]]) -> dict[str, Any]:
-    """The sides, and those peers that are installed, each made ready by its function."""
-    return sides | {name: make() for name, make in others.items() if find_spec(name)}
+def with_peers(sides: dict[str, Callable[[], object]], others: Mapping[str, Any]) -> dict[str, Any]:
+    """The sides, and those peers that are installed and run here, each made ready by its function."""
+    found = dict(sides)
+    for name, make in others.items():
+        if find_spec(name.split()[0].partition(".")[0].lower()):
+            try:
+                found[name] = make()
+                found[name]()
+            except Exception as error:  # torch.compile needs a C++ compiler, for one
+                del found[name]
+                print(f"{name} doesn't run here: {error}", file=sys.stderr)
+    return found
 
 
 def article_scalar(rounds: int) -> list[Row]:
@@ -36,14 +46,14 @@ def article_scalar(rounds: int) -> list[Row]:
     sides = {
         "hand-written": hand,
         "tinygrad_edu": lambda: network.train(DATASET, TARGETS, EPOCHS, update=update),
-        "tinygrad_edu, compiled": lambda: network.train(DATASET, TARGETS, EPOCHS, update=update, compiled=True),
+        "compiled, recorded each time": lambda: network.train(DATASET, TARGETS, EPOCHS, update=update, compiled=True),
     }
-    sides = with_peers(sides, micrograd=lambda: peers.micrograd_article(EPOCHS))
+    sides = with_peers(sides, {"micrograd": lambda: peers.micrograd_article(EPOCHS)})
     return ratios("article, 40 epochs, scalar", rounds, sides, "<= 3.0")
 
 
 def article_compiled(rounds: int) -> list[Row]:
-    """A long run, in which recording and printing the epoch is a small part; and that part against one eager row."""
+    """Trainers, which record at their first run; and what recording costs, against one eager row."""
     by_hand, network = HandNetwork(recovered_start()), network_from(recovered_start())
     update, epochs = tg.nn.ArticleUpdate(0.5), 1000
 
@@ -51,12 +61,14 @@ def article_compiled(rounds: int) -> list[Row]:
         for _ in range(epochs):
             by_hand.train_epoch(DATASET, TARGETS)
 
-    def compiled() -> None:
-        network.train(DATASET, TARGETS, epochs, update=update, compiled=True)
+    def trained(backend: Any) -> Callable[[], object]:
+        trainer = network_from(recovered_start()).compile(backend)
+        return lambda: trainer.train(DATASET, TARGETS, epochs, update=update)
 
-    found = ratios(
-        "article, 1,000 epochs, scalar", min(rounds, 7), {"hand-written": hand, "compiled": compiled}, "<= 0.13"
-    )
+    compiled: dict[str, Callable[[], object]] = {"hand-written": hand, "compiled": trained("python")}
+    compiled = with_peers(compiled, {"numba": lambda: trained("numba")})
+    reach = {"compiled": "<= 0.13", "numba": "<= 0.02"}
+    found = ratios("article, 1,000 epochs, scalar", min(rounds, 9), compiled, reach)
     sides = {
         "one eager row": repeat(lambda: network.train(DATASET[:1], TARGETS[:1], 1, update=update)),
         "recording and printing": repeat(lambda: network.printed_epoch(update)),
@@ -68,15 +80,18 @@ def wide_compiled(rounds: int) -> list[Row]:
     rng = np.random.default_rng(0)
     rows, goals = rng.random((10, 16)).tolist(), np.eye(4)[rng.integers(0, 4, 10)].tolist()
     eager, compiled = (tg.Network.create([16, 16, 16, 4], seed=0) for _ in range(2))
+    trainer = compiled.compile()
     sides = {
-        "eager": lambda: eager.train(rows, goals, 200),
-        "compiled": lambda: compiled.train(rows, goals, 200, compiled=True),
+        "eager": lambda: eager.train(rows, goals, 100),
+        "compiled": lambda: trainer.train(rows, goals, 100),
+        "compiled, recorded each time": lambda: compiled.train(rows, goals, 100, compiled=True),
     }
-    return ratios("16-16-16-4, 200 epochs, scalar", min(rounds, 7), sides, "<= 0.1")
+    return ratios("16-16-16-4, 100 epochs, scalar", min(rounds, 7), sides, "<= 0.1")
 
 
 def article_dense(rounds: int) -> list[Row]:
     by_hand, network = HandDenseNetwork(recovered_start()), network_from(recovered_start(), "dense")
+    trainer = network_from(recovered_start(), "dense").compile()
 
     def hand() -> None:
         for _ in range(EPOCHS):
@@ -85,14 +100,17 @@ def article_dense(rounds: int) -> list[Row]:
     sides = {
         "hand-written": hand,
         "tinygrad_edu": lambda: network.train(ROWS, GOALS, EPOCHS),
-        "tinygrad_edu, compiled": lambda: network.train(ROWS, GOALS, EPOCHS, compiled=True),
+        "compiled": lambda: trainer.train(ROWS, GOALS, EPOCHS),
     }
-    sides = with_peers(
-        sides,
-        mygrad=lambda: peers.mygrad_article(EPOCHS),
-        autograd=lambda: peers.autograd_article(EPOCHS),
-    )
-    return ratios("article, 40 epochs, dense", rounds, sides, "<= 1.5")
+    others = {
+        "MyGrad": lambda: peers.mygrad_article(EPOCHS),
+        "autograd": lambda: peers.autograd_article(EPOCHS),
+        "torch": lambda: peers.torch_article(EPOCHS),
+        "torch.compile": lambda: peers.torch_article(EPOCHS, compiled=True),
+        "JAX jit": lambda: peers.jax_article(EPOCHS),
+    }
+    reach = {"tinygrad_edu": "<= 1.5", "compiled": "<= 0.6"}
+    return ratios("article, 40 epochs, dense", rounds, with_peers(sides, others), reach)
 
 
 def large_step(rounds: int) -> list[Row]:
@@ -122,21 +140,41 @@ def large_step(rounds: int) -> list[Row]:
         update(network.parameters())
 
     @tg.compile
-    def gradients(network: tg.Network, batch: tg.Value, targets: tg.Value) -> list[tg.Value]:
+    def step(network: tg.Network, batch: tg.Value, targets: tg.Value) -> list[Any]:
         loss = tg.nn.half_squared_error(network.feed_forward(batch), targets)
-        return tg.gradients(loss, network.parameters())
+        parameters = network.parameters()
+        return update.rule(parameters, tg.gradients(loss, parameters), network.update_counts())
+
+    trained = tg.Network([tg.Dense(*parameters[:2]), tg.Dense(*parameters[2:])])
 
     def compiled() -> None:
-        for p, g in zip(network.parameters(), gradients(network, batch, targets), strict=True):
-            p.grad = g
-        update(network.parameters())
+        for p, new in zip(trained.parameters(), step(trained, batch, targets), strict=True):
+            p.data = new
 
-    sides = with_peers(
-        {"hand-written": repeat(hand), "tinygrad_edu": repeat(ours), "tinygrad_edu, compiled": repeat(compiled)},
-        mygrad=lambda: repeat(peers.mygrad_step(parameters, batch, targets, rate)),
-        autograd=lambda: repeat(peers.autograd_step(parameters, batch, targets, rate)),
-    )
-    return ratios("784-128-10, batch 128, 20 steps", rounds, sides, "<= 1.05")
+    sides = {"hand-written": repeat(hand), "tinygrad_edu": repeat(ours), "compiled": repeat(compiled)}
+    others = {
+        "MyGrad": lambda: repeat(peers.mygrad_step(parameters, batch, targets, rate)),
+        "autograd": lambda: repeat(peers.autograd_step(parameters, batch, targets, rate)),
+        "torch": lambda: repeat(peers.torch_step(parameters, batch, targets, rate)),
+        "torch.compile": lambda: repeat(peers.torch_step(parameters, batch, targets, rate, compiled=True)),
+        "JAX jit": lambda: repeat(peers.jax_step(parameters, batch, targets, rate)),
+    }
+    reach = {"tinygrad_edu": "<= 1.05", "compiled": "<= 0.95"}
+    found = ratios("784-128-10, batch 128, 20 steps", rounds, with_peers(sides, others), reach)
+    return [*found, *memory(ours, compiled, kept=step.source.count("np.empty((128, 128))") * 128 * 128 * 8)]
+
+
+def memory(eager: Callable[[], object], compiled: Callable[[], object], kept: int) -> list[Row]:
+    """The peak of one step; for the compiled one with the `kept` bytes of its buffers."""
+    work, peaks = "784-128-10, memory of a step", []
+    for run in (eager, compiled):
+        run()
+        tracemalloc.start()
+        run()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    ratio = f"{(peaks[1] + kept) / peaks[0]:.2f}"
+    return [Row(work, "tinygrad_edu", f"1 ({peaks[0] / 1e6:.3g} MB)"), Row(work, "compiled", ratio, "<= 0.6")]
 
 
 def repeat(step: Callable[[], object], times: int = 20) -> Callable[[], None]:

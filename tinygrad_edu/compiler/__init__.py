@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.backend import Backend, check_backend
+from tinygrad_edu.backend import Backend, check_backend, set_first_cause
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
@@ -97,8 +97,9 @@ class Compiled:
         except Exception as error:
             try:
                 eager = self.eagerly(args)
-            except Exception as own:  # this one's traceback shows the user's line, and `error` the line of the source
-                raise own from error
+            except Exception as own:
+                set_first_cause(own, error)
+                raise
             if not isinstance(error, OUT_OF_PYTHONS_RANGE):
                 raise
             return eager

@@ -44,7 +44,7 @@ class Epoch:
         self, epochs: int, rows: Any, targets: Any, labels: Any, weights: Sequence[Any]
     ) -> tuple[Errors, Sequence[Any]]:
         """The errors of the epochs, and the weights after them: fewer epochs where the network must run one itself."""
-        all_true, all_printed = [], []
+        all_true, all_printed, self.stopped = [], [], None
         rows, targets = list(rows), list(targets)
         with np.errstate(all="ignore"):
             try:
@@ -69,7 +69,7 @@ class MachineEpoch(Epoch):
     ) -> tuple[Errors, Sequence[Any]]:
         given = np.array(rows, float).reshape(-1, self.n_row), np.array(targets, float).reshape(-1, self.n_target)
         new, kept, done = np.array(weights), np.array(weights), np.zeros(1, int)
-        true, printed = np.empty(epochs), np.empty(epochs)
+        true, printed, self.stopped = np.empty(epochs), np.empty(epochs), None
         try:
             self.run(epochs, *given, np.array(labels), new, kept, true, printed, done)
         except Exception as error:

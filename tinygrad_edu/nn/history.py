@@ -53,10 +53,10 @@ class History:
     def __len__(self) -> int:
         return len(self.mean_squared_error)
 
-    def add(self, true: float, printed: float, record: bool) -> None:
-        """The errors of one more epoch and, where wanted, the parameters as they are now."""
-        self.mean_squared_error.append(true)
-        self.article_printed_error.append(printed)
+    def add(self, true: list[float], printed: list[float], record: bool) -> None:
+        """The errors of further epochs and, where wanted, the parameters as they are now, after the last."""
+        self.mean_squared_error += true
+        self.article_printed_error += printed
         if record:
             parameters = self.network.parameters()
             self.snapshots.append(Snapshot([p.data for p in parameters], [data_of(p.grad) for p in parameters]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_edu.backend import Backend, set_first_cause
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error
@@ -18,7 +19,6 @@ from tinygrad_edu.nn.update import SGD, Update
 from tinygrad_edu.value import Array, Operand, Value, as_data, data_of
 
 if TYPE_CHECKING:
-    from tinygrad_edu.backend import Backend
     from tinygrad_edu.compiler.network import Epoch, Errors
     from tinygrad_edu.nn.network import Network
 
@@ -55,12 +55,13 @@ def train(
             try:
                 true, printed = run_epoch(network, epoch, rows, goals, labels, update, loss, None if left else fast)
             except Exception as error:
-                raise error from (fast.stopped if fast else None)
+                if fast and fast.stopped:
+                    set_first_cause(error, fast.stopped)
+                raise
             errors = ([true], [printed])
-        for true, printed in zip(*errors, strict=True):
-            history.add(true / len(rows), printed, record)
-            if on_epoch:
-                on_epoch(len(history) - 1, history)
+        history.add([true / len(rows) for true in errors[0]], errors[1], record)
+        if on_epoch:
+            on_epoch(epoch, history)
     return history
 
 
