@@ -252,6 +252,19 @@ class Value:
     def __ge__(self, other: Operand) -> Any:
         return compared(self, other, "greater_equal") if recording_branches.get() else self.data >= data_of(other)
 
+    def __and__(self, other: Operand) -> Any:
+        return compared(self, other, "logical_and") if recording_branches.get() else NotImplemented
+
+    def __or__(self, other: Operand) -> Any:
+        return compared(self, other, "logical_or") if recording_branches.get() else NotImplemented
+
+    __rand__, __ror__ = __and__, __or__
+
+    def __invert__(self) -> Any:
+        if not recording_branches.get():
+            raise TypeError("~ is for the results of comparisons, which are booleans, and not for Values")
+        return compared(self, 0.0, "equal")
+
     def __bool__(self) -> bool:
         check_branch(self)
         return bool(self.data)
@@ -278,7 +291,7 @@ recording_branches: ContextVar[bool] = ContextVar("tinygrad_edu.value.recording"
 
 
 def compared(value: Value, other: Any, name: str) -> Any:
-    """While a function is being compiled, a comparison is an operation, for `tg.where` to choose by."""
+    """While a function is being compiled, a comparison is an operation, and so is what `&`, `|` and `~` make of it."""
     from tinygrad_edu.ops import comparison
 
     return apply(getattr(comparison, f"{name}_mask"), (value, other))

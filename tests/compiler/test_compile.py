@@ -1,5 +1,6 @@
 """`tg.compile`: results equal the eager run to the bit, the source reads as written by a person and runs by itself."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -324,3 +325,29 @@ def test_graph_is_the_picture_of_the_recording():
         f.graph()
     f(1.0)
     assert "σ" in f.graph().source
+
+
+def test_comparisons_and_what_is_made_of_them_are_recorded():
+    def f(x, y):
+        inside = (x > 0.0) & np.less(x, y) | ~(y >= 1.0)
+        out = tg.where(inside, x * y, -x)
+        return out, tg.gradients(out.sum() if out.ndim else out, [x, y])
+
+    scalar, array = tg.compile(f), tg.compile(f)
+    pairs = [(2.0, 3.0), (2.0, 1.5), (-1.0, 0.5), (3.0, 2.0), (0.0, -1.0), (1.0, 1.0)]
+    for x, y in pairs:
+        inside = (0.0 < x < y) or not y >= 1.0
+        assert scalar(x, y) == (x * y if inside else -x, [y, x] if inside else [-1.0, 0.0])
+    assert "inside = (x > 0.0 and x < y) or float(y >= 1.0) == 0.0" in scalar.source
+    columns = np.array(pairs).T.copy()
+    assert array(*columns)[0].tolist() == [scalar(x, y)[0] for x, y in pairs]
+    assert "np.where(inside, x * y, -x)" in array.source
+    for ufunc in (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.logical_and):
+        g = tg.compile(lambda x, y, ufunc=ufunc: tg.where(ufunc(x, y), x, y))
+        for x, y in itertools.product([0.0, 1.0, 2.0], repeat=2):
+            assert g(x, y) == (x if ufunc(x, y) else y)
+            assert g(np.array([x, y]), np.array([y, y])).tolist() == np.where(ufunc([x, y], y), [x, y], y).tolist()
+    with pytest.raises(TypeError, match="unsupported operand"):
+        tg.Value(1.0) & True
+    with pytest.raises(TypeError, match="~ is for the results of comparisons"):
+        ~tg.Value(1.0)

@@ -24,8 +24,9 @@ from tinygrad_edu.compiler.program import Program, Step, is_ours, is_plain, is_s
 from tinygrad_edu.operation import Operation, as_result
 from tinygrad_edu.value import KEPT
 
-ATOM, UNARY, PRODUCT, SUM, LOOSE = 4, 3, 2, 1, 0
+ATOM, UNARY, PRODUCT, SUM, COMPARISON, LOOSE = 5, 4, 3, 2, 1, 0
 BINARY = re.compile(r"\{0\} [-+*/@] \{1\}")
+PLAIN = re.compile(r"\{0\} (?:[<>=!]=?|and|or) \{1\}|\{1\} if \{0\} else \{2\}")
 CALL = re.compile(r"[\w.]+\(.*\)")
 WIDEST = 96
 """An expression longer than this gets a name of its own for its part."""
@@ -297,7 +298,8 @@ def filled(template: str, inputs: Sequence[Written]) -> Written:
         return Written(template.format(*(x.text for x in inputs)))
     if BINARY.fullmatch(template):
         return Written(template.format(bound(inputs[0], binds), bound(inputs[1], binds + 1)), binds)
-    return Written(template.format(*(bound(x, ATOM) for x in inputs)), binds)
+    within = {COMPARISON: SUM, LOOSE: COMPARISON}.get(binds, ATOM) if PLAIN.fullmatch(template) else ATOM
+    return Written(template.format(*(bound(x, within) for x in inputs)), binds)
 
 
 @cache
@@ -306,8 +308,10 @@ def binding(template: str) -> int:
     inside, outside = "", template
     while inside != outside:  # parentheses go, the innermost first
         inside, outside = outside, re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", outside)
-    if " if " in outside or re.search(r" [<>=!]=? ", outside):
+    if re.search(r" (if|and|or) ", outside):
         return LOOSE
+    if re.search(r" [<>=!]=? ", outside):
+        return COMPARISON
     if " + " in outside or " - " in outside:
         return SUM
     if " * " in outside or " / " in outside or " @ " in outside:

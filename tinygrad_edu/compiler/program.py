@@ -270,12 +270,33 @@ def simplified(step: Step) -> Step:
         difference = "{0} - {1}", (inputs[0], inputs[1].inputs[0])
         if step.scalar or same_form(recorded_part(*difference)[0], step.data):
             step.text, step.inputs = difference
-    if text == "{1} if {0} else {2}" and is_made_by("float({0})", inputs[0]):  # a number is true where it isn't 0
-        step.inputs = (inputs[0].inputs[0], *inputs[1:])
+    for i in TRUTHS.get(text, ()):  # float(a > b) is true where a > b is
+        if is_truth(inputs[i]):
+            step.inputs = [unwrapped(x) if x is inputs[i] else x for x in step.inputs]
+    if text == "{0} != 0.0" and is_truth(inputs[0]):
+        return unwrapped(inputs[0])  # (a > b).astype(float) isn't 0 where a > b is true
     for own_inverse in ("-{0}", "{0}.T"):  # -(-x) = x, (xᵀ)ᵀ = x
         if text == own_inverse and is_made_by(own_inverse, inputs[0]) and is_same(inputs[0].inputs[0], step):
             return inputs[0].inputs[0]  # type: ignore[no-any-return]
     return step
+
+
+TRUTHS = {"{1} if {0} else {2}": (0,)} | dict.fromkeys(
+    ("{0} and {1}", "{0} or {1}", "logical_and({0}, {1})", "logical_or({0}, {1})"), (0, 1)
+)
+"""Where an expression asks for no more than whether an operand is true."""
+
+
+def is_truth(x: Any) -> bool:
+    """Whether an operand is a number made of a comparison: 1.0 or 0.0."""
+    return isinstance(x, Step) and (x.text == "float({0})" or x.text.startswith("{0}.astype("))
+
+
+def unwrapped(number: Step) -> Step:
+    """The comparison that was made a number of; it takes over the name."""
+    condition: Step = number.inputs[0]
+    condition.name = condition.name or number.name
+    return condition
 
 
 def is_one(x: Any) -> bool:

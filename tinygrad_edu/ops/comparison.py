@@ -40,7 +40,14 @@ def mask(numpy_function: Callable[[Any, Any], Any], sign: str) -> Operation:
         found = numpy_function(a, b)
         return float(found) if type(a) is type(b) is float else np.asarray(found, dtype=np.result_type(a, b))
 
-    forward.__doc__ = f"1 where a {sign} b, else 0, elementwise. ∂ = 0: it is constant between its jumps."
+    def prints(a: Any, b: Any) -> str:
+        if type(a.data) is type(b.data) is float:
+            return f"float({a} {sign} {b})"
+        comparison = f"({a} {sign} {b})" if sign[0] in "=!<>" else f"{numpy_function.__name__}({a}, {b})"
+        dtype = np.result_type(a.data, b.data)
+        return f"{comparison}.astype({'float' if dtype == np.float64 else f'np.{dtype}'})"
+
+    forward.__doc__ = f"1 where a {sign} b, else 0, elementwise. It has no gradient: it is constant between its jumps."
     return operation(
         forward,
         lambda g, out, a, b: (None, None),
@@ -48,13 +55,14 @@ def mask(numpy_function: Callable[[Any, Any], Any], sign: str) -> Operation:
         symbol=sign,
         formula=f"∂(a {sign} b) = 0",
         shapes=BROADCAST,
-        prints=by_kind(f"float({{0}} {sign} {{1}})", None),
+        prints=prints,
     )
 
 
 equal_mask, not_equal_mask = mask(np.equal, "=="), mask(np.not_equal, "!=")
 less_mask, less_equal_mask = mask(np.less, "<"), mask(np.less_equal, "<=")
 greater_mask, greater_equal_mask = mask(np.greater, ">"), mask(np.greater_equal, ">=")
+logical_and_mask, logical_or_mask = mask(np.logical_and, "and"), mask(np.logical_or, "or")
 
 
 def _choose_by(holds: Any, a: Any, b: Any, /) -> Any:
@@ -74,7 +82,7 @@ choose_by: Operation = operation(
     name="where",
     formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
     shapes=BROADCAST,
-    prints=by_kind("{1} if {0} else {2}", None),
+    prints=by_kind("{1} if {0} else {2}", "where({0} != 0.0, {1}, {2})"),
 )
 
 
@@ -186,6 +194,18 @@ def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def comparing(numpy_function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    """The same; while a function is compiled, the comparison as an operation."""
+    function = plain(numpy_function)
+
+    @wraps(numpy_function)
+    def compare(a: Any, b: Any, **options: Any) -> Any:
+        compiling = recording_branches.get() and not options and (isinstance(a, Value) or isinstance(b, Value))
+        return operation(a, b) if compiling else function(a, b, **options)
+
+    return compare
+
+
 def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     """The same where no number of the first argument is looked at: a function may ask this while it is compiled."""
     function = plain(numpy_function)
@@ -207,10 +227,10 @@ def without_values(x: Any) -> Any:
     return x
 
 
-equal, not_equal = plain(np.equal), plain(np.not_equal)
-less, less_equal = plain(np.less), plain(np.less_equal)
-greater, greater_equal = plain(np.greater), plain(np.greater_equal)
-logical_and, logical_or = plain(np.logical_and), plain(np.logical_or)
+equal, not_equal = comparing(np.equal, equal_mask), comparing(np.not_equal, not_equal_mask)
+less, less_equal = comparing(np.less, less_mask), comparing(np.less_equal, less_equal_mask)
+greater, greater_equal = comparing(np.greater, greater_mask), comparing(np.greater_equal, greater_equal_mask)
+logical_and, logical_or = comparing(np.logical_and, logical_and_mask), comparing(np.logical_or, logical_or_mask)
 logical_not, logical_xor = plain(np.logical_not), plain(np.logical_xor)
 isfinite, isinf, isnan, signbit = plain(np.isfinite), plain(np.isinf), plain(np.isnan), plain(np.signbit)
 isclose, allclose, array_equal = plain(np.isclose), plain(np.allclose), plain(np.array_equal)
