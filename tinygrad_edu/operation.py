@@ -36,7 +36,8 @@ class Operation:
         analytic: Whether `forward` on complex numbers continues it, as a gradient check by complex steps needs.
         prints: How compiled source writes it: a template such as "1.0 / (1.0 + exp(-{0}))", in which functions are
             `math`'s for floats and numpy's for arrays; or a function of places (texts such as "{0}", with the `data`
-            that stood there when the call was recorded) and parameters that gives one. None: it is called by name.
+            that stood there when the call was recorded, and whether that is `fixed`) and parameters that gives one.
+            None: it is called by name.
         vjp: The rule, `vjp(g, out, *inputs, **params)`: a cotangent for each input, or None where there is none.
             Where some input wants no cotangent, a rule with an argument `needs` gets a list of booleans, one for each
             input, and may give None for those. Broadcasting is no concern of a rule: the backward walk sums a

@@ -112,6 +112,9 @@ def test_where_chooses_anew_at_each_call():
         lambda x, y: x / (y / x),
         lambda x, y: -x * y - -(x * y),
         lambda x, y: -(x + y),
+        lambda x, y: x + -2.5 + (y + -0.0),
+        lambda x, y: x**3.0 - y**2.0 / x**1.0,
+        lambda x, y: tg.gradients((x * y * tg.ones_like(x)).sum() if x.ndim else x * y, [x, y])[0],
         lambda x, y: tg.sigmoid(x * y) * tg.exp(-(x - y)),
     ],
 )
@@ -351,3 +354,40 @@ def test_comparisons_and_what_is_made_of_them_are_recorded():
         tg.Value(1.0) & True
     with pytest.raises(TypeError, match="~ is for the results of comparisons"):
         ~tg.Value(1.0)
+
+
+def test_names_come_from_variables_of_the_function():
+    @tg.compile
+    def step(layers, x):
+        (w1, b1), (w2, b2) = layers
+        hidden = tg.tanh(w1 * x + b1)
+        loss = w2 * hidden + b2
+        return loss, tg.gradients(loss, [w1, b2])
+
+    step([(0.5, 0.25), (2.0, -1.0)], 3.0)
+    lines = [line.strip() for line in step.source.splitlines()]
+    assert "def step(w1, b1, w2, b2, x):" in lines
+    assert "hidden = math.tanh(w1 * x + b1)" in lines
+    assert "loss = w2 * hidden + b2" in lines
+    assert any(line.startswith("d_w1 = ") for line in lines)
+
+
+def test_a_classifier_is_printed_without_the_library():
+    rng = np.random.default_rng(0)
+
+    @tg.compile
+    def classify(w, b, rows, targets):
+        loss = -(targets * tg.log_softmax(rows @ w + b, axis=1)).sum()
+        return loss, tg.gradients(loss, [w, b])
+
+    classify(rng.normal(size=(4, 3)), np.zeros(3), rng.normal(size=(5, 4)), np.eye(3)[rng.integers(0, 3, 5)])
+    assert "tinygrad_edu" not in classify.source
+
+
+@pytest.mark.parametrize("function", [lambda x: tg.cbrt(x) + 1.0, lambda x: tg.sort(tg.stack([x, -x]))[0]])
+def test_a_source_that_calls_operations_says_where_they_are(function, tmp_path):
+    f = tg.compile(function)
+    expected = float(f(2.0))
+    (tmp_path / "copied.py").write_text(f"{f.source}\nprint(float(compiled(2.0)[0]).hex())\n", "utf-8")
+    done = subprocess.run([sys.executable, "copied.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected.hex()

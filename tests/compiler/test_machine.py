@@ -108,6 +108,7 @@ cube = tg.operation(lambda x: x * x * x, lambda g, out, x: (g * (3.0 * x * x),),
         (lambda x: cube(x) + 1.0, (2.0,), "the operation cube is a function that isn't printed"),
         (lambda x: tg.logaddexp(x, 0.0), (2.0,), "the operation logaddexp is a function that isn't printed"),
         (lambda x: x * 2.0, (np.ones(2),), "it computes with arrays"),
+        (lambda x: x**3, (2.0,), "numba's power isn't Python's in the last bit"),
         (lambda x, y: tg.hypot(x, y), (0.1, 0.7), "numba's hypot isn't Python's in the last bit"),
     ],
 )

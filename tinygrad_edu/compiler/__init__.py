@@ -129,7 +129,11 @@ class Compiled:
         results = leaves_of(run.result)
         roots = [value for cotangent, owner in run.owners.items() for value in (owner, cotangent)]
         nodes = reading_order([*roots, *results], run.inputs)
-        names = names_of(dict(zip(run.inputs, run.names, strict=True)), nodes, run.owners, run.local)
+        given = {  # the name of a variable tells more than the path to an entry of an argument
+            value: name if name.isidentifier() else run.local.get(value, name)
+            for value, name in zip(run.inputs, run.names, strict=True)
+        }
+        names = names_of(given, nodes, run.owners, run.local)
         program = program_of(run.inputs, results, names, roots)
         name = identifier(getattr(self.function, "__name__", ""))
         if keyword.iskeyword(name):

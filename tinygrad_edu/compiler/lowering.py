@@ -36,13 +36,14 @@ class Earlier(NamedTuple):
 
 
 class Place(str):
-    """Where an operand goes in a template, such as "{0}", and what stood there when the call was recorded."""
+    """Where an operand goes in a template, such as "{0}", what stood there when recorded, and whether always that."""
 
     data: Any
+    fixed: bool
 
-    def __new__(cls, number: int, data: Any) -> Place:
+    def __new__(cls, number: int, data: Any, fixed: bool) -> Place:
         place = super().__new__(cls, f"{{{number}}}")
-        place.data = data
+        place.data, place.fixed = data, fixed
         return place
 
 

@@ -59,6 +59,8 @@ def refusal(program: Program) -> str:
     for x in kept:
         if not isinstance(x.data if isinstance(x, Step) else x, float):
             return "it computes with arrays"
+    if any(" ** " in step.text for step in program.steps):
+        return "numba's power isn't Python's in the last bit"
     calls = {(step.text.partition("(")[0], len(step.inputs)) for step in program.steps if "(" in step.text}
     for function, n_arguments in sorted(calls):
         if hasattr(math, function) and not agrees(function, n_arguments):

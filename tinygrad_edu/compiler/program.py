@@ -213,9 +213,12 @@ def root_of(x: Any) -> Step | None:
 
 def hint_of(text: str) -> str:
     """What to call a step by what it does."""
+    if text in HINTS:
+        return HINTS[text]
     if " if " in text:
         return "choice"
-    return HINTS.get(text) or re.findall(r"[a-z_]\w*|$", text)[0] or "condition"
+    called = re.search(r"\w+(?=\()", text)
+    return called[0] if called else "part" if "[" in text else "condition"
 
 
 def is_ours(operation: Operation) -> bool:
@@ -228,7 +231,10 @@ def printed(operation: Operation, operands: Sequence[Any], params: Mapping[str, 
     prints = operation.prints
     if not callable(prints):
         return prints
-    places = [Place(i, x.data if isinstance(x, Step) else x) for i, x in enumerate(operands)]
+    places = [
+        Place(i, x.data, False) if isinstance(x, Step) else Place(i, x, True)  # a constant
+        for i, x in enumerate(operands)
+    ]
     return prints(*places, **params)
 
 
@@ -266,10 +272,13 @@ def simplified(step: Step) -> Step:
                 return x  # type: ignore[no-any-return]
     if text == "{0} / {1}" and is_one(inputs[1]) and is_same(inputs[0], step):  # x / 1 = x
         return inputs[0]  # type: ignore[no-any-return]
-    if text == "{0} + {1}" and is_made_by("-{0}", inputs[1]):  # x + (-y) = x - y: IEEE 754 defines subtraction so
-        difference = "{0} - {1}", (inputs[0], inputs[1].inputs[0])
-        if step.scalar or same_form(recorded_part(*difference)[0], step.data):
-            step.text, step.inputs = difference
+    if text == "{0} + {1}":  # x + (-y) = x - y: IEEE 754 defines subtraction so
+        if is_made_by("-{0}", inputs[1]):
+            rewritten(step, "{0} - {1}", [inputs[0], inputs[1].inputs[0]])
+        elif type(inputs[1]) is float and inputs[1] < 0.0:
+            rewritten(step, "{0} - {1}", [inputs[0], -inputs[1]])
+    if not step.scalar and text in ELEMENTWISE:  # one number at every place is that number
+        rewritten(step, step.text, [number_of(x) for x in step.inputs])
     for i in TRUTHS.get(text, ()):  # float(a > b) is true where a > b is
         if is_truth(inputs[i]):
             step.inputs = [unwrapped(x) if x is inputs[i] else x for x in step.inputs]
@@ -279,6 +288,22 @@ def simplified(step: Step) -> Step:
         if text == own_inverse and is_made_by(own_inverse, inputs[0]) and is_same(inputs[0].inputs[0], step):
             return inputs[0].inputs[0]  # type: ignore[no-any-return]
     return step
+
+
+ELEMENTWISE = ("{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} / {1}")
+
+
+def rewritten(step: Step, text: str, inputs: Sequence[Any]) -> None:
+    """Give a step another expression, unless an array would lie in memory differently."""
+    if step.scalar or same_form(recorded_part(text, inputs)[0], step.data):
+        step.text, step.inputs = text, inputs
+
+
+def number_of(x: Any) -> Any:
+    """The number of which an operand is copies."""
+    if isinstance(x, Step) and x.text.startswith("broadcast_to({0}, ") and np.ndim(of := x.inputs[0]) == 0:
+        return x if isinstance(of, Step) else of
+    return x
 
 
 TRUTHS = {"{1} if {0} else {2}": (0,)} | dict.fromkeys(

@@ -168,11 +168,30 @@ def _softmax(x: Any, /, axis: int = -1) -> Any:
     return shifted / np.sum(shifted, axis=axis, keepdims=True)
 
 
+def printed_shifted(x: Any, axis: int) -> str:
+    return f"({x} - {x}.max(axis={axis}, keepdims=True))"
+
+
+def printed_softmax(x: Any, axis: int = -1) -> str | None:
+    if type(x.data) is float:
+        return None
+    exponentials = f"exp({printed_shifted(x, axis)})"
+    return f"{exponentials} / {exponentials}.sum(axis={axis}, keepdims=True)"
+
+
+def printed_log_softmax(x: Any, axis: int = -1) -> str | None:
+    if type(x.data) is float:
+        return None
+    shifted = printed_shifted(x, axis)
+    return f"{shifted} - log(exp({shifted}).sum(axis={axis}, keepdims=True))"
+
+
 softmax: Operation = operation(
     _softmax,
     lambda g, out, x, axis=-1: (out * (g - sum(g * out, axis=axis, keepdims=True)),),
     formula="∂sᵢ = sᵢ·(∂xᵢ − Σₖ sₖ·∂xₖ)",
     shapes=ELEMENTWISE,
+    prints=printed_softmax,
 )
 
 
@@ -187,4 +206,5 @@ log_softmax = operation(
     lambda g, out, x, axis=-1: (g - exp(out) * sum(g, axis=axis, keepdims=True),),
     formula="∂log sᵢ = ∂xᵢ − Σₖ sₖ·∂xₖ",
     shapes=ELEMENTWISE,
+    prints=printed_log_softmax,
 )

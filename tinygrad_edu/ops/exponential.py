@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_edu.operation import BOTH, Operation, operation
 from tinygrad_edu.ops.arithmetic import divide
 from tinygrad_edu.ops.comparison import choose_by, equal_mask
-from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind, unary
+from tinygrad_edu.ops.entry import BROADCAST, binary, unary
 
 LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
 
@@ -116,11 +116,17 @@ def one_for_zero(x: Any) -> Any:
     return choose_by(equal_mask(x, 0.0), 1.0, x)
 
 
+def printed_power(a: Any, b: Any) -> str | None:
+    """With floats only where no exponent can ask for more than Python's own power: whole numbers from 1 on."""
+    floats = type(a.data) is type(b.data) is float
+    return f"{a} ** {b}" if not floats or (b.fixed and b.data.is_integer() and b.data >= 1.0) else None
+
+
 power = operation(
     _power,
     _power_rule,
     symbol="^",
     formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b",
     shapes=BROADCAST,
-    prints=by_kind(None, "{0} ** {1}"),
+    prints=printed_power,
 )
