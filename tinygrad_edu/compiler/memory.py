@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,27 @@ class Memory:
         holders = self.slots[id(step)].steps
         place = next(i for i, holder in enumerate(holders) if holder is step)
         return holders[place - 1] if place else None
+
+
+def with_large_steps_late(program: Program) -> Program:
+    """The program with each large step right before the first that reads it, where no other's memory is held for that.
+
+    What is computed between then needs no memory beside it.
+    """
+    owner = owners_of(program)
+    steps, end = list(program.steps), last_reads(program, owner)
+    large = {id(step) for step in steps if form_of(step) is not None}
+    for i in range(len(steps) - 1, -1, -1):
+        step = steps[i]
+        if id(step) not in large:
+            continue
+        readers = (k for k in range(i + 1, len(steps)) if any(x is step for x in steps[k].inputs))
+        first = next(readers, i)
+        held = [owner[id(x)] for x in step.inputs if isinstance(x, Step) and owner[id(x)] in large]
+        if first > i + 1 and all(end[x] >= first for x in held):
+            steps.insert(first - 1, steps.pop(i))
+            end = last_reads(replace(program, steps=steps), owner)
+    return replace(program, steps=steps)
 
 
 def memory_of(program: Program) -> Memory:

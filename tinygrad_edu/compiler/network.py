@@ -151,6 +151,7 @@ def printed_epoch(
 ) -> Epoch:
     """The loop around a recorded row."""
     printer = Printer(program, ["epoch", "rows", "targets", "labels", "true", "printed", "zip"])
+    program = printer.program
     names = [printer.operand(step).text for step in program.inputs]
     row, target, labels = names[:n_row], names[n_row : n_row + n_target], names[n_row + n_target : n_row + 2 * n_target]
     weights, new = names[-n_weights:], program.results[-n_weights:]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.compiler.lowering import with_module
-from tinygrad_edu.compiler.memory import Form, Slot, memory_of, ufunc_of
+from tinygrad_edu.compiler.memory import Form, Slot, memory_of, ufunc_of, with_large_steps_late
 from tinygrad_edu.compiler.program import Program, Step, is_ours, is_plain, is_scalar
 from tinygrad_edu.operation import Operation, as_result
 from tinygrad_edu.value import KEPT
@@ -51,7 +51,7 @@ class Printer:
     """Writes the steps of one program; `heading` is what must stand before its source, `space` what it finds there."""
 
     def __init__(self, program: Program, reserved: Sequence[str] = ()) -> None:
-        self.program = program
+        self.program = program = with_large_steps_late(program)
         self.memory = memory_of(program)
         self.uses = Counter(id(x) for step in program.steps for x in step.inputs if isinstance(x, Step))
         self.uses.update(id(r) for r in program.results if isinstance(r, Step))
