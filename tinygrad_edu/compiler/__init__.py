@@ -84,12 +84,9 @@ class Compiled:
         return draw(*(r for r in leaves_of(result) if isinstance(r, Value)))
 
     def __call__(self, *args: Any) -> Any:
-        if all(type(x) is float for x in args):
-            objects, leaves, data, key = [], list(args), list(args), len(args)
-        else:
-            objects, leaves = taken_apart(args)
-            data = [as_data(data_of(x)) for x in leaves]
-            key = signature_of(args, objects, data)
+        objects, leaves = taken_apart(args)
+        data = [as_data(data_of(x)) for x in leaves]
+        key = signature_of(args, objects, data)
         with self.lock:
             if key not in self.made:
                 self.made[key] = self.record(args, objects, leaves, data)

@@ -280,9 +280,7 @@ def simplified(step: Step) -> Step:
     if not step.scalar and text in ELEMENTWISE:  # one number at every place is that number
         rewritten(step, step.text, [number_of(x) for x in step.inputs])
     if text == "{0}.dot({1})" and is_made_by("{0}.T", inputs[0]) and np.ndim(inputs[0].data) == 2:
-        rewritten(
-            step, "{0}.dot({1})", [inputs[1], inputs[0].inputs[0]]
-        )  # Wᵀ·v = v·W: the same call of the same routine
+        rewritten(step, text, [inputs[1], inputs[0].inputs[0]])  # Wᵀ·v = v·W: one and the same call of BLAS
     for i in TRUTHS.get(text, ()):  # float(a > b) is true where a > b is
         if is_truth(inputs[i]):
             step.inputs = [unwrapped(x) if x is inputs[i] else x for x in step.inputs]
