@@ -79,17 +79,14 @@ class Compiled:
 
         if self.latest is None:
             raise ValueError("nothing is recorded yet: call the function first")
-        _, leaves = taken_apart(self.latest)
-        result = self.watched_run(self.latest, leaves, [as_data(data_of(x)) for x in leaves]).result
+        result = self.watched_run(self.latest, signature_of(self.latest)[0]).result
         return draw(*(r for r in leaves_of(result) if isinstance(r, Value)))
 
     def __call__(self, *args: Any) -> Any:
-        objects, leaves = taken_apart(args)
-        data = [as_data(data_of(x)) for x in leaves]
-        key = signature_of(args, objects, data)
+        data, key = signature_of(args)
         with self.lock:
             if key not in self.made:
-                self.made[key] = self.record(args, objects, leaves, data)
+                self.made[key] = self.record(args, data)
             recording = self.made[key]
             self.source, self.latest = recording.source, args
         try:
@@ -110,10 +107,11 @@ class Compiled:
         values = [x if isinstance(x, Value) else Value(x) for x in taken_apart(args)[1]]
         return mapped(data_of, self.function(*put_together(args, iter(values))))
 
-    def watched_run(self, args: tuple[Any, ...], leaves: list[Any], data: list[Any]) -> Run:
+    def watched_run(self, args: tuple[Any, ...], data: list[Any]) -> Run:
         """The function run once on Values."""
         names = leaf_names(self.function, args)
-        kept = {id(p) for network in taken_apart(args)[0] for p in network.parameters()}
+        networks, leaves = taken_apart(args)
+        kept = {id(p) for network in networks for p in network.parameters()}
         values = [
             x if id(x) in kept else Value(d, identifier(name)) for x, d, name in zip(leaves, data, names, strict=True)
         ]
@@ -123,9 +121,9 @@ class Compiled:
             result = self.function(*put_together(args, iter(values)))
         return Run(values, names, result, owners, local)
 
-    def record(self, args: tuple[Any, ...], objects: list[Any], leaves: list[Any], data: list[Any]) -> Recording:
+    def record(self, args: tuple[Any, ...], data: list[Any]) -> Recording:
         """Run the function once, and print what it computed."""
-        run = self.watched_run(args, leaves, data)
+        run = self.watched_run(args, data)
         results = leaves_of(run.result)
         roots = [value for cotangent, owner in run.owners.items() for value in (owner, cotangent)]
         nodes = reading_order([*roots, *results], run.inputs)
@@ -143,7 +141,7 @@ class Compiled:
             from tinygrad_edu.compiler.machine import machine_code
 
             function = machine_code(program, name, lambda: source) or function
-        return Recording(function, source, mapped(lambda _: None, run.result), objects)
+        return Recording(function, source, mapped(lambda _: None, run.result), taken_apart(args)[0])
 
 
 def compile(function: Callable[..., Any] | None = None, *, static: bool = False, backend: Backend = "python") -> Any:
@@ -284,12 +282,29 @@ def leaf_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]
     return names
 
 
-def signature_of(args: tuple[Any, ...], objects: list[Any], data: list[Any]) -> Any:
-    """What a recording depends on: the structure, the networks themselves, and each leaf's shape and dtype."""
-    shape = repr(mapped(lambda leaf: id(leaf) if any(leaf is o for o in objects) else 0, args))
-    return shape, tuple(map(form_of, data))
+def signature_of(args: tuple[Any, ...]) -> tuple[list[Any], Any]:
+    """The data of all leaves, and what a recording depends on: structure, networks, and each leaf's form."""
+    data: list[Any] = []
+    key: list[Any] = []
+    for arg in args:
+        add_signature(arg, data, key)
+    return data, tuple(key)
 
 
-def form_of(x: Any) -> Any:
-    """Shape, dtype and layout in memory of an array; None for a float."""
-    return None if type(x) is float else (x.shape, x.dtype.char, x.strides)
+def add_signature(x: Any, data: list[Any], key: list[Any]) -> None:
+    if isinstance(x, (list, tuple)):
+        key.append((type(x), len(x)))
+        for part in x:
+            add_signature(part, data, key)
+    elif isinstance(x, dict):
+        key.append(tuple(x))
+        for part in x.values():
+            add_signature(part, data, key)
+    elif not isinstance(x, (float, Value, np.ndarray)) and is_network(x):
+        key.append(id(x))
+        for p in x.parameters():
+            add_signature(p, data, key)
+    else:
+        number: Any = as_data(data_of(x))
+        data.append(number)
+        key.append(None if type(number) is float else (number.shape, number.dtype.char, number.strides))
