@@ -243,3 +243,34 @@ def test_calls_in_many_threads_work_in_memory_of_their_own():
     for t in threads:
         t.join()
     assert wrong == []
+
+
+def test_what_was_recorded_is_let_go():
+    step, _, args = large_step()
+    compiled = tg.compile(step)
+    tracemalloc.start()
+    compiled(*args)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    buffers = compiled.source.count("np.empty((128, 128))") * 128 * 128 * 8
+    assert buffers <= held <= 1.3 * buffers
+
+
+@pytest.mark.parametrize("update", [tg.nn.SGD(0.5), tg.nn.ArticleUpdate(0.3)], ids=repr)
+@pytest.mark.parametrize("sizes", [[2, 3, 2], [60, 50, 4]], ids=str)
+@pytest.mark.parametrize("large", [0, memory.LARGE])
+def test_a_networks_epoch_with_its_arrays_in_memory_that_is_used_again(update, sizes, large):
+    rng = np.random.default_rng(0)
+    rows, targets = rng.normal(size=(5, sizes[0])), rng.random((5, sizes[-1]))
+    eager, ours = (tg.Network.create(sizes, kind="dense", seed=0) for _ in range(2))
+    eager.train(rows, targets, 4, update=update)
+    before = [p.data for p in ours.parameters()]
+    kept = [bits(data) for data in before]
+    with mock.patch.object(memory, "LARGE", large):
+        trainer = ours.compile()
+        trainer.train(rows, targets, 4, update=update)
+    assert [bits(p.data) for p in ours.parameters()] == [bits(p.data) for p in eager.parameters()]
+    assert [bits(data) for data in before] == kept, "the caller's arrays are never written to"
+    if sizes[0] == 60 or large == 0:
+        assert "out=buffer" in trainer.source
+    assert "weights_0 -= " in trainer.source

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygrad_edu.backend import Backend, check_backend, set_first_cause
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
-from tinygrad_edu.compiler.printer import Printer, identifier
+from tinygrad_edu.compiler.printer import Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
 from tinygrad_edu.compiler.recording import local_names, names_of, watched
 from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names, rebuilt
@@ -196,12 +196,13 @@ def built(program: Program, name: str) -> tuple[Callable[..., Any], str]:
 
 def runnable(printer: Printer, body: Sequence[str], name: str) -> tuple[Callable[..., Any], str]:
     """The function whose lines are `body`, under the heading that it needs, and its whole source."""
-    heading, text = printer.heading(), "\n".join(body) + "\n"
+    heading, text, space = printer.heading(), "\n".join(body) + "\n", printer.space
+    forms = dict(zip(printer.buffers, printer.memory.buffers, strict=True))  # all else of the recording is let go
 
     def make() -> Callable[..., Any]:
-        return executed(heading, text, name, {**printer.space, **printer.new_buffers()})
+        return executed(heading, text, name, space | {buffer: new_buffer(form) for buffer, form in forms.items()})
 
-    return one_call_at_a_time(make) if printer.buffers else make(), heading + text
+    return one_call_at_a_time(make) if forms else make(), heading + text
 
 
 def written_result(printer: Printer, i: int) -> str:

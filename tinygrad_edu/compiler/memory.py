@@ -7,7 +7,7 @@ buffer that is free, else into a new buffer. What is handed to the caller is alw
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -83,8 +83,8 @@ def with_large_steps_late(program: Program) -> Program:
     return replace(program, steps=steps)
 
 
-def memory_of(program: Program) -> Memory:
-    """Memory for every large result of a program."""
+def memory_of(program: Program, targets: Container[int] = ()) -> Memory:
+    """Memory for every large result of a program; `targets` have theirs."""
     owner = owners_of(program)
     end = last_reads(program, owner)
     forbidden = kept_by_users(program, owner)
@@ -92,7 +92,7 @@ def memory_of(program: Program) -> Memory:
     found: list[Slot] = []
     for i, step in enumerate(program.steps):
         form = form_of(step)
-        if form is None or id(step) in forbidden:
+        if form is None or id(step) in forbidden or id(step) in targets:
             continue
         taken = next((x for x in step.inputs if may_be_overwritten(x, step, form, i, slots, end, owner)), None)
         if taken is not None:

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.compiler.lowering import with_module
-from tinygrad_edu.compiler.memory import Form, Slot, memory_of, ufunc_of, with_large_steps_late
+from tinygrad_edu.compiler.memory import Form, Memory, Slot, memory_of, ufunc_of, with_large_steps_late
 from tinygrad_edu.compiler.program import Program, Step, is_ours, is_plain, is_scalar
 from tinygrad_edu.operation import Operation, as_result
-from tinygrad_edu.value import KEPT
+from tinygrad_edu.value import KEPT, NO_PARAMS
 
 ATOM, UNARY, PRODUCT, SUM, COMPARISON, LOOSE = 5, 4, 3, 2, 1, 0
 BINARY = re.compile(r"\{0\} [-+*/@] \{1\}")
@@ -52,7 +52,8 @@ class Printer:
 
     def __init__(self, program: Program, reserved: Sequence[str] = ()) -> None:
         self.program = program = with_large_steps_late(program)
-        self.memory = memory_of(program)
+        self.memory = Memory({}, [], set())
+        self.buffers: list[str] = []
         self.uses = Counter(id(x) for step in program.steps for x in step.inputs if isinstance(x, Step))
         self.uses.update(id(r) for r in program.results if isinstance(r, Step))
         self.named = {id(r) for r in program.results if isinstance(r, Step)} | repeated(program)
@@ -65,15 +66,16 @@ class Printer:
         self.modules: set[str] = set()
         for step in program.inputs:
             self.written[id(step)] = Written(self.variable(step))
-        self.buffers = [self.fresh(f"buffer_{i}") for i in range(len(self.memory.buffers))]
 
-    def statements(self, targets: Mapping[int, str] | None = None) -> list[Line]:
+    def statements(self, targets: Mapping[int, str] = NO_PARAMS) -> list[Line]:  # type: ignore[assignment]
         """One line for each value that has a name; `targets` are names to assign to."""
+        self.memory = memory_of(self.program, targets)
+        self.buffers = [self.fresh(f"buffer_{i}") for i in range(len(self.memory.buffers))]
         lines: list[Line] = []
         for step in self.program.steps:
             if id(step) in self.memory.slots:
                 text = self.in_memory(step)
-            elif targets and id(step) in targets:
+            elif id(step) in targets:
                 text = self.assigned(step, targets[id(step)])
             else:
                 expression = self.expression(step)
@@ -180,7 +182,8 @@ class Printer:
         data = of.data if of is not None and ufunc_of(of.text) else None
         if isinstance(data, np.ndarray) and data.ndim and data.dtype in KEPT:
             name = NUMBERS.get(x) or f"c_{x!r}".replace("-", "minus_")
-            return Written(self.constant(name, np.array(x, data.dtype)))
+            with np.errstate(over="ignore"):
+                return Written(self.constant(name, np.array(x, data.dtype)))
         written = number(x)
         self.modules |= {"math"} if "math." in written.text else set()
         return written
@@ -224,10 +227,6 @@ class Printer:
         imports += sorted({f"import {place[0]}" for place in places.values() if place})
         blocks = [block for block in (imports, [*called, *made], buffers) if block]
         return "".join("\n".join(block) + "\n\n" for block in blocks) + "\n" * bool(blocks)
-
-    def new_buffers(self) -> dict[str, Any]:
-        """The buffers by their names, made new."""
-        return {name: new_buffer(form) for name, form in zip(self.buffers, self.memory.buffers, strict=True)}
 
 
 def repeated(program: Program) -> set[int]:
