@@ -1,10 +1,13 @@
 """What all tests share. Hypothesis draws without a deadline, since the machine may be busy."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import tinygrad_edu as tg
+from tinygrad_edu.compiler import memory
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -28,9 +31,11 @@ def assert_compiles():
     def check(f, inputs):
         function = curved(f)
         expected = tg.tree.leaves_of(function(*map(tg.Value, inputs)))
-        compiled = tg.compile(function)
-        compiled(*(np.flip(x) if isinstance(x, np.ndarray) else x for x in inputs))
-        for ours, theirs in zip(tg.tree.leaves_of(compiled(*inputs)), expected, strict=True):
-            assert same_bits(ours, theirs)
+        for large in (memory.LARGE, 0):  # as expressions, and every array in memory that is used again
+            with mock.patch.object(memory, "LARGE", large):
+                compiled = tg.compile(function)
+                compiled(*(np.flip(x) if isinstance(x, np.ndarray) else x for x in inputs))
+                for ours, theirs in zip(tg.tree.leaves_of(compiled(*inputs)), expected, strict=True):
+                    assert same_bits(ours, theirs)
 
     return check

@@ -158,8 +158,9 @@ def printed_epoch(
     targets = assignable(program, new, weights)
     printer.named -= {id(r) for r in program.results[1:3]}  # the errors may stand where they are added up
     statements = printer.statements(targets)
-    before = {id(step) for step in alive(program.steps, program.results[:1])} | backward_steps(program, targets)
-    errors = {id(step) for step in alive(program.steps, program.results[1:3])} - before
+    learning = {id(step) for step in alive(program.steps, [program.results[0], *new])}
+    errors = {id(step) for step in program.steps} - learning
+    before = backward_steps(program, targets) - errors
     updates = [line.text for line in statements if id(line.step) not in before and id(line.step) not in errors]
     assigned = [(w, printer.operand(x).text) for w, x in zip(weights, new, strict=True)]
     updates += [f"{w} = {x}" for w, x in assigned if w != x]
