@@ -328,6 +328,9 @@ def test_graph_is_the_picture_of_the_recording():
         f.graph()
     f(1.0)
     assert "σ" in f.graph().source
+    slope = tg.compile(lambda w: tg.gradients(tg.sigmoid(w * w), [w]))
+    slope(0.5)
+    assert "d_w" in slope.graph().source
 
 
 def test_comparisons_and_what_is_made_of_them_are_recorded():

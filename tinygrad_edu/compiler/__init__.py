@@ -45,13 +45,21 @@ class Recording(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What was seen while a function ran: its Values and their names, what it gave, whose cotangents, and locals."""
+    """What was seen while a function ran.
+
+    Attributes:
+        inputs: The Values it ran on.
+        names: What the source calls Values.
+        structure: That of its results.
+        results: These, in order.
+        roots: Cotangents in the order of the backward pass, before each the Value that it belongs to.
+    """
 
     inputs: list[Value]
-    names: list[str]
-    result: Any
-    owners: dict[Value, Value]
-    local: dict[Value, str]
+    names: dict[Value, str]
+    structure: Any
+    results: list[Any]
+    roots: list[Value]
 
 
 class Compiled:
@@ -70,7 +78,9 @@ class Compiled:
         update_wrapper(self, function)
 
     def graph(self) -> Any:
-        """The picture of the most recent call, recorded once more for it, as `tg.draw` makes it.
+        """The picture of the most recent call, as `tg.draw` makes it, for which the function runs once more.
+
+        Values have the names that they have in the source, such as `d_w`.
 
         Raises:
             ValueError: The function hasn't been called yet.
@@ -79,8 +89,15 @@ class Compiled:
 
         if self.latest is None:
             raise ValueError("nothing is recorded yet: call the function first")
-        result = self.watched_run(self.latest, signature_of(self.latest)[0]).result
-        return draw(*(r for r in leaves_of(result) if isinstance(r, Value)))
+        run = self.watched_run(self.latest, signature_of(self.latest)[0])
+        own = {value: value.name for value in run.names}
+        try:
+            for value, name in run.names.items():
+                value.name = value.name or identifier(name)
+            return draw(*(r for r in run.results if isinstance(r, Value)))
+        finally:
+            for value, kept in own.items():  # some may be the user's
+                value.name = kept
 
     def __call__(self, *args: Any) -> Any:
         data, key = signature_of(args)
@@ -119,20 +136,19 @@ class Compiled:
             if self.static:
                 recording_branches.set(False)
             result = self.function(*put_together(args, iter(values)))
-        return Run(values, names, result, owners, local)
+        results = leaves_of(result)
+        roots = [value for cotangent, owner in owners.items() for value in (owner, cotangent)]
+        given = {  # the name of a variable tells more than the path to an entry of an argument
+            value: name if name.isidentifier() else local.get(value, name)
+            for value, name in zip(values, names, strict=True)
+        }
+        named = names_of(given, reading_order([*roots, *results], values), owners, local)
+        return Run(values, named, mapped(lambda _: None, result), results, roots)
 
     def record(self, args: tuple[Any, ...], data: list[Any]) -> Recording:
         """Run the function once, and print what it computed."""
         run = self.watched_run(args, data)
-        results = leaves_of(run.result)
-        roots = [value for cotangent, owner in run.owners.items() for value in (owner, cotangent)]
-        nodes = reading_order([*roots, *results], run.inputs)
-        given = {  # the name of a variable tells more than the path to an entry of an argument
-            value: name if name.isidentifier() else run.local.get(value, name)
-            for value, name in zip(run.inputs, run.names, strict=True)
-        }
-        names = names_of(given, nodes, run.owners, run.local)
-        program = program_of(run.inputs, results, names, roots)
+        program = program_of(run.inputs, run.results, run.names, run.roots)
         name = identifier(getattr(self.function, "__name__", ""))
         if keyword.iskeyword(name):
             name = "compiled"
@@ -141,7 +157,7 @@ class Compiled:
             from tinygrad_edu.compiler.machine import machine_code
 
             function = machine_code(program, name, lambda: source) or function
-        return Recording(function, source, mapped(lambda _: None, run.result), taken_apart(args)[0])
+        return Recording(function, source, run.structure, taken_apart(args)[0])
 
 
 def compile(function: Callable[..., Any] | None = None, *, static: bool = False, backend: Backend = "python") -> Any:
