@@ -57,11 +57,22 @@ def parts_of(template: str) -> tuple[Part, ...]:
     parts: list[Part] = []
 
     def operand(node: ast.expr) -> Any:
+        spine = [node]  # a long sum is nested on its left, deeper than Python's stack
+        while isinstance(spine[-1], ast.BinOp):
+            spine.append(spine[-1].left)
+        found = simple(spine.pop())
+        for outer in reversed(spine):
+            found = part(outer, [found, operand(taken_out(outer)[1])])
+        return found
+
+    def simple(node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
             return Input(int(node.id[1:]))
         if isinstance(node, ast.Constant):
             return node.value
-        operands = [operand(child) for child in taken_out(node)]
+        return part(node, [operand(child) for child in taken_out(node)])
+
+    def part(node: ast.expr, operands: list[Any]) -> Earlier:
         parts.append(Part(re.sub(r"\b_(\d+)\b", r"{\1}", ast.unparse(node)), tuple(operands)))
         return Earlier(len(parts) - 1)
 

@@ -57,6 +57,7 @@ class Printer:
         self.uses = Counter(id(x) for step in program.steps for x in step.inputs if isinstance(x, Step))
         self.uses.update(id(r) for r in program.results if isinstance(r, Step))
         self.named = {id(r) for r in program.results if isinstance(r, Step)} | repeated(program)
+        self.going_on = {id(s.inputs[0]): s for s in program.steps if is_sum(s) and self.is_beginning(s.inputs[0])}
         self.taken = {*reserved, "math", "np", "tinygrad_edu"}
         self.variables: dict[int, str] = {}
         self.numbers: Counter[str] = Counter()
@@ -89,12 +90,17 @@ class Printer:
 
     def stands_where_it_is_used(self, step: Step, expression: Written) -> bool:
         """Whether an expression needs no name: it is used once, is short, and reads no memory that may change."""
-        if id(step) in self.named or step.name or len(expression.text) >= WIDEST // 2:
+        width = 0.75 * WIDEST if id(step) in self.going_on else 0.5 * WIDEST
+        if id(step) in self.named or step.name or len(expression.text) >= width:
             return False
         if step.shows is not None:
             return step.text == "{0}.T" or self.uses[id(step)] == 1
         reads_memory = any(isinstance(x, Step) and id(x) in self.memory.large for x in step.inputs)
         return self.uses[id(step)] == 1 and not reads_memory
+
+    def is_beginning(self, x: Any) -> bool:
+        """Whether an operand of a sum is a sum that nothing else reads."""
+        return is_sum(x) and not x.name and self.uses[id(x)] == 1 and id(x) not in self.named
 
     def assigned(self, step: Step, target: str) -> str:
         """A step that gives a variable its new value."""
@@ -142,13 +148,15 @@ class Printer:
         if id(step) not in self.variables:
             slot = self.memory.slots.get(id(step))
             chain = [step]
+            while id(chain[-1]) in self.going_on:  # a long sum goes on under one name
+                chain.append(self.going_on[id(chain[-1])])
             if slot is not None:
                 for following in slot.steps[[id(s) for s in slot.steps].index(id(step)) + 1 :]:
                     if chain[-1].name:
                         break
                     chain.append(following)
                 chain = chain if chain[-1].name else [step]
-            name = self.fresh(chain[-1].name or step.hint)
+            name = self.variables.get(id(chain[-1])) or self.fresh(chain[-1].name or chain[-1].hint)
             self.variables.update((id(s), name) for s in chain)
         return self.variables[id(step)]
 
@@ -227,6 +235,10 @@ class Printer:
         imports += sorted({f"import {place[0]}" for place in places.values() if place})
         blocks = [block for block in (imports, [*called, *made], buffers) if block]
         return "".join("\n".join(block) + "\n\n" for block in blocks) + "\n" * bool(blocks)
+
+
+def is_sum(x: Any) -> bool:
+    return isinstance(x, Step) and x.scalar and x.text == "{0} + {1}"
 
 
 def repeated(program: Program) -> set[int]:

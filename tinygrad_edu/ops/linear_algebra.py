@@ -94,8 +94,10 @@ def _weighted_sum_rule(g: Any, out: Any, bias: Any, *weights_and_inputs: Any) ->
     return cotangents
 
 
-def printed_weighted_sum(bias: str, *weights_and_inputs: str) -> str:
+def printed_weighted_sum(bias: str, *weights_and_inputs: str) -> str | None:
     n = len(weights_and_inputs) // 2
+    if n > 1000:  # more than Python's parser takes in one expression
+        return None
     products = [f"{w} * {x}" for w, x in zip(weights_and_inputs[:n], weights_and_inputs[n:], strict=True)]
     return " + ".join([bias, *products])
 
