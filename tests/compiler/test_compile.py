@@ -394,3 +394,30 @@ def test_a_source_that_calls_operations_says_where_they_are(function, tmp_path):
     (tmp_path / "copied.py").write_text(f"{f.source}\nprint(float(compiled(2.0)[0]).hex())\n", "utf-8")
     done = subprocess.run([sys.executable, "copied.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected.hex()
+
+
+def test_a_compiled_function_may_be_a_part_of_another():
+    inner = tg.compile(lambda x: tg.sigmoid(x) * x)
+    assert inner(1.0) == inner.function(tg.Value(1.0)).data
+
+    @tg.compile
+    def outer(x):
+        return tg.gradients(inner(x * 2.0), [x])[0]
+
+    for x in (0.5, -1.5):
+        v = tg.Value(x)
+        tg.multiply(tg.sigmoid(v * 2.0), v * 2.0).backward()
+        assert outer(x) == v.grad
+
+
+def test_arguments_may_be_named_and_bad_ones_are():
+    @tg.compile
+    def f(rate, point, scale=2.0):
+        return rate * point["x"] * scale
+
+    assert f(3.0, {"x": 2.0}) == 12.0
+    assert f(point={"x": 2.0}, rate=3.0, scale=1.0) == 6.0
+    with pytest.raises(TypeError, match=r"^point: data must be real numbers, got str"):
+        f(3.0, {"x": "two"})
+    with pytest.raises(TypeError, match="missing a required argument: 'rate'"):
+        f(point={"x": 2.0})

@@ -159,3 +159,36 @@ def test_what_is_missing_or_unknown_is_named(monkeypatch):
 
 def state_of_weights(network):
     return [p.data for p in network.parameters()]
+
+
+OPERATIONS = [
+    lambda x, y: x + y,
+    lambda x, y: x - y,
+    lambda x, y: x * y,
+    lambda x, y: tg.divide(x, y),
+    lambda x, y: tg.sigmoid(x - y),
+    lambda x, y: tg.tanh(x),
+    lambda x, y: tg.maximum(x, -y),
+    lambda x, y: tg.where(x > y, x, 0.5 * y),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@settings(max_examples=12)
+@given(
+    st.lists(st.tuples(st.sampled_from(range(8)), st.integers(0, 31), st.integers(0, 31)), min_size=5, max_size=30),
+    st.lists(st.floats(-3.0, 3.0) | st.sampled_from(SPECIAL), min_size=2, max_size=2),
+)
+def test_drawn_programs_have_the_bits_of_the_eager_run(steps, numbers):
+    def f(*inputs):
+        made = list(inputs)
+        for kind, i, j in steps:
+            made.append(OPERATIONS[kind](made[i % len(made)], made[j % len(made)]))
+        return made[-1], tg.gradients(made[-1], inputs)
+
+    compiled = tg.compile(f, backend="numba")
+    for k in range(3):
+        args = [x + k for x in numbers]
+        ours, eager = tg.tree.leaves_of(compiled(*args)), tg.tree.leaves_of(f(*map(tg.Value, args)))
+        assert [bits(v) for v in ours] == [bits(v.data) for v in eager]
+    assert in_machine_code(compiled)

@@ -7,6 +7,7 @@ without an error (a division by zero, an overflow), the function itself is run i
 from __future__ import annotations
 
 import builtins
+import inspect
 import keyword
 import linecache
 import math
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.backend import Backend, check_backend, set_first_cause
+from tinygrad_edu.backward import watchers
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
@@ -89,7 +91,7 @@ class Compiled:
 
         if self.latest is None:
             raise ValueError("nothing is recorded yet: call the function first")
-        run = self.watched_run(self.latest, signature_of(self.latest)[0])
+        run = self.watched_run(self.latest, signature_of(self.function, self.latest)[0])
         own = {value: value.name for value in run.names}
         try:
             for value, name in run.names.items():
@@ -99,8 +101,12 @@ class Compiled:
             for value, kept in own.items():  # some may be the user's
                 value.name = kept
 
-    def __call__(self, *args: Any) -> Any:
-        data, key = signature_of(args)
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        if named:
+            args = inspect.signature(self.function).bind(*args, **named).args
+        if watchers.get():  # another function is being compiled: this one becomes a part of it
+            return self.function(*args)
+        data, key = signature_of(self.function, args)
         with self.lock:
             if key not in self.made:
                 self.made[key] = self.record(args, data)
@@ -299,12 +305,15 @@ def leaf_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]
     return names
 
 
-def signature_of(args: tuple[Any, ...]) -> tuple[list[Any], Any]:
+def signature_of(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Any], Any]:
     """The data of all leaves, and what a recording depends on: structure, networks, and each leaf's form."""
     data: list[Any] = []
     key: list[Any] = []
-    for arg in args:
-        add_signature(arg, data, key)
+    for i, arg in enumerate(args):
+        try:
+            add_signature(arg, data, key)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{argument_names(function, len(args))[i]}: {error}") from None
     return data, tuple(key)
 
 

@@ -58,7 +58,7 @@ class Printer:
         self.uses.update(id(r) for r in program.results if isinstance(r, Step))
         self.named = {id(r) for r in program.results if isinstance(r, Step)} | repeated(program)
         self.going_on = {id(s.inputs[0]): s for s in program.steps if is_sum(s) and self.is_beginning(s.inputs[0])}
-        self.taken = {*reserved, "math", "np", "tinygrad_edu"}
+        self.taken = {*reserved, "math", "np", "tinygrad_edu", "float", "abs"}
         self.variables: dict[int, str] = {}
         self.numbers: Counter[str] = Counter()
         self.written: dict[int, Written] = {}

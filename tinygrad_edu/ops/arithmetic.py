@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import BOTH, Operation, operation
-from tinygrad_edu.ops.entry import BROADCAST, ELEMENTWISE, binary, stepwise, unary, zero_of
+from tinygrad_edu.ops.entry import BROADCAST, ELEMENTWISE, binary, by_kind, stepwise, unary, zero_of
 from tinygrad_edu.value import Value, data_of
 
 
@@ -170,7 +170,11 @@ cbrt: Operation = unary(
     "∛",
 )
 
-sign = stepwise(np.sign, "-1, 0 or 1, as x is below, at or above 0")
+sign = stepwise(
+    np.sign,
+    "-1, 0 or 1, as x is below, at or above 0",
+    prints=by_kind("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else 0.0 if {0} == 0.0 else {0}", "sign({0})"),
+)
 floor = stepwise(np.floor, "The largest whole number not above x", "⌊·⌋")
 ceil = stepwise(np.ceil, "The smallest whole number not below x", "⌈·⌉")
 trunc = stepwise(np.trunc, "x without its fraction")

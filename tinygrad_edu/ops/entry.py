@@ -106,7 +106,9 @@ def binary(
     )
 
 
-def stepwise(numpy_function: Callable[[Any], Any], doc: str, symbol: str | None = None) -> Operation:
+def stepwise(
+    numpy_function: Callable[[Any], Any], doc: str, symbol: str | None = None, prints: Prints = None
+) -> Operation:
     """An elementwise operation that is constant between its jumps: the derivative is 0 wherever there is one."""
     return unary(
         numpy_function,
@@ -116,6 +118,7 @@ def stepwise(numpy_function: Callable[[Any], Any], doc: str, symbol: str | None 
         f"{doc}, elementwise. ∂/∂x = 0: it is constant between its jumps.",
         symbol,
         analytic=False,
+        prints=prints,
     )
 
 
