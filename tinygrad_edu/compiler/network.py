@@ -7,7 +7,7 @@ the network then meets is raised from that of the printed source: together they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from tinygrad_edu.backend import Backend
 from tinygrad_edu.backward import gradients
 from tinygrad_edu.compiler import runnable
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
-from tinygrad_edu.compiler.printer import Printer, identifier
+from tinygrad_edu.compiler.printer import Line, Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, program_of, reading_order
 from tinygrad_edu.compiler.recording import names_of, watched
 from tinygrad_edu.value import Value
@@ -157,21 +157,17 @@ def printed_epoch(
     weights, new = names[-n_weights:], program.results[-n_weights:]
     targets = assignable(program, new, weights)
     printer.named -= {id(r) for r in program.results[1:3]}  # the errors may stand where they are added up
-    statements = printer.statements(targets)
-    learning = {id(step) for step in alive(program.steps, [program.results[0], *new])}
-    errors = {id(step) for step in program.steps} - learning
-    before = backward_steps(program, targets) - errors
-    updates = [line.text for line in statements if id(line.step) not in before and id(line.step) not in errors]
+    passes, errors, updates = sections(printer.statements(targets), program, targets, new)
     assigned = [(w, printer.operand(x).text) for w, x in zip(weights, new, strict=True)]
     updates += [f"{w} = {x}" for w, x in assigned if w != x]
     loss, true, printed = (printer.operand(r).text for r in program.results[:3])
     loop = [
         f"for {unpacked(row, scalar)}, {unpacked(target, scalar)} in zip(rows, targets):",
-        *indented(with_comments([line for line in statements if id(line.step) in before], comments)),
+        *indented(with_comments(passes, comments)),
         f"    if {loss} - {loss} != 0.0:  # {comments['stop']}",
         '        raise OverflowError("the loss is not finite")',
         f"    # {comments['errors']}",
-        *indented([line.text for line in statements if id(line.step) in errors]),
+        *indented(errors),
         f"    true += {true}",
         f"    printed += {printed}",
         f"    # {comments['update']}",
@@ -226,10 +222,20 @@ def places_written(program: Program) -> dict[int, int]:
     return found
 
 
-def backward_steps(program: Program, targets: dict[int, str]) -> set[int]:
-    """The steps of forward and backward pass: all up to the last that has a name of its own."""
+def sections(
+    lines: Sequence[Line], program: Program, targets: Mapping[int, str], new: Sequence[Any]
+) -> tuple[Sequence[Line], list[str], list[str]]:
+    """The statements of forward and backward pass, of the errors and of the update: as they stand, only cut in three.
+
+    The update begins behind the last step with a name of its own, or where the first weight gets its new value.
+    """
+    learning = {id(step) for step in alive(program.steps, [program.results[0], *new])}
     last = max((i for i, step in enumerate(program.steps) if step.name), default=-1)
-    return {id(step) for step in program.steps[: last + 1] if id(step) not in targets}
+    passes = {id(step) for step in program.steps[: last + 1] if id(step) not in targets}
+    kinds = ["pass" if id(s) in passes & learning else "update" if id(s) in learning else "error" for _, s in lines]
+    update = kinds.index("update") if "update" in kinds else len(kinds)
+    error = kinds.index("error") if "error" in kinds[:update] else update
+    return lines[:error], [line.text for line in lines[error:update]], [line.text for line in lines[update:]]
 
 
 def unpacked(names: Sequence[str], scalar: bool) -> str:
