@@ -186,12 +186,11 @@ class Printer:
         if isinstance(x, Step):
             return self.written[id(x)]
         if type(x) is not float:
-            return Written(self.constant("constant", x))
+            return Written(self.constant(name_of_number(float(x)) if is_number(x) else "constant", x))
         data = of.data if of is not None and ufunc_of(of.text) else None
         if isinstance(data, np.ndarray) and data.ndim and data.dtype in KEPT:
-            name = NUMBERS.get(x) or f"c_{x!r}".replace("-", "minus_")
             with np.errstate(over="ignore"):
-                return Written(self.constant(name, np.array(x, data.dtype)))
+                return Written(self.constant(name_of_number(x), np.array(x, data.dtype)))
         written = number(x)
         self.modules |= {"math"} if "math." in written.text else set()
         return written
@@ -292,6 +291,10 @@ def written_constant(x: Any) -> str:
         items = "".join(f"{written_constant(item)}, " for item in x)
         return f"({items})" if isinstance(x, tuple) else f"[{items}]"
     return repr(x)
+
+
+def name_of_number(x: float) -> str:
+    return NUMBERS.get(x) or f"c_{x!r}".replace("-", "minus_")
 
 
 def is_number(x: Any) -> bool:

@@ -98,6 +98,9 @@ def program_of(
         operands = [table.get(p, p.data) if isinstance(p, Value) else p for p in node.parents]
         table[node] = lines.result_of(node, operands, names.get(node, ""), hints.get(node, ""))
     final = [table.get(r, r.data) if isinstance(r, Value) else r for r in results]
+    for step in final:
+        if is_made_by("{0} - {1}", step) and isinstance(step.inputs[0], Step) and step.inputs[0].is_input:
+            step.hint = f"new_{step.inputs[0].name}"  # what an update gives back
     return Program(given, alive(lines.steps, final), final, to_copy(results, final, table))
 
 
