@@ -421,3 +421,18 @@ def test_arguments_may_be_named_and_bad_ones_are():
         f(3.0, {"x": "two"})
     with pytest.raises(TypeError, match="missing a required argument: 'rate'"):
         f(point={"x": 2.0})
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_products_of_matrices_and_vectors_have_the_same_bits_on_special_values(dtype):
+    rng = np.random.default_rng(0)
+    f = tg.compile(lambda w, v, u: (w.T @ v, w @ u, v @ w, w.T.T @ u, tg.gradients((w @ u).sum(), [w, u])))
+    for m, n in itertools.product([1, 2, 3, 8, 33], repeat=2):
+        for special in (False, True):
+            w, v, u = (
+                (rng.choice(SPECIAL[:9], shape) if special else rng.normal(size=shape)).astype(dtype)
+                for shape in ((m, n), m, n)
+            )
+            for matrix in (w, np.asfortranarray(w), np.repeat(w, 2, axis=1)[:, ::2]):
+                assert_same(f, f.function, matrix, v, u)

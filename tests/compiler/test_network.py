@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import traceback
 from pathlib import Path
 
@@ -175,3 +176,16 @@ def test_a_trainer_prints_once_and_again_where_something_changed(monkeypatch):
     trainer.train(DATASET, LABELS, 2, update=tg.nn.ArticleUpdate(0.25))
     trainer.train(DATASET, LABELS, 2, update=tg.nn.ArticleUpdate(0.25), loss=tg.nn.mean_squared_error)
     assert len(printed) == 5
+
+
+def test_the_table_in_the_docs_has_lines_of_both_programs():
+    root = Path(__file__).parent.parent.parent
+    by_hand = (root / "tinygrad_edu" / "article" / "by_hand.py").read_text("utf-8")
+    printed = {line.strip() for line in GOLDEN.read_text("utf-8").splitlines()}
+    table = (root / "docs" / "compiling.md").read_text("utf-8").partition("| by hand | compiled |")[2]
+    rows = [line.split(" | ") for line in table.partition("\n\n")[0].splitlines()[2:]]
+    assert len(rows) > 10
+    for ours, compiled in rows:
+        for line in re.findall(r"`([^`]+)`", ours):
+            assert line in by_hand
+        assert set(re.findall(r"`([^`]+)`", compiled)) <= printed
