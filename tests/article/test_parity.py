@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
@@ -95,7 +95,23 @@ def test_any_rate_gives_equality_once_the_hand_multiplies_in_the_other_order(tas
 
 @settings(max_examples=40)
 @given(tasks(), st.floats(0.01, 1.0))
-def test_any_rate_stays_within_1_ulp_of_a_step_of_the_articles_order(task, rate):
+@example(  # where two roundings on either side make 2 ulp of a weight
+    task=(
+        [
+            [
+                ([0.1609854833962452, 0.7104068310330938, 1.2773144737121513], -0.2224792652987262),
+                ([1.3059373682754867, -0.354557873952559, 0.8529022694405026], -1.0647417982178276),
+                ([0.5555047401029634, -1.1776027191965572, 0.8957615787203079], 0.8750981391486299),
+            ],
+            [([0.16892143240555701, -0.01605577759172805, 0.8723833496096787], 0.9244268082921949)],
+        ],
+        [[1.4280662455531503, -0.9547973955137286, 1.0092209514386992]],
+        [[0.6944255341882458]],
+    ),
+    rate=0.8069216554628127,
+)
+def test_any_rate_stays_within_the_roundings_of_a_step_of_the_articles_order(task, rate):
+    """Both orders round twice: at first by less than 1 ulp of the step, then by half of one. That makes 3 together."""
     start, rows, targets = task
     network, by_hand = network_from(start), HandNetwork(start, learning_rate=rate, bias_updates="once")
     network.train(rows[:1], targets[:1], 1, update=tg.nn.SGD(rate))
@@ -104,7 +120,7 @@ def test_any_rate_stays_within_1_ulp_of_a_step_of_the_articles_order(task, rate)
         for neuron, hand, (weights, _) in zip(layer.neurons, hand_layer, first, strict=True):
             for ours, theirs, old in zip(neuron.weights, hand.weights, weights, strict=True):
                 step = abs(theirs - old)
-                allowed = math.ulp(step) + math.ulp(max(abs(theirs), abs(old)))  # the step's, and the subtraction's
+                allowed = 3 * math.ulp(step) + math.ulp(max(abs(theirs), abs(old)))  # and the subtraction's
                 assert abs(ours.data - theirs) <= allowed
             assert neuron.delta == hand.delta
 
