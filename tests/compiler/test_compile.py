@@ -1,6 +1,8 @@
 """`tg.compile`: results equal the eager run to the bit, the source reads as written by a person and runs by itself."""
 
+import gc
 import itertools
+import linecache
 import math
 import subprocess
 import sys
@@ -302,6 +304,16 @@ def test_errors_in_the_source_show_its_line_and_the_users():
     shown = "".join(traceback.format_exception(error.value))
     assert "x = solve(a, b)" in shown  # of the source
     assert "x = tg.solve(a, b)" in shown  # of the function above
+
+
+def test_sources_for_error_messages_go_with_their_functions():
+    before = set(linecache.cache)
+    f = tg.compile(lambda x: x * 2.0)
+    f(1.0)
+    assert [linecache.getline(name, 2) for name in set(linecache.cache) - before] == ["    product = x * 2.0\n"]
+    del f
+    gc.collect()
+    assert set(linecache.cache) <= before
 
 
 def test_compiled_functions_may_be_called_from_many_threads():

@@ -12,6 +12,7 @@ import keyword
 import linecache
 import math
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from itertools import count
@@ -259,7 +260,9 @@ def executed(heading: str, body: str, name: str, space: Mapping[str, Any]) -> Ca
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     found = {"math": math, "np": np, **space}
     exec(builtins.compile("\n" * heading.count("\n") + body, file, "exec"), found)
-    return found[name]  # type: ignore[no-any-return]
+    function: Callable[..., Any] = found[name]
+    weakref.finalize(function, linecache.cache.pop, file, None).atexit = False
+    return function
 
 
 def taken_apart(args: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
