@@ -67,9 +67,12 @@ def with_large_steps_late(program: Program) -> Program:
 
     What is computed between then needs no memory beside it.
     """
-    owner = owners_of(program)
-    steps, end = list(program.steps), last_reads(program, owner)
+    steps = list(program.steps)
     large = {id(step) for step in steps if form_of(step) is not None}
+    if not large:
+        return program
+    owner = owners_of(program)
+    end = last_reads(program, owner)
     for i in range(len(steps) - 1, -1, -1):
         step = steps[i]
         if id(step) not in large:

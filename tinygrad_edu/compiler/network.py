@@ -231,8 +231,8 @@ def sections(
     """
     learning = {id(step) for step in alive(program.steps, [program.results[0], *new])}
     last = max((i for i, step in enumerate(program.steps) if step.name), default=-1)
-    passes = {id(step) for step in program.steps[: last + 1] if id(step) not in targets}
-    kinds = ["pass" if id(s) in passes & learning else "update" if id(s) in learning else "error" for _, s in lines]
+    passes = learning & {id(step) for step in program.steps[: last + 1] if id(step) not in targets}
+    kinds = ["pass" if id(s) in passes else "update" if id(s) in learning else "error" for _, s in lines]
     update = kinds.index("update") if "update" in kinds else len(kinds)
     error = kinds.index("error") if "error" in kinds[:update] else update
     return lines[:error], [line.text for line in lines[error:update]], [line.text for line in lines[update:]]
