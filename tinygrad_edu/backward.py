@@ -151,6 +151,11 @@ watchers: ContextVar[tuple[dict[Value, Value], ...]] = ContextVar("tinygrad_edu.
 """Tables that are told, for each recorded cotangent, which Value it belongs to: the compiler names it after that."""
 
 
+differentiating: ContextVar[bool] = ContextVar("tinygrad_edu.backward.differentiating", default=False)
+"""Whether the running code is being differentiated or compiled: a compiled function in it then runs as itself, on
+Values, since what its source gives are plain numbers."""
+
+
 def topological_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:
     """The nodes made by operations, each after the nodes it was made of; what `leaves` were made of is left out.
 

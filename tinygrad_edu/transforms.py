@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.backward import cotangents, entries_of, order_between, pull_back
+from tinygrad_edu.backward import cotangents, differentiating, entries_of, order_between, pull_back
 from tinygrad_edu.operation import Operation, apply, context, operation, recording
 from tinygrad_edu.ops.shaping import reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
@@ -344,7 +344,7 @@ def _variable(x: Any, /) -> Any:
     return x
 
 
-variable = operation(_variable, lambda g, out, x: (g,), name="variable", symbol="x", formula="∂x = ∂x")
+variable = operation(_variable, lambda g, out, x: (g,), name="variable", symbol="x", formula="∂x = ∂x", prints="+{0}")
 
 depth: ContextVar[int] = ContextVar("tinygrad_edu.transforms.depth", default=0)
 """How many transforms the running code is inside of."""
@@ -384,12 +384,13 @@ class Trace:
         return made
 
     def __enter__(self) -> Trace:
-        self.tokens = depth.set(depth.get() + 1), context.set((True, context.get()[1]))
+        self.tokens = depth.set(depth.get() + 1), context.set((True, context.get()[1])), differentiating.set(True)
         return self
 
     def __exit__(self, *error: object) -> None:
         depth.reset(self.tokens[0])
         context.reset(self.tokens[1])
+        differentiating.reset(self.tokens[2])
 
     def result(self, out: Any) -> Any:
         """What the caller gets of a result: a Value where it may be differentiated in turn, else plain data."""

@@ -448,3 +448,13 @@ def test_products_of_matrices_and_vectors_have_the_same_bits_on_special_values(d
             )
             for matrix in (w, np.asfortranarray(w), np.repeat(w, 2, axis=1)[:, ::2]):
                 assert_same(f, f.function, matrix, v, u)
+
+
+def test_a_compiled_function_may_be_differentiated_and_checked():
+    f = tg.compile(lambda x: tg.sigmoid(x) * x)
+    slope = tg.grad(f.function)(1.0)
+    f(1.0)
+    assert tg.grad(f)(1.0) == slope == tg.grad(lambda x: f(x) * 1.0)(1.0) == tg.compile(tg.grad(f))(1.0)
+    assert tg.jvp(f, (1.0,), (1.0,)) == (f(1.0), slope)
+    assert tg.gradcheck(f, 1.0)
+    assert isinstance(f(1.0), float)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.backend import Backend, check_backend, set_first_cause
-from tinygrad_edu.backward import watchers
+from tinygrad_edu.backward import differentiating
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
@@ -78,7 +78,7 @@ class Compiled:
         self.lock = threading.RLock()
         self.source = ""
         self.latest: tuple[Any, ...] | None = None
-        update_wrapper(self, function)
+        update_wrapper(self, function, updated=())  # and not the attributes, which may be those of another Compiled
 
     def graph(self) -> Any:
         """The picture of the most recent call, as `tg.draw` makes it, for which the function runs once more.
@@ -105,7 +105,7 @@ class Compiled:
     def __call__(self, *args: Any, **named: Any) -> Any:
         if named:
             args = inspect.signature(self.function).bind(*args, **named).args
-        if watchers.get():  # another function is being compiled: this one becomes a part of it
+        if differentiating.get():  # this function is a part of what is being differentiated or compiled
             return self.function(*args)
         data, key = signature_of(self.function, args)
         with self.lock:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from tinygrad_edu.backward import watchers
+from tinygrad_edu.backward import differentiating, watchers
 from tinygrad_edu.compiler.printer import identifier
 from tinygrad_edu.value import NO_PARAMS, Value, recording_branches, rule_being_recorded
 
@@ -24,9 +24,11 @@ def watched() -> Iterator[dict[Value, Value]]:
     rule = rule_being_recorded.set(None)
     token = recording_branches.set(True)
     watching = watchers.set((*watchers.get(), owners))
+    inside = differentiating.set(True)
     try:
         yield owners
     finally:
+        differentiating.reset(inside)
         watchers.reset(watching)
         recording_branches.reset(token)
         rule_being_recorded.reset(rule)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.backward import order_between, topological_order
+from tinygrad_edu.backward import differentiating, order_between, topological_order
 from tinygrad_edu.gradient_check.diagnosis import Graph, Suspect, diagnose
 from tinygrad_edu.gradient_check.numerical import (
     Estimate,
@@ -117,7 +117,11 @@ class Check:
 
     def call(self, leaves: Sequence[Any]) -> Any:
         """The function of inputs with these leaves."""
-        return self.function(*rebuilt(self.inputs, iter(leaves)))
+        token = differentiating.set(True)
+        try:
+            return self.function(*rebuilt(self.inputs, iter(leaves)))
+        finally:
+            differentiating.reset(token)
 
     def computed(self, modes: Sequence[Mode], order: int) -> GradientReport:
         """Check the library's own gradient of the function."""
