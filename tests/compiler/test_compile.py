@@ -458,3 +458,26 @@ def test_a_compiled_function_may_be_differentiated_and_checked():
     assert tg.jvp(f, (1.0,), (1.0,)) == (f(1.0), slope)
     assert tg.gradcheck(f, 1.0)
     assert isinstance(f(1.0), float)
+
+
+def test_a_method_may_be_compiled():
+    class Model:
+        def __init__(self, slope):
+            self.slope = tg.Value(slope, "slope")
+
+        def parameters(self):
+            return [self.slope]
+
+        @tg.compile
+        def step(self, x):
+            loss = tg.square(self.slope * x - 1.0)
+            return loss, tg.gradients(loss, self.parameters())
+
+    model = Model(2.0)
+    assert model.step(3.0) == (25.0, [30.0])
+    model.slope.data = 1.0
+    assert model.step(3.0) == (4.0, [12.0])
+    assert Model(0.0).step(3.0) == (1.0, [-6.0])
+    assert "d_slope = " in model.step.source
+    with pytest.raises(TypeError, match=r"^self: data must be real numbers"):
+        Model.step(object(), 3.0)

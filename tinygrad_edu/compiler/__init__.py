@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from itertools import count
+from types import MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,6 +126,10 @@ class Compiled:
                 raise
             return eager
         return rebuilt(recording.structure, iter(results))
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: of an object that has `parameters()`, which it stands for as a network does."""
+        return self if instance is None else MethodType(self, instance)
 
     def eagerly(self, args: tuple[Any, ...]) -> Any:
         """The function itself, on Values; its results as plain numbers and arrays."""
