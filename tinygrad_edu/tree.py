@@ -30,12 +30,7 @@ def collect(tree: Any, leaves: list[Any]) -> None:
 
 def rebuilt(tree: Any, leaves: Iterator[Any]) -> Any:
     """The same structure with other leaves."""
-    if isinstance(tree, dict):
-        return {key: rebuilt(part, leaves) for key, part in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        parts = [rebuilt(part, leaves) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    return next(leaves)
+    return mapped(lambda _: next(leaves), tree)
 
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -74,3 +69,9 @@ def argument_names(function: Callable[..., Any], n: int) -> list[str]:
     except ValueError:  # some compiled functions tell nothing of their arguments
         names = []
     return [*names[:n], *(f"input {i}" for i in range(len(names), n))]
+
+
+def leaves_with_paths(function: Callable[..., Any], args: tuple[Any, ...]) -> Iterator[tuple[Any, str]]:
+    """The leaves of a function's arguments, each with the way to it from the argument's name."""
+    for argument, arg in zip(argument_names(function, len(args)), args, strict=True):
+        yield from zip(leaves_of(arg), path_names(arg, argument), strict=True)

@@ -26,8 +26,8 @@ from tinygrad_edu.backward import differentiating
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
-from tinygrad_edu.compiler.recording import local_names, names_of, watched
-from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names, rebuilt
+from tinygrad_edu.compiler.recording import local_names, names_of, roots_of, watched
+from tinygrad_edu.tree import argument_names, leaves_of, leaves_with_paths, mapped, rebuilt
 from tinygrad_edu.value import Value, as_data, data_of, recording_branches
 
 __all__ = ["Compiled", "compile"]
@@ -56,14 +56,14 @@ class Run(NamedTuple):
         names: What the source calls Values.
         structure: That of its results.
         results: These, in order.
-        roots: Cotangents in the order of the backward pass, before each the Value that it belongs to.
+        order: What was computed, in the order in which the source is to have it.
     """
 
     inputs: list[Value]
     names: dict[Value, str]
     structure: Any
     results: list[Any]
-    roots: list[Value]
+    order: list[Value]
 
 
 class Compiled:
@@ -149,18 +149,18 @@ class Compiled:
                 recording_branches.set(False)
             result = self.function(*put_together(args, iter(values)))
         results = leaves_of(result)
-        roots = [value for cotangent, owner in owners.items() for value in (owner, cotangent)]
+        order = reading_order([*roots_of(owners), *results], values)
         given = {  # the name of a variable tells more than the path to an entry of an argument
             value: name if name.isidentifier() else local.get(value, name)
             for value, name in zip(values, names, strict=True)
         }
-        named = names_of(given, reading_order([*roots, *results], values), owners, local)
-        return Run(values, named, mapped(lambda _: None, result), results, roots)
+        named = names_of(given, order, owners, local)
+        return Run(values, named, mapped(lambda _: None, result), results, order)
 
     def record(self, args: tuple[Any, ...], data: list[Any]) -> Recording:
         """Run the function once, and print what it computed."""
         run = self.watched_run(args, data)
-        program = program_of(run.inputs, run.results, run.names, run.roots)
+        program = program_of(run.inputs, run.results, run.order, run.names)
         name = identifier(getattr(self.function, "__name__", ""))
         if keyword.iskeyword(name):
             name = "compiled"
@@ -304,12 +304,11 @@ def is_network(leaf: Any) -> bool:
 def leaf_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
     """For each leaf its Value's name, else the function's argument and the way to it."""
     names: list[str] = []
-    for argument, arg in zip(argument_names(function, len(args)), args, strict=True):
-        for leaf, path in zip(leaves_of(arg), path_names(arg, argument), strict=True):
-            if is_network(leaf):
-                names += [p.name or "parameter" for p in leaf.parameters()]
-            else:
-                names.append((leaf.name if isinstance(leaf, Value) else None) or path)
+    for leaf, path in leaves_with_paths(function, args):
+        if is_network(leaf):
+            names += [p.name or "parameter" for p in leaf.parameters()]
+        else:
+            names.append((leaf.name if isinstance(leaf, Value) else None) or path)
     return names
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.compiler.program import Program, Step, is_ours
+from tinygrad_edu.compiler.program import Program, Step, is_ours, root_of
 
 LARGE = 2**14
 """Bytes from which on an array is written into memory that is used again. Below, a new array costs less than a call
@@ -51,14 +51,14 @@ class Slot:
 class Memory:
     """The slots of a program, by the steps that write into them, and the forms of its buffers."""
 
-    slots: Mapping[int, Slot]
+    slots: Mapping[Step, Slot]
     buffers: list[Form]
-    large: set[int]
+    large: set[Step]
 
     def before(self, step: Step) -> Step | None:
         """The step whose memory this one writes over."""
-        holders = self.slots[id(step)].steps
-        place = next(i for i, holder in enumerate(holders) if holder is step)
+        holders = self.slots[step].steps
+        place = holders.index(step)
         return holders[place - 1] if place else None
 
 
@@ -68,55 +68,54 @@ def with_large_steps_late(program: Program) -> Program:
     What is computed between then needs no memory beside it.
     """
     steps = list(program.steps)
-    large = {id(step) for step in steps if form_of(step) is not None}
+    large = {step for step in steps if form_of(step) is not None}
     if not large:
         return program
-    owner = owners_of(program)
-    end = last_reads(program, owner)
+    end = last_reads(program)
     for i in range(len(steps) - 1, -1, -1):
         step = steps[i]
-        if id(step) not in large:
+        if step not in large:
             continue
         readers = (k for k in range(i + 1, len(steps)) if any(x is step for x in steps[k].inputs))
         first = next(readers, i)
-        held = [owner[id(x)] for x in step.inputs if isinstance(x, Step) and owner[id(x)] in large]
+        held = [root_of(x) for x in step.inputs if isinstance(x, Step) and root_of(x) in large]
         if first > i + 1 and all(end[x] >= first for x in held):
             steps.insert(first - 1, steps.pop(i))
-            end = last_reads(replace(program, steps=steps), owner)
+            end = last_reads(replace(program, steps=steps))
     return replace(program, steps=steps)
 
 
-def memory_of(program: Program, targets: Container[int] = ()) -> Memory:
+def memory_of(program: Program, targets: Container[Step] = ()) -> Memory:
     """Memory for every large result of a program; `targets` have theirs."""
-    owner = owners_of(program)
-    end = last_reads(program, owner)
-    forbidden = kept_by_users(program, owner)
-    slots: dict[int, Slot] = {}
+    end = last_reads(program)
+    forbidden = kept_by_users(program)
+    slots: dict[Step, Slot] = {}
     found: list[Slot] = []
     for i, step in enumerate(program.steps):
         form = form_of(step)
-        if form is None or id(step) in forbidden or id(step) in targets:
+        if form is None or step in forbidden or step in targets:
             continue
-        taken = next((x for x in step.inputs if may_be_overwritten(x, step, form, i, slots, end, owner)), None)
+        taken = next((x for x in step.inputs if may_be_overwritten(x, step, form, i, slots, end)), None)
         if taken is not None:
-            slot = slots[id(taken)]
+            slot = slots[taken]
             slot.steps.append(step)
         else:
             slot = Slot(form, [step], i)
             found.append(slot)
-        slots[id(step)] = slot
-        slot.end = end.get(id(step), i)
-    return Memory(slots, assigned(found, len(program.steps)), {key for key, own in owner.items() if own in slots})
+        slots[step] = slot
+        slot.end = end.get(step, i)
+    large = {step for step in program.steps if root_of(step) in slots}
+    return Memory(slots, assigned(found, len(program.steps)), large)
 
 
 def may_be_overwritten(
-    x: Any, step: Step, form: Form, i: int, slots: Mapping[int, Slot], end: Mapping[int, int], owner: Mapping[int, int]
+    x: Any, step: Step, form: Form, i: int, slots: Mapping[Step, Slot], end: Mapping[Step, int]
 ) -> bool:
     """Whether a step may write over its operand: elementwise, in the same form, and nobody reads it afterwards."""
-    if not isinstance(x, Step) or id(x) not in slots or "@" in step.text:
+    if not isinstance(x, Step) or x not in slots or "@" in step.text:
         return False
     others = [y for y in step.inputs if isinstance(y, Step) and y is not x]
-    return slots[id(x)].form == form and end[id(x)] == i and all(owner[id(y)] != id(x) for y in others)
+    return slots[x].form == form and end[x] == i and all(root_of(y) is not x for y in others)
 
 
 def form_of(step: Step) -> Form | None:
@@ -140,32 +139,24 @@ def ufunc_of(text: str) -> str | None:
     return name if isinstance(getattr(np, name, None), np.ufunc) else None
 
 
-def owners_of(program: Program) -> dict[int, int]:
-    """For each step the one in whose memory its numbers lie: itself, or of a view, what it is a view of."""
-    owner = {id(step): id(step) for step in program.inputs}
-    for step in program.steps:
-        owner[id(step)] = owner[id(step.shows)] if step.shows else id(step)
-    return owner
-
-
-def last_reads(program: Program, owner: Mapping[int, int]) -> dict[int, int]:
+def last_reads(program: Program) -> dict[Step, int]:
     """The place in the program where each step's memory is last read; its length for what the caller gets."""
-    end: dict[int, int] = {}
+    end: dict[Step, int] = {}
     for i, step in enumerate(program.steps):
         for x in step.inputs:
             if isinstance(x, Step):
-                end[owner[id(x)]] = i
-        end.setdefault(owner[id(step)], i)
+                end[root_of(x)] = i
+        end.setdefault(root_of(step), i)
     for result in program.results:
         if isinstance(result, Step):
-            end[owner[id(result)]] = len(program.steps)
+            end[root_of(result)] = len(program.steps)
     return end
 
 
-def kept_by_users(program: Program, owner: Mapping[int, int]) -> set[int]:
+def kept_by_users(program: Program) -> set[Step]:
     """The steps whose memory a function of the user's own gets to see, and might keep."""
     calls = [step for step in program.steps if step.operation is not None and not is_ours(step.operation)]
-    return {owner[id(x)] for step in calls for x in step.inputs if isinstance(x, Step)}
+    return {root_of(x) for step in calls for x in step.inputs if isinstance(x, Step)}
 
 
 def assigned(slots: list[Slot], length: int) -> list[Form]:

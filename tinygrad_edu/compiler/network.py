@@ -17,8 +17,8 @@ from tinygrad_edu.backward import gradients
 from tinygrad_edu.compiler import runnable
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
-from tinygrad_edu.compiler.program import Program, Step, alive, program_of, reading_order
-from tinygrad_edu.compiler.recording import names_of, watched
+from tinygrad_edu.compiler.program import Program, Step, alive, program_of, reading_order, root_of
+from tinygrad_edu.compiler.recording import names_of, roots_of, watched
 from tinygrad_edu.value import Value
 
 if TYPE_CHECKING:
@@ -99,23 +99,22 @@ def epoch_of(
     target = inputs_named("target", network.n_outputs, scalar)
     labels = inputs_named("label", network.n_outputs, scalar)
     parameters = network.parameters()
-    kept = [neuron_state(unit) for unit in units_of(network)]
+    kept = [neuron_state(unit) for unit in network.units()]
     with watched() as owners:
         outputs = network.feed_forward(row if scalar else row[0])
         error = loss(outputs, target if scalar else target[0])
         slopes = gradients(error, parameters)
         new = update.rule(parameters, slopes, network.update_counts())
         true, printed = (mean_squared_error(outputs, x if scalar else x[0]) for x in (target, labels))
-    for unit, (weighted_sum, activated) in zip(units_of(network), kept, strict=True):
+    for unit, (weighted_sum, activated) in zip(network.units(), kept, strict=True):
         unit.weighted_sum, unit.activated = weighted_sum, activated
     values = [*row, *target, *labels, *parameters]
     error.name = "loss"
-    roots = [value for cotangent, owner in owners.items() for value in (owner, cotangent)]
     results = [error, true, printed, *new]
-    nodes = reading_order([*roots, *results], values)
-    given = {v: v.name or "x" for v in values}
-    names = names_of(given, nodes, owners)
-    program = program_of(values, results, names, roots, hints_of(parameters, new, {*roots, *values}))
+    order = reading_order([*roots_of(owners), *results], values)
+    names = names_of({v: v.name or "x" for v in values}, order, owners)
+    hints = hints_of(parameters, new, {*roots_of(owners), *values})
+    program = program_of(values, results, order, names, hints)
     made = printed_epoch(program, len(row), len(target), len(parameters), scalar, COMMENTS[language])
     return in_machine_code(made, program, len(row), len(target)) if backend == "numba" else made
 
@@ -156,7 +155,8 @@ def printed_epoch(
     row, target, labels = names[:n_row], names[n_row : n_row + n_target], names[n_row + n_target : n_row + 2 * n_target]
     weights, new = names[-n_weights:], program.results[-n_weights:]
     targets = assignable(program, new, weights)
-    printer.named -= {id(r) for r in program.results[1:3]}  # the errors may stand where they are added up
+    added_up = {r for r in program.results[1:3] if isinstance(r, Step)}
+    printer.named -= added_up  # which may stand where they are added
     passes, errors, updates = sections(printer.statements(targets), program, targets, new)
     assigned = [(w, printer.operand(x).text) for w, x in zip(weights, new, strict=True)]
     updates += [f"{w} = {x}" for w, x in assigned if w != x]
@@ -190,49 +190,48 @@ def indented(lines: Sequence[str]) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
-def assignable(program: Program, new: Sequence[Any], weights: Sequence[str]) -> dict[int, str]:
+def assignable(program: Program, new: Sequence[Any], weights: Sequence[str]) -> dict[Step, str]:
     """The new weights that may be assigned where they are computed: nothing written later reads the old one."""
-    place = {id(step): i for i, step in enumerate(program.steps)}
+    place = {step: i for i, step in enumerate(program.steps)}
     written_at = places_written(program)
-    last_read: dict[int, int] = {}
+    last_read: dict[Step, int] = {}
     for step in program.steps:
         for x in step.inputs:
-            while isinstance(x, Step) and x.shows is not None:  # who reads a view reads what it is a view of
-                x = x.shows
-            if isinstance(x, Step) and x.is_input:
-                last_read[id(x)] = max(last_read.get(id(x), -1), written_at[id(step)])
-    targets: dict[int, str] = {}
+            if isinstance(x, Step):  # who reads a view reads what it is a view of
+                last_read[root_of(x)] = max(last_read.get(root_of(x), -1), written_at[step])
+    targets: dict[Step, str] = {}
     for weight, old, step in zip(weights, program.inputs[-len(weights) :], new, strict=True):
-        if id(step) in place and id(step) not in targets and last_read.get(id(old), -1) <= place[id(step)]:
-            targets[id(step)] = weight
+        if isinstance(step, Step) and step in place and step not in targets and last_read.get(old, -1) <= place[step]:
+            targets[step] = weight
     return targets
 
 
-def places_written(program: Program) -> dict[int, int]:
+def places_written(program: Program) -> dict[Step, int]:
     """For each step the line that its expression may end up in: its own, or that of the last step that uses it."""
-    found: dict[int, int] = {}
-    users: dict[int, list[Step]] = {}
+    found: dict[Step, int] = {}
+    users: dict[Step, list[Step]] = {}
     for step in program.steps:
         for x in step.inputs:
-            users.setdefault(id(x), []).append(step)
+            if isinstance(x, Step):
+                users.setdefault(x, []).append(step)
     for i in range(len(program.steps) - 1, -1, -1):
         step = program.steps[i]
-        using = users.get(id(step), [])
-        found[id(step)] = i if step.name or not using else max(found[id(user)] for user in using)
+        using = users.get(step, [])
+        found[step] = i if step.name or not using else max(found[user] for user in using)
     return found
 
 
 def sections(
-    lines: Sequence[Line], program: Program, targets: Mapping[int, str], new: Sequence[Any]
+    lines: Sequence[Line], program: Program, targets: Mapping[Step, str], new: Sequence[Any]
 ) -> tuple[Sequence[Line], list[str], list[str]]:
     """The statements of forward and backward pass, of the errors and of the update: as they stand, only cut in three.
 
     The update begins behind the last step with a name of its own, or where the first weight gets its new value.
     """
-    learning = {id(step) for step in alive(program.steps, [program.results[0], *new])}
+    learning = set(alive(program.steps, [program.results[0], *new]))
     last = max((i for i, step in enumerate(program.steps) if step.name), default=-1)
-    passes = learning & {id(step) for step in program.steps[: last + 1] if id(step) not in targets}
-    kinds = ["pass" if id(s) in passes else "update" if id(s) in learning else "error" for _, s in lines]
+    passes = learning & {step for step in program.steps[: last + 1] if step not in targets}
+    kinds = ["pass" if s in passes else "update" if s in learning else "error" for _, s in lines]
     update = kinds.index("update") if "update" in kinds else len(kinds)
     error = kinds.index("error") if "error" in kinds[:update] else update
     return lines[:error], [line.text for line in lines[error:update]], [line.text for line in lines[update:]]
@@ -240,11 +239,6 @@ def sections(
 
 def unpacked(names: Sequence[str], scalar: bool) -> str:
     return f"({', '.join(names)}{',' if len(names) == 1 else ''})" if scalar else names[0]
-
-
-def units_of(network: Network) -> list[Any]:
-    """The neurons and dense layers, which remember what they last computed."""
-    return [unit for layer in network.layers for unit in getattr(layer, "neurons", [layer])]
 
 
 def neuron_state(unit: Any) -> tuple[Any, Any]:

@@ -54,67 +54,67 @@ class Printer:
         self.program = program = with_large_steps_late(program)
         self.memory = Memory({}, [], set())
         self.buffers: list[str] = []
-        self.uses = Counter(id(x) for step in program.steps for x in step.inputs if isinstance(x, Step))
-        self.uses.update(id(r) for r in program.results if isinstance(r, Step))
-        self.named = {id(r) for r in program.results if isinstance(r, Step)} | repeated(program)
-        self.going_on = {id(s.inputs[0]): s for s in program.steps if is_sum(s) and self.is_beginning(s.inputs[0])}
+        self.uses = Counter(x for step in program.steps for x in step.inputs if isinstance(x, Step))
+        self.uses.update(r for r in program.results if isinstance(r, Step))
+        self.named = {r for r in program.results if isinstance(r, Step)} | repeated(program)
+        self.going_on = {s.inputs[0]: s for s in program.steps if is_sum(s) and self.is_beginning(s.inputs[0])}
         self.taken = {*reserved, "math", "np", "tinygrad_edu", "float", "abs"}
-        self.variables: dict[int, str] = {}
+        self.variables: dict[Step, str] = {}
         self.numbers: Counter[str] = Counter()
-        self.written: dict[int, Written] = {}
+        self.written: dict[Step, Written] = {}
         self.space: dict[str, Any] = {}
         self.operations: dict[str, Operation] = {}
         self.modules: set[str] = set()
         for step in program.inputs:
-            self.written[id(step)] = Written(self.variable(step))
+            self.written[step] = Written(self.variable(step))
 
-    def statements(self, targets: Mapping[int, str] = NO_PARAMS) -> list[Line]:  # type: ignore[assignment]
+    def statements(self, targets: Mapping[Step, str] = NO_PARAMS) -> list[Line]:  # type: ignore[assignment]
         """One line for each value that has a name; `targets` are names to assign to."""
         self.memory = memory_of(self.program, targets)
         self.buffers = [self.fresh(f"buffer_{i}") for i in range(len(self.memory.buffers))]
         lines: list[Line] = []
         for step in self.program.steps:
-            if id(step) in self.memory.slots:
+            if step in self.memory.slots:
                 text = self.in_memory(step)
-            elif id(step) in targets:
-                text = self.assigned(step, targets[id(step)])
+            elif step in targets:
+                text = self.assigned(step, targets[step])
             else:
                 expression = self.expression(step)
                 if self.stands_where_it_is_used(step, expression):
-                    self.written[id(step)] = expression
+                    self.written[step] = expression
                     continue
                 text = f"{self.variable(step)} = {expression.text}"
-            self.written[id(step)] = Written(self.variables[id(step)])
+            self.written[step] = Written(self.variables[step])
             lines.append(Line(text, step))
         return lines
 
     def stands_where_it_is_used(self, step: Step, expression: Written) -> bool:
         """Whether an expression needs no name: it is used once, is short, and reads no memory that may change."""
-        width = 0.75 * WIDEST if id(step) in self.going_on else 0.5 * WIDEST
-        if id(step) in self.named or step.name or len(expression.text) >= width:
+        width = 0.75 * WIDEST if step in self.going_on else 0.5 * WIDEST
+        if step in self.named or step.name or len(expression.text) >= width:
             return False
         if step.shows is not None:
-            return step.text == "{0}.T" or self.uses[id(step)] == 1
-        reads_memory = any(isinstance(x, Step) and id(x) in self.memory.large for x in step.inputs)
-        return self.uses[id(step)] == 1 and not reads_memory
+            return step.text == "{0}.T" or self.uses[step] == 1
+        reads_memory = any(isinstance(x, Step) and x in self.memory.large for x in step.inputs)
+        return self.uses[step] == 1 and not reads_memory
 
     def is_beginning(self, x: Any) -> bool:
         """Whether an operand of a sum is a sum that nothing else reads."""
-        return is_sum(x) and not x.name and self.uses[id(x)] == 1 and id(x) not in self.named
+        return is_sum(x) and not x.name and self.uses[x] == 1 and x not in self.named
 
     def assigned(self, step: Step, target: str) -> str:
         """A step that gives a variable its new value."""
-        self.variables[id(step)] = target
+        self.variables[step] = target
         if step.text == "{0} - {1}" and self.operand(step.inputs[0]).text == target:
             return f"{target} -= {self.operand(step.inputs[1], step).text}"
         return f"{target} = {self.expression(step).text}"
 
     def in_memory(self, step: Step) -> str:
         """A step that writes over an operand, into a buffer, or into the memory that the caller gets."""
-        slot, before = self.memory.slots[id(step)], self.memory.before(step)
+        slot, before = self.memory.slots[step], self.memory.before(step)
         variable = self.variable(step)
         line = self.written_over(step, slot, before, variable)
-        if before is not None and self.variables[id(before)] == variable and step.name:
+        if before is not None and self.variables[before] == variable and step.name:
             return f"{line}  # {self.formula(step).text}"
         return line
 
@@ -122,7 +122,7 @@ class Printer:
         """A step that took several statements, as one expression."""
         inputs = []
         for x in step.inputs:
-            part = isinstance(x, Step) and id(x) in self.memory.slots and not x.name
+            part = isinstance(x, Step) and x in self.memory.slots and not x.name
             inputs.append(self.formula(x) if part else self.operand(x))
         return filled(with_module(step.text, np), inputs)
 
@@ -135,8 +135,8 @@ class Printer:
         if before is None:
             assert slot.buffer is not None
             return f"{variable} = {function}({', '.join(operands)}, out={self.buffers[slot.buffer]})"
-        if self.variables[id(before)] != variable:
-            return f"{variable} = {function}({', '.join(operands)}, out={self.variables[id(before)]})"
+        if self.variables[before] != variable:
+            return f"{variable} = {function}({', '.join(operands)}, out={self.variables[before]})"
         if BINARY.fullmatch(step.text) and operands[0] == variable:
             return f"{variable} {step.text[4]}= {operands[1]}"
         if step.text in ("{0} + {1}", "{0} * {1}") and operands[1] == variable and type(step.inputs[0]) is float:
@@ -145,20 +145,20 @@ class Printer:
 
     def variable(self, step: Step) -> str:
         """The name of a step: its own, or of steps that write one over the other, that of the first that has one."""
-        if id(step) not in self.variables:
-            slot = self.memory.slots.get(id(step))
+        if step not in self.variables:
+            slot = self.memory.slots.get(step)
             chain = [step]
-            while id(chain[-1]) in self.going_on:  # a long sum goes on under one name
-                chain.append(self.going_on[id(chain[-1])])
+            while chain[-1] in self.going_on:  # a long sum goes on under one name
+                chain.append(self.going_on[chain[-1]])
             if slot is not None:
-                for following in slot.steps[[id(s) for s in slot.steps].index(id(step)) + 1 :]:
+                for following in slot.steps[slot.steps.index(step) + 1 :]:
                     if chain[-1].name:
                         break
                     chain.append(following)
                 chain = chain if chain[-1].name else [step]
-            name = self.variables.get(id(chain[-1])) or self.fresh(chain[-1].name or chain[-1].hint)
-            self.variables.update((id(s), name) for s in chain)
-        return self.variables[id(step)]
+            name = self.variables.get(chain[-1]) or self.fresh(chain[-1].name or chain[-1].hint)
+            self.variables.update((s, name) for s in chain)
+        return self.variables[step]
 
     def expression(self, step: Step) -> Written:
         """A step as it is written on the right of an assignment, or inside another's expression."""
@@ -184,7 +184,7 @@ class Printer:
     def operand(self, x: Any, of: Step | None = None) -> Written:
         """An operand as it is written. A number beside an array is an array too, which numpy takes in half the time."""
         if isinstance(x, Step):
-            return self.written[id(x)]
+            return self.written[x]
         if type(x) is not float:
             return Written(self.constant(name_of_number(float(x)) if is_number(x) else "constant", x))
         data = of.data if of is not None and ufunc_of(of.text) else None
@@ -240,10 +240,10 @@ def is_sum(x: Any) -> bool:
     return isinstance(x, Step) and x.scalar and x.text == "{0} + {1}"
 
 
-def repeated(program: Program) -> set[int]:
+def repeated(program: Program) -> set[Step]:
     """The steps that stand in some expression twice, as in `0.0 if x <= 0.0 else x`: they need names."""
     return {
-        id(x)
+        x
         for step in program.steps
         for i, x in enumerate(step.inputs)
         if isinstance(x, Step) and step.text.count(f"{{{i}}}") > 1

@@ -83,18 +83,18 @@ HINTS = {
 def program_of(
     inputs: Sequence[Value],
     results: Sequence[Any],
+    order: Iterable[Value],
     names: Mapping[Value, str],
-    roots: Iterable[Value] = (),
     hints: Mapping[Value, str] = NO_PARAMS,  # type: ignore[assignment]
 ) -> Program:
-    """The computation of `results` from `inputs`, simplified; what `roots` need of it stands first, root by root.
+    """The computation of `results` from `inputs`, simplified, its nodes in the given order.
 
     `names` are for Values that stand in statements of their own, `hints` for those that may.
     """
     given = [Step("", (), value.data, name=names.get(value, ""), hint="x") for value in inputs]
     table: dict[Value, Any] = dict(zip(inputs, given, strict=True))
     lines = Lines()
-    for node in reading_order([*roots, *results], inputs):
+    for node in order:
         operands = [table.get(p, p.data) if isinstance(p, Value) else p for p in node.parents]
         table[node] = lines.result_of(node, operands, names.get(node, ""), hints.get(node, ""))
     final = [table.get(r, r.data) if isinstance(r, Value) else r for r in results]
@@ -107,10 +107,10 @@ def program_of(
 def to_copy(results: Sequence[Any], final: Sequence[Any], table: Mapping[Value, Any]) -> set[int]:
     """The results that are new arrays in the eager run, and here an argument, another result or a constant."""
     copied: set[int] = set()
-    owners: dict[int, Any] = {id(step): value for value, step in table.items() if value.operation is None}
+    owners: dict[Step, Any] = {step: value for value, step in table.items() if value.operation is None}
     for i, (value, step) in enumerate(zip(results, final, strict=True)):
         is_array = isinstance(step.data if isinstance(step, Step) else step, np.ndarray)
-        if is_array and (not isinstance(step, Step) or owners.setdefault(id(step), value) is not value):
+        if is_array and (not isinstance(step, Step) or owners.setdefault(step, value) is not value):
             copied.add(i)
     return copied
 
@@ -189,7 +189,8 @@ class Lines:
         found: list[Any] = []
         for i, x in enumerate(operands):
             for j, y in enumerate(found):
-                if root_of(x) is root_of(y) is not None and not np.may_share_memory(node.primals[i], node.primals[j]):
+                merged = isinstance(x, Step) and isinstance(y, Step) and not x.scalar and root_of(x) is root_of(y)
+                if merged and not np.may_share_memory(node.primals[i], node.primals[j]):
                     data = x.data.copy(order="K")
                     x = self.placed(Step('{0}.copy(order="K")', [x], data, hint="copy", group=node.group))
             found.append(x)
@@ -207,11 +208,11 @@ class Lines:
         return found
 
 
-def root_of(x: Any) -> Step | None:
-    """The step in whose memory an array lies; None of a number or a constant."""
-    while isinstance(x, Step) and x.shows is not None:
-        x = x.shows
-    return x if isinstance(x, Step) and isinstance(x.data, np.ndarray) else None
+def root_of(step: Step) -> Step:
+    """The step in whose memory the numbers of a step lie: itself, or of a view, what it is a view of."""
+    while step.shows is not None:
+        step = step.shows
+    return step
 
 
 def hint_of(text: str) -> str:
@@ -266,6 +267,8 @@ def is_scalar(x: Any) -> bool:
 
 def simplified(step: Step) -> Step:
     """The step, or something that gives the same bits for less: an earlier step, or another expression."""
+    if not step.scalar and step.text in ELEMENTWISE:  # one number at every place is that number
+        rewritten(step, step.text, [number_of(x) for x in step.inputs])
     text, inputs = step.text, step.inputs
     if text == "+{0}" and is_same(inputs[0], step):  # +x = x
         return inputs[0]  # type: ignore[no-any-return]
@@ -280,13 +283,10 @@ def simplified(step: Step) -> Step:
             rewritten(step, "{0} - {1}", [inputs[0], inputs[1].inputs[0]])
         elif type(inputs[1]) is float and inputs[1] < 0.0:
             rewritten(step, "{0} - {1}", [inputs[0], -inputs[1]])
-    if not step.scalar and text in ELEMENTWISE:  # one number at every place is that number
-        rewritten(step, step.text, [number_of(x) for x in step.inputs])
     if text == "{0}.dot({1})" and is_made_by("{0}.T", inputs[0]) and np.ndim(inputs[0].data) == 2:
         rewritten(step, text, [inputs[1], inputs[0].inputs[0]])  # Wᵀ·v = v·W: one and the same call of BLAS
-    for i in TRUTHS.get(text, ()):  # float(a > b) is true where a > b is
-        if is_truth(inputs[i]):
-            step.inputs = [unwrapped(x) if x is inputs[i] else x for x in step.inputs]
+    if text in TRUTHS:  # float(a > b) is true where a > b is
+        step.inputs = [unwrapped(x) if i in TRUTHS[text] and is_truth(x) else x for i, x in enumerate(inputs)]
     if text == "{0} != 0.0" and is_truth(inputs[0]):
         return unwrapped(inputs[0])  # (a > b).astype(float) isn't 0 where a > b is true
     for own_inverse in ("-{0}", "{0}.T"):  # -(-x) = x, (xᵀ)ᵀ = x
@@ -305,10 +305,11 @@ def rewritten(step: Step, text: str, inputs: Sequence[Any]) -> None:
 
 
 def number_of(x: Any) -> Any:
-    """The number of which an operand is copies."""
-    if isinstance(x, Step) and x.text.startswith("broadcast_to({0}, ") and np.ndim(of := x.inputs[0]) == 0:
-        return x if isinstance(of, Step) else of
-    return x
+    """The constant number of which an operand is copies; else the operand itself."""
+    of = x
+    while isinstance(of, Step) and of.text.startswith(("broadcast_to({0}, ", "{0}.reshape(")):
+        of = of.inputs[0]
+    return x if isinstance(of, Step) or np.ndim(of) else of
 
 
 TRUTHS = {"{1} if {0} else {2}": (0,)} | dict.fromkeys(
@@ -330,10 +331,9 @@ def unwrapped(number: Step) -> Step:
 
 
 def is_one(x: Any) -> bool:
-    """Whether an operand is 1, or an array of ones made from it."""
-    if not isinstance(x, Step):
-        return x == 1.0 if type(x) is float else np.ndim(x) == 0 and bool(x == 1.0)
-    return not x.scalar and x.text.startswith(("broadcast_to({0}, ", "{0}.reshape(")) and is_one(x.inputs[0])
+    if isinstance(x, Step):
+        return False
+    return x == 1.0 if type(x) is float else np.ndim(x) == 0 and bool(x == 1.0)
 
 
 def is_made_by(text: str, x: Any) -> bool:
@@ -375,10 +375,10 @@ def identity_of(x: Any) -> Any:
 
 def alive(steps: Sequence[Step], results: Iterable[Any]) -> list[Step]:
     """The steps that some result needs, in order."""
-    needed = {id(r) for r in results if isinstance(r, Step)}
+    needed = {r for r in results if isinstance(r, Step)}
     kept = []
     for step in reversed(steps):
-        if id(step) in needed:
+        if step in needed:
             kept.append(step)
-            needed |= {id(x) for x in step.inputs if isinstance(x, Step)}
+            needed |= {x for x in step.inputs if isinstance(x, Step)}
     return kept[::-1]

@@ -72,6 +72,11 @@ def names_of(
     return names
 
 
+def roots_of(owners: Mapping[Value, Value]) -> list[Value]:
+    """Cotangents in the order of the backward pass, before each the Value that it belongs to."""
+    return [value for cotangent, owner in owners.items() for value in (owner, cotangent)]
+
+
 def name_of(node: Value) -> str:
     """A Value's own name, or what it is in its neuron or layer: `sum_0_1` and `output_0_1`."""
     if node.name:

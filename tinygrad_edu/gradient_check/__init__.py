@@ -25,7 +25,7 @@ from tinygrad_edu.gradient_check.numerical import (
 )
 from tinygrad_edu.gradient_check.report import Diagnosis, Entry, GradientReport
 from tinygrad_edu.transforms import grad, linearize, unit_arrays, vjp
-from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names, rebuilt, same_structure
+from tinygrad_edu.tree import leaves_of, leaves_with_paths, mapped, rebuilt, same_structure
 from tinygrad_edu.value import Array, Data, Value, as_data, data_of
 
 __all__ = ["Diagnosis", "Entry", "GradientReport", "gradcheck"]
@@ -412,8 +412,7 @@ def one_number(output: Any) -> float:
 def input_names(function: Callable[..., Any], inputs: tuple[Any, ...]) -> list[str]:
     """For each leaf its Value's name, else the function's argument and the way to it; each only once."""
     names: list[str] = []
-    for x, argument in zip(inputs, argument_names(function, len(inputs)), strict=True):
-        for leaf, path in zip(leaves_of(x), path_names(x, argument), strict=True):
-            name = (leaf.name if isinstance(leaf, Value) else None) or path
-            names.append(f"{name} (input {len(names)})" if name in names else name)
+    for leaf, path in leaves_with_paths(function, inputs):
+        name = (leaf.name if isinstance(leaf, Value) else None) or path
+        names.append(f"{name} (input {len(names)})" if name in names else name)
     return names

@@ -16,6 +16,7 @@ from tinygrad_edu.backend import Backend, check_backend
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import half_squared_error
+from tinygrad_edu.nn.neuron import Neuron
 from tinygrad_edu.nn.training import Trainer, train
 from tinygrad_edu.nn.update import SGD, Update, check_rate
 from tinygrad_edu.operation import Groups, context, no_grad
@@ -101,6 +102,10 @@ class Network:
             for path, value in layer.named_parameters()
         ]
 
+    def units(self) -> list[Neuron | Dense]:
+        """The neurons and dense layers, which remember what they last computed."""
+        return [unit for layer in self.layers for unit in (layer.neurons if isinstance(layer, Layer) else [layer])]
+
     def feed_forward(self, x: Any) -> Any:
         """The outputs for one row: a list of Values from a scalar last layer, one Value from a dense one.
 
@@ -171,10 +176,7 @@ class Network:
             FloatingPointError: A row's loss isn't finite; the message names epoch and row, and the weights are as
                 they were before that row.
         """
-        printing = None
-        if compiled:
-            backend: Backend = "python" if isinstance(compiled, bool) else check_backend(compiled)
-            printing = lambda update, loss: self.printed_epoch(update, loss, backend)  # noqa: E731
+        printing = self.compile("python" if compiled is True else compiled).printed if compiled else None
         return train(self, inputs, targets, epochs, update, loss, on_epoch, record, printing)
 
     def printed_epoch(

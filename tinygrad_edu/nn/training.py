@@ -131,7 +131,7 @@ class Trainer:
 
     def printed(self, update: Update, loss: Callable[[Any, Any], Value]) -> Epoch:
         """The printed epoch for an update and a loss, recorded where there is none yet."""
-        units = [unit for layer in self.network.layers for unit in getattr(layer, "neurons", [layer])]
+        units = self.network.units()
         forms = [p.shape for p in self.network.parameters()]
         key = (
             type(update),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.operation import Operation, operation
-from tinygrad_edu.ops.entry import BROADCAST, by_kind
+from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind
 from tinygrad_edu.value import Value, check_branch, data_of, recording_branches
 
 
@@ -132,16 +132,6 @@ def _minimum(a: Any, b: Any, /) -> Any:
     return np.minimum(a, b)
 
 
-def _fmax(a: Any, b: Any, /) -> Any:
-    """The larger of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half."""
-    return float(np.fmax(a, b)) if type(a) is type(b) is float else np.fmax(a, b)
-
-
-def _fmin(a: Any, b: Any, /) -> Any:
-    """The smaller of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half."""
-    return float(np.fmin(a, b)) if type(a) is type(b) is float else np.fmin(a, b)
-
-
 def _share_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
     """To each input as much as it is the result: all, half at a tie, or nothing."""
     from_a, from_b = equal_mask(a, out), equal_mask(b, out)
@@ -168,19 +158,19 @@ minimum = operation(
     shapes=BROADCAST,
     prints=by_kind("{0} if {0} <= {1} or {0} != {0} else {1}", "minimum({0}, {1})"),
 )
-fmax = operation(
-    _fmax,
+fmax = binary(
+    np.fmax,
+    None,
     _share_rule,
-    formula=LARGER,
-    shapes=BROADCAST,
-    prints=by_kind(None, "fmax({0}, {1})"),
+    LARGER,
+    "The larger of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half.",
 )
-fmin = operation(
-    _fmin,
+fmin = binary(
+    np.fmin,
+    None,
     _share_rule,
-    formula=SMALLER,
-    shapes=BROADCAST,
-    prints=by_kind(None, "fmin({0}, {1})"),
+    SMALLER,
+    "The smaller of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half.",
 )
 
 
