@@ -25,7 +25,7 @@ def assert_compiles():
         return function
 
     def same_bits(x, y):
-        x, y = np.asarray(tg.value.data_of(x)), np.asarray(tg.value.data_of(y))
+        x, y = np.asarray(tg.core.value.data_of(x)), np.asarray(tg.core.value.data_of(y))
         return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
 
     def check(f, inputs):

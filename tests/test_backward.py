@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu.backward import topological_order
+from tinygrad_edu.core.backward import topological_order
 
 
 def test_every_node_gets_its_gradient():

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tinygrad_edu import catalogue, cli, ops
-from tinygrad_edu.operation import Operation
+from tinygrad_edu import cli, ops
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.ops import catalogue
 
 PAGE = Path(__file__).parent.parent / "docs" / "operations.md"
 

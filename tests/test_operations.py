@@ -107,7 +107,9 @@ def scalar_of(f):
 
     def scalar(*inputs):
         out = f(*inputs)
-        weights = np.linspace(0.5, 1.5, np.size(tg.value.data_of(out))).reshape(np.shape(tg.value.data_of(out)))
+        weights = np.linspace(0.5, 1.5, np.size(tg.core.value.data_of(out))).reshape(
+            np.shape(tg.core.value.data_of(out))
+        )
         return tg.sum(tg.tanh(out) * (float(weights) if weights.ndim == 0 else weights))
 
     return scalar

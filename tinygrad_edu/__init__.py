@@ -8,12 +8,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import ops, value
-from tinygrad_edu.backward import backward, gradients
-from tinygrad_edu.operation import Operation, apply, group, no_grad, operation
-from tinygrad_edu.value import Value
-
-vars(value).update(ops=ops, apply=apply, backward=backward)  # here Value's operators and methods get what they call
+from tinygrad_edu import ops
+from tinygrad_edu.core.backward import gradients
+from tinygrad_edu.core.context import group, no_grad
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import Value
 
 if TYPE_CHECKING:
     from tinygrad_edu import nn

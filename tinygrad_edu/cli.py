@@ -20,13 +20,13 @@ import numpy as np
 from tinygrad_edu import __version__
 from tinygrad_edu.article import LABELS, network_from, recovered_start
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
-from tinygrad_edu.catalogue import page
-from tinygrad_edu.compiler.network import epoch_of
+from tinygrad_edu.core.value import as_data
 from tinygrad_edu.drawing import save
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
 from tinygrad_edu.gradient_check import gradcheck
 from tinygrad_edu.nn import ArticleUpdate, History, half_squared_error
-from tinygrad_edu.value import as_data
+from tinygrad_edu.nn.compiled import epoch_of
+from tinygrad_edu.ops.catalogue import page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,11 +21,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.backward import cotangents, differentiating, entries_of, order_between, pull_back
-from tinygrad_edu.operation import Operation, apply, context, operation, recording
+from tinygrad_edu.core.backward import cotangents, differentiating, entries_of, order_between, pull_back
+from tinygrad_edu.core.context import context, recording
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import Data, Value, apply, as_data, data_of
 from tinygrad_edu.ops.shaping import reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
-from tinygrad_edu.value import Data, Value, as_data, data_of
 
 Function: TypeAlias = Callable[..., Any]
 Argnum: TypeAlias = int | tuple[int, ...]

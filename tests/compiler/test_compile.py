@@ -42,7 +42,7 @@ BINARY += [tg.logaddexp, tg.remainder, tg.heaviside]
 
 def bits(x):
     """What tells numbers apart to the last bit; every nan is one nan."""
-    x = np.asarray(tg.value.data_of(x))
+    x = np.asarray(tg.core.value.data_of(x))
     return (x.shape, x.dtype.str, np.where(np.isnan(x), np.nan, x).tobytes())
 
 

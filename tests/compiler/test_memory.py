@@ -16,7 +16,7 @@ N = 3
 
 
 def bits(x):
-    x = np.asarray(tg.value.data_of(x))
+    x = np.asarray(tg.core.value.data_of(x))
     return (x.shape, x.dtype.str, np.where(np.isnan(x), np.nan, x).tobytes())
 
 

@@ -10,8 +10,8 @@ from importlib import resources
 from typing import Any, Literal
 
 from tinygrad_edu.article.by_hand import Start
+from tinygrad_edu.core.operation import operation
 from tinygrad_edu.nn import Dense, Layer, Network, Neuron
-from tinygrad_edu.operation import operation
 from tinygrad_edu.ops.activation import sigmoid
 
 PRINTED: dict[str, Any] = json.loads(resources.files(__package__).joinpath("printed_run.json").read_text("utf-8"))

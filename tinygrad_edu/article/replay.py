@@ -14,8 +14,8 @@ import numpy as np
 
 from tinygrad_edu.article import DATASET, LABELS, PRINTED, TARGETS, network_from, recovered_start
 from tinygrad_edu.article.by_hand import HandDenseNetwork, HandNetwork, Start
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.nn import SGD, ArticleUpdate, Dense, History, Network, half_squared_error
-from tinygrad_edu.value import Value
 
 Kind: TypeAlias = Literal["scalar", "dense"]
 Numbers: TypeAlias = list[list[dict[str, Any]]]

@@ -21,8 +21,8 @@ import numpy as np
 from tinygrad_edu.compiler.lowering import with_module
 from tinygrad_edu.compiler.memory import Form, Memory, Slot, memory_of, ufunc_of, with_large_steps_late
 from tinygrad_edu.compiler.program import Program, Step, is_ours, is_plain, is_scalar
-from tinygrad_edu.operation import Operation, as_result
-from tinygrad_edu.value import KEPT, NO_PARAMS
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import KEPT, NO_PARAMS, as_result
 
 ATOM, UNARY, PRODUCT, SUM, COMPARISON, LOOSE = 5, 4, 3, 2, 1, 0
 BINARY = re.compile(r"\{0\} [-+*/@] \{1\}")

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.compiler.lowering import Earlier, Input, Part, Place, function_of, parts_of, with_module
-from tinygrad_edu.operation import Operation
-from tinygrad_edu.value import NO_PARAMS, Value
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import NO_PARAMS, Value
 
 
 @dataclass(eq=False, slots=True)

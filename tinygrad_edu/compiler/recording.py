@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from tinygrad_edu.backward import differentiating, watchers
 from tinygrad_edu.compiler.printer import identifier
-from tinygrad_edu.value import NO_PARAMS, Value, recording_branches, rule_being_recorded
+from tinygrad_edu.core.backward import differentiating, watchers
+from tinygrad_edu.core.value import NO_PARAMS, Value, recording_branches, rule_being_recorded
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.chain_rule import Explanation, explain
-from tinygrad_edu.value import Value
 
 if TYPE_CHECKING:
     import graphviz

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.backward import order_between, pull_back
-from tinygrad_edu.value import Value
+from tinygrad_edu.core.backward import order_between, pull_back
+from tinygrad_edu.core.value import Value
 
 Format: TypeAlias = Literal["text", "latex", "markdown"]
 

@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeAlias
 import graphviz
 import numpy as np
 
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_text, text
 from tinygrad_edu.drawing.renderer import Picture
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.drawing.view import Box, Path, View, view_of
-from tinygrad_edu.value import Value, data_of
 
 Direction: TypeAlias = Literal["LR", "TB", "RL", "BT"]
 Theme: TypeAlias = Literal["light", "dark", "print"]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.view import Box
-from tinygrad_edu.value import Value, data_of
 
 
 def label_of(box: Box, show: Collection[str]) -> str:

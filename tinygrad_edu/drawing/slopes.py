@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.value import Value, data_of
+from tinygrad_edu.core.value import Value, data_of
 
 
 def local_slopes(node: Value) -> list[float | None]:

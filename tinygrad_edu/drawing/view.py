@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from tinygrad_edu.value import Value
+from tinygrad_edu.core.value import Value
 
 Path: TypeAlias = tuple[str, ...]
 Kind: TypeAlias = Literal["output", "value", "leaf", "parameter", "constant", "operation", "folded"]

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.backward import order_between, pull_back
+from tinygrad_edu.core.backward import order_between, pull_back
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import Array, Value, data_of
 from tinygrad_edu.gradient_check.report import Diagnosis
-from tinygrad_edu.operation import Operation
-from tinygrad_edu.value import Array, Value, data_of
 
 
 class Suspect(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.value import Data
+from tinygrad_edu.core.value import Data
 
 Evaluate = Callable[[list[Data]], float]
 EPSILON = float(np.finfo(float).eps)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.value import Array, Data, data_of
+from tinygrad_edu.core.value import Array, Data, data_of
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn.network import Network

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.context import Groups, context
+from tinygrad_edu.core.value import Array, Operand, Value, apply
 from tinygrad_edu.nn.neuron import Neuron
-from tinygrad_edu.operation import Groups, apply, context
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine
 from tinygrad_edu.ops.shaping import stack
-from tinygrad_edu.value import Array, Operand, Value
 
 
 class Layer:

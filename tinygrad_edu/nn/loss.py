@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import apply
+from tinygrad_edu.core.value import Value, apply, as_data, data_of
 from tinygrad_edu.ops import loss
-from tinygrad_edu.value import Value, as_data, data_of
 
 
 def half_squared_error(outputs: Value | Sequence[Value], targets: Any) -> Value:

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tinygrad_edu.backend import Backend, check_backend
+from tinygrad_edu.compiler.compiled import Backend, check_backend
+from tinygrad_edu.core.context import Groups, context, no_grad
+from tinygrad_edu.core.value import Operand, Value
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.neuron import Neuron
 from tinygrad_edu.nn.training import Trainer, train
 from tinygrad_edu.nn.update import SGD, Update, check_rate
-from tinygrad_edu.operation import Groups, context, no_grad
-from tinygrad_edu.value import Operand, Value
 
 if TYPE_CHECKING:
-    from tinygrad_edu.compiler.network import Epoch
+    from tinygrad_edu.nn.compiled import Epoch
 
 
 class Network:
@@ -191,7 +191,7 @@ class Network:
             TypeError: The update has no `rule`, or something in the network or the loss branches on data.
             ImportError: The backend isn't installed.
         """
-        from tinygrad_edu.compiler.network import epoch_of
+        from tinygrad_edu.nn.compiled import epoch_of
 
         return epoch_of(self, update or SGD(self.learning_rate), loss, backend=backend)
 

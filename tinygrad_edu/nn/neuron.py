@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_edu.operation import apply
+from tinygrad_edu.core.value import Operand, Value, apply
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import weighted_sum_of
-from tinygrad_edu.value import Operand, Value
 
 
 class Neuron:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.backend import Backend, set_first_cause
+from tinygrad_edu.compiler.compiled import Backend, set_first_cause
+from tinygrad_edu.core.value import Array, Operand, Value, as_data, data_of
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.update import SGD, Update
-from tinygrad_edu.value import Array, Operand, Value, as_data, data_of
 
 if TYPE_CHECKING:
-    from tinygrad_edu.compiler.network import Epoch, Errors
+    from tinygrad_edu.nn.compiled import Epoch, Errors
     from tinygrad_edu.nn.network import Network
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.value import Value, data_of
+from tinygrad_edu.core.value import Value, data_of
 
 Update: TypeAlias = Callable[[Sequence[Value], Sequence[int]], None]
 """What `Network.train` calls after each row's backward pass, with the parameters and, for each, its `update_counts`."""

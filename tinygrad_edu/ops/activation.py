@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import Array
 from tinygrad_edu.ops.comparison import choose_by, greater_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of, by_kind
 from tinygrad_edu.ops.exponential import exp
 from tinygrad_edu.ops.reduction import REDUCED, Axis, spread, sum
 from tinygrad_edu.ops.trigonometric import tanh
-from tinygrad_edu.value import Array
 
 
 def _sigmoid(x: Any, /) -> Any:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import BOTH, Operation, operation
+from tinygrad_edu.core.operation import BOTH, Operation, operation
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.ops.entry import BROADCAST, ELEMENTWISE, binary, by_kind, stepwise, unary, zero_of
-from tinygrad_edu.value import Value, data_of
 
 
 def _add(a: Any, b: Any, /) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import Value, check_branch, data_of, recording_branches
 from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind
-from tinygrad_edu.value import Value, check_branch, data_of, recording_branches
 
 
 def _choose(a: Any, b: Any, /, condition: Any) -> Any:

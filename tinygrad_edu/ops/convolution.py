@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.value import data_of
 from tinygrad_edu.ops.indexing import sliding_windows
 from tinygrad_edu.ops.linear_algebra import einsum
 from tinygrad_edu.ops.reduction import max, mean
 from tinygrad_edu.ops.shaping import pad, reshape
-from tinygrad_edu.value import data_of
 
 
 def conv2d(x: Any, weights: Any, bias: Any = None, stride: int = 1, padding: int = 0) -> Any:

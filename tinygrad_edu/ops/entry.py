@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation, operation
-from tinygrad_edu.value import Value
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import Value
 
 ELEMENTWISE = "any → the same"
 BROADCAST = "two that broadcast → their common shape"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import BOTH, Operation, operation
+from tinygrad_edu.core.operation import BOTH, Operation, operation
 from tinygrad_edu.ops.arithmetic import divide
 from tinygrad_edu.ops.comparison import choose_by, equal_mask
 from tinygrad_edu.ops.entry import BROADCAST, binary, unary

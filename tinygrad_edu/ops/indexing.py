@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import data_of
 from tinygrad_edu.ops.entry import shape_of
 from tinygrad_edu.ops.shaping import moving, put_back_along
-from tinygrad_edu.value import data_of
 
 
 def _index(x: Any, /, key: Any) -> Any:

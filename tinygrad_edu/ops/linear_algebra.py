@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import BOTH, Operation, apply, operation
+from tinygrad_edu.core.operation import BOTH, Operation, operation
+from tinygrad_edu.core.value import Operand, Value, apply, data_of
 from tinygrad_edu.ops.arithmetic import divide
 from tinygrad_edu.ops.entry import shape_of
 from tinygrad_edu.ops.reduction import euclidean_norm, max, sum
 from tinygrad_edu.ops.shaping import broadcast_to, ravel, reshape, tril
-from tinygrad_edu.value import Operand, Value, data_of
 
 
 def _matmul(a: Any, b: Any, /) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import operation
+from tinygrad_edu.core.operation import operation
 from tinygrad_edu.ops.entry import shape_of
 
 Needs = Sequence[bool] | None

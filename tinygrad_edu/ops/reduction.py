@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.ops.arithmetic import divide, multiply, sqrt, square
 from tinygrad_edu.ops.comparison import equal_mask
 from tinygrad_edu.ops.entry import axes_of, shape_of
 from tinygrad_edu.ops.exponential import one_for_zero
 from tinygrad_edu.ops.shaping import broadcast_to, concatenate, flip, reshape, stack
-from tinygrad_edu.value import Value
 
 Axis = int | tuple[int, ...] | None
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation, apply, operation
+from tinygrad_edu.core.operation import Operation, operation
+from tinygrad_edu.core.value import Value, apply, as_data, data_of
 from tinygrad_edu.ops.entry import shape_of
-from tinygrad_edu.value import Value, as_data, data_of
 
 Shape = int | tuple[int, ...]
 

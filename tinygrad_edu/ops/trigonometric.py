@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation, operation
+from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.ops.arithmetic import absolute, divide, sqrt
 from tinygrad_edu.ops.comparison import choose_by, less_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, binary, unary

@@ -14,10 +14,10 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.dot import digraph
 from tinygrad_edu.drawing.stepper.epochs import epochs_of
 from tinygrad_edu.drawing.stepper.recording import Recording, record
-from tinygrad_edu.value import Value
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn import History

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.backward import topological_order
+from tinygrad_edu.core.backward import topological_order
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.labels import digits, is_small, summary
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.drawing.view import Box, View, number_nodes, view_of
-from tinygrad_edu.value import Value, data_of
 
 
 @dataclass
@@ -84,7 +84,7 @@ def backward_steps(
     loss: Value, order: list[Value], numbers: Any, names: Any, arrows: Any
 ) -> tuple[list[dict[str, Any]], dict[Value, Any]]:
     """The seed, then for each operation and each of its inputs one contribution, in the order of the backward walk."""
-    from tinygrad_edu.backward import fit, starting_seed
+    from tinygrad_edu.core.backward import fit, starting_seed
 
     table: dict[Value, Any] = {loss: starting_seed(loss, None, False)}
     steps = [

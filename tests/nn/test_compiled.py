@@ -120,7 +120,7 @@ def test_bad_data_and_updates_without_a_rule_are_refused():
 
 def test_an_activation_that_branches_on_data_is_named():
     network = tg.Network([tg.Layer([tg.Neuron([1.0], 0.0, activation=lambda z: z if z > 0.0 else 0.1 * z)])])
-    with pytest.raises(TypeError, match=r"test_network\.py:\d+: while compiling"):
+    with pytest.raises(TypeError, match=r"test_compiled\.py:\d+: while compiling"):
         network.train([[1.0]], [[0.0]], 2, compiled=True)
     assert math.isfinite(network.train([[1.0]], [[0.0]], 2).mean_squared_error[0])
 

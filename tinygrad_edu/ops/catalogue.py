@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from tinygrad_edu import ops
-from tinygrad_edu.operation import Operation
+from tinygrad_edu.core.operation import Operation
 
 HEAD = """# All operations
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.backend import Backend
-from tinygrad_edu.backward import gradients
-from tinygrad_edu.compiler import runnable
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
+from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, program_of, reading_order, root_of
 from tinygrad_edu.compiler.recording import names_of, roots_of, watched
-from tinygrad_edu.value import Value
+from tinygrad_edu.core.backward import gradients
+from tinygrad_edu.core.value import Value
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn import Network

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.operation import Operation
-from tinygrad_edu.value import Data, Operand, Value, as_data, data_of, recording_branches, rule_being_recorded
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import Data, Operand, Value, as_data, data_of, recording_branches, rule_being_recorded
 
 
 def backward(output: Value, seed: Operand | None = None, create_graph: bool = False) -> None:
@@ -147,11 +147,11 @@ def cotangents(
     return table
 
 
-watchers: ContextVar[tuple[dict[Value, Value], ...]] = ContextVar("tinygrad_edu.backward.watchers", default=())
+watchers: ContextVar[tuple[dict[Value, Value], ...]] = ContextVar("tinygrad_edu.core.backward.watchers", default=())
 """Tables that are told, for each recorded cotangent, which Value it belongs to: the compiler names it after that."""
 
 
-differentiating: ContextVar[bool] = ContextVar("tinygrad_edu.backward.differentiating", default=False)
+differentiating: ContextVar[bool] = ContextVar("tinygrad_edu.core.backward.differentiating", default=False)
 """Whether the running code is being differentiated or compiled: a compiled function in it then runs as itself, on
 Values, since what its source gives are plain numbers."""
 

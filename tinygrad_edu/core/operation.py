@@ -7,15 +7,13 @@ the same rule records itself; that is how derivatives of any order come about.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar, Token
+from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, TypeAlias, overload
+from typing import Any, overload
 
 import numpy as np
 
-from tinygrad_edu.value import KEPT, NO_PARAMS, Operand, Value, as_data
+from tinygrad_edu.core.value import Operand, Value, apply
 
 
 class Operation:
@@ -107,119 +105,6 @@ class Operation:
 
 operation = Operation
 """The class by the name that reads best where one is made: `cube = tg.operation(…)`."""
-
-
-def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> Any:
-    """Compute, then record: the result as a Value, or as plain data where no input is a Value."""
-    data: list[Any] = []
-    has_value = converted = False
-    for x in inputs:
-        if isinstance(x, Value):
-            data.append(x.data)
-            has_value = True
-        elif type(x) is float:
-            data.append(x)
-        else:
-            plain = as_data(x)
-            data.append(plain)
-            converted = converted or plain is not x
-    try:
-        out = operation.forward(*data, **params) if params else operation.forward(*data)
-    except np.linalg.LinAlgError:
-        raise
-    except ValueError as error:
-        shapes = " and ".join(str(np.shape(x)) for x in data)
-        raise ValueError(f"{operation.name}: inputs of shape {shapes} don't fit: {error}") from error
-    if not has_value:
-        return out
-    node = new_value(Value)
-    kind = type(out)
-    node.data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
-    node.grad = node.name = None
-    recording, node.group = context.get()
-    if recording:
-        if converted:
-            inputs = tuple([x if isinstance(x, Value) else plain for x, plain in zip(inputs, data, strict=True)])
-        node.operation, node.parents, node.primals, node.params = operation, inputs, data, params
-    else:
-        node.operation, node.parents, node.primals, node.params = None, (), (), NO_PARAMS
-    return node
-
-
-new_value = Value.__new__  # a node skips Value's checks of what a user gave
-
-
-def as_result(out: Any, operation: Operation) -> Any:
-    """What `forward` gave, as data. A numpy scalar stays numpy's: it becomes an array of shape ()."""
-    if isinstance(out, np.generic):
-        out = np.asarray(out)
-    try:
-        return as_data(out)
-    except TypeError as error:
-        raise TypeError(f"{operation.name}: the result's {error}") from None
-
-
-Context: TypeAlias = tuple[bool, tuple[str, ...]]
-"""What applies to the operations of this thread or task: whether they are recorded, and the group they belong to."""
-
-context: ContextVar[Context] = ContextVar("tinygrad_edu", default=(True, ()))
-
-
-@contextmanager
-def recording(on: bool) -> Iterator[None]:
-    """Within it operations are recorded, or not; the group stays."""
-    token = context.set((on, context.get()[1]))
-    try:
-        yield
-    finally:
-        context.reset(token)
-
-
-def no_grad() -> AbstractContextManager[None]:
-    """Within it nothing is recorded: results are leaves. Other threads and tasks are not affected.
-
-    >>> import tinygrad_edu as tg
-    >>> with tg.no_grad():
-    ...     y = tg.Value(2.0) * 3.0
-    >>> y.parents
-    ()
-    """
-    return recording(False)
-
-
-class group:  # noqa: N801 - used as `with group("encoder"):`
-    """Within it, new Values belong to the named group, which a picture frames. Groups nest."""
-
-    __slots__ = ("name", "token")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        recording, path = context.get()
-        self.token: Token[Context] = context.set((recording, (*path, self.name)))
-
-    def __exit__(self, *error: object) -> None:
-        context.reset(self.token)
-
-
-class Groups:
-    """Sibling groups that are entered again and again, such as the neurons of a layer for every row.
-
-    `contexts` are made once for each surrounding context; whoever sets them one after the other sets the surrounding
-    one again at the end.
-    """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
-        self.made: tuple[Context | None, list[Context]] = (None, [])
-
-    def contexts(self, outer: Context) -> list[Context]:
-        around, made = self.made
-        if around is not outer:
-            made = [(outer[0], (*outer[1], name)) for name in self.names]
-            self.made = (outer, made)
-        return made
 
 
 BOTH = (True, True)

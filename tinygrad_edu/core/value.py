@@ -13,23 +13,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from tinygrad_edu import ops
+from tinygrad_edu.core.context import context
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from tinygrad_edu import ops
-    from tinygrad_edu.backward import backward
-    from tinygrad_edu.operation import Operation
-
-    def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = ...) -> Value: ...
-
-else:  # what operators and methods call is built on Value, so tinygrad_edu/__init__.py binds it here afterwards
-    ops = apply = backward = None
+    from tinygrad_edu.core.operation import Operation
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Data: TypeAlias = float | Array
 Operand: TypeAlias = "Value | ArrayLike"
 
 NO_PARAMS: Mapping[str, Any] = {}
+KEPT = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 class Value:
@@ -118,6 +115,8 @@ class Value:
         Raises:
             ValueError: No seed for an array, or one of another shape. No gradient has changed then.
         """
+        from tinygrad_edu.core.backward import backward  # which is built on Value
+
         backward(self, seed, create_graph)
 
     def zero_grad(self) -> None:
@@ -175,15 +174,15 @@ class Value:
     def __abs__(self) -> Value:
         return apply(ops.absolute, (self,))
 
-    # numpy's functions come here when they are given a Value; see tinygrad_edu/numpy_protocol.py.
+    # numpy's functions come here when they are given a Value; see tinygrad_edu/core/numpy_protocol.py.
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from tinygrad_edu import numpy_protocol
+        from tinygrad_edu.core import numpy_protocol
 
         return numpy_protocol.ufunc(function, method, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        from tinygrad_edu import numpy_protocol
+        from tinygrad_edu.core import numpy_protocol
 
         return numpy_protocol.function(function, args, options)
 
@@ -286,7 +285,57 @@ class Value:
         return mimebundle(self)
 
 
-recording_branches: ContextVar[bool] = ContextVar("tinygrad_edu.value.recording", default=False)
+def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> Value:
+    """Compute, then record: the result as a Value, or as plain data where no input is a Value."""
+    data: list[Any] = []
+    has_value = converted = False
+    for x in inputs:
+        if isinstance(x, Value):
+            data.append(x.data)
+            has_value = True
+        elif type(x) is float:
+            data.append(x)
+        else:
+            plain = as_data(x)
+            data.append(plain)
+            converted = converted or plain is not x
+    try:
+        out = operation.forward(*data, **params) if params else operation.forward(*data)
+    except np.linalg.LinAlgError:
+        raise
+    except ValueError as error:
+        shapes = " and ".join(str(np.shape(x)) for x in data)
+        raise ValueError(f"{operation.name}: inputs of shape {shapes} don't fit: {error}") from error
+    if not has_value:
+        return out  # type: ignore[no-any-return]
+    node = new_value(Value)
+    kind = type(out)
+    node.data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
+    node.grad = node.name = None
+    recording, node.group = context.get()
+    if recording:
+        if converted:
+            inputs = tuple([x if isinstance(x, Value) else plain for x, plain in zip(inputs, data, strict=True)])
+        node.operation, node.parents, node.primals, node.params = operation, inputs, data, params
+    else:
+        node.operation, node.parents, node.primals, node.params = None, (), (), NO_PARAMS
+    return node
+
+
+new_value = Value.__new__  # a node skips Value's checks of what a user gave
+
+
+def as_result(out: Any, operation: Operation) -> Any:
+    """What `forward` gave, as data. A numpy scalar stays numpy's: it becomes an array of shape ()."""
+    if isinstance(out, np.generic):
+        out = np.asarray(out)
+    try:
+        return as_data(out)
+    except TypeError as error:
+        raise TypeError(f"{operation.name}: the result's {error}") from None
+
+
+recording_branches: ContextVar[bool] = ContextVar("tinygrad_edu.core.value.recording", default=False)
 """Whether a function is being compiled, where a branch on data would be recorded one way for good."""
 
 
@@ -321,7 +370,7 @@ def data_of(x: Any) -> Any:
     return x.data
 
 
-rule_being_recorded: ContextVar[str | None] = ContextVar("tinygrad_edu.value.rule", default=None)
+rule_being_recorded: ContextVar[str | None] = ContextVar("tinygrad_edu.core.value.rule", default=None)
 """The operation whose gradient rule is being recorded by the compiler, which may look at shapes and not at numbers."""
 
 
@@ -361,6 +410,3 @@ def plain_key(key: Any) -> Any:
     if not np.array_equal(whole, key.data):
         raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
     return whole
-
-
-KEPT = (np.dtype(np.float64), np.dtype(np.float32))
