@@ -166,3 +166,28 @@ def test_backward_from_a_leaf_sets_its_own_gradient():
     x = tg.Value(2.0)
     x.backward()
     assert x.grad == 1.0
+
+
+def test_each_input_may_have_a_rule_of_its_own_and_only_those_asked_for_run():
+    asked = []
+
+    def rule_of(name, slope):
+        return lambda g, out, a, b: asked.append(name) or g * slope(a, b)
+
+    area = tg.operation(lambda a, b: a * b, (rule_of("a", lambda a, b: b), rule_of("b", lambda a, b: a)), name="area")
+    assert tg.grad(area, (0, 1))(2.0, 5.0) == (5.0, 2.0)
+    assert asked == ["a", "b"]
+    asked.clear()
+    assert tg.grad(area)(2.0, 5.0) == 5.0
+    assert asked == ["a"]
+    assert area.vjp(1.0, 10.0, 2.0, 5.0) == [5.0, 2.0]
+
+
+def test_an_input_whose_rule_is_none_has_no_gradient():
+    scaled = tg.operation(lambda x, factor: x * factor, (lambda g, out, x, factor: g * factor, None), name="scaled")
+    assert tg.grad(scaled, (0, 1))(2.0, 5.0) == (5.0, 0.0)
+
+
+def test_as_many_rules_as_inputs_are_asked_for():
+    with pytest.raises(ValueError, match="area: 1 rules for 2 inputs"):
+        tg.operation(lambda a, b: a * b, (lambda g, out, a, b: g * b,), name="area")

@@ -114,21 +114,13 @@ def cotangents(
             continue
         operation, parents, params = node.operation, node.parents, node.params
         assert operation is not None
-        if operation.takes_needs:
-            needs = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
-            if False in needs:
-                params = {**params, "needs": needs}
+        out, inputs = (node, parents) if create_graph else (node.data, node.primals)
+        asked = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
         if watched:
             rule_being_recorded.set(operation.name)
-        out, inputs = (node, parents) if create_graph else (node.data, node.primals)
-        if params:
-            results = operation.vjp(table[node], out, *inputs, **params)
-        else:
-            results = operation.vjp(table[node], out, *inputs)
+        results = operation.cotangents(table[node], out, inputs, params, asked)
         if watched:
             rule_being_recorded.set(None)
-        if len(results) != len(parents):
-            raise ValueError(f"{operation.name}: the rule gave {len(results)} cotangents for {len(parents)} inputs")
         i = -1
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1

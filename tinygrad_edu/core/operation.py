@@ -7,13 +7,16 @@ the same rule records itself; that is how derivatives of any order come about.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
 from tinygrad_edu.core.value import Operand, Value, apply
+
+Rule: TypeAlias = Callable[..., Any]
+Rules: TypeAlias = "tuple[Rule | None, ...] | Callable[..., Sequence[Any]]"
 
 
 class Operation:
@@ -36,23 +39,27 @@ class Operation:
             `math`'s for floats and numpy's for arrays; or a function of places (texts such as "{0}", with the `data`
             that stood there when the call was recorded, and whether that is `fixed`) and parameters that gives one.
             None: it is called by name.
-        vjp: The rule, `vjp(g, out, *inputs, **params)`: a cotangent for each input, or None where there is none.
-            Where some input wants no cotangent, a rule with an argument `needs` gets a list of booleans, one for each
-            input, and may give None for those. Broadcasting is no concern of a rule: the backward walk sums a
-            cotangent to its input's shape.
+        rules: For each input its rule, `rule(g, out, *inputs, **params)`, which gives the input's cotangent, or None
+            where there is none; a rule that is None stands for an input without a gradient. Where inputs share their
+            work or have no fixed number, one rule that gives a sequence with a cotangent for each; if it has an
+            argument `wanted`, that is a list of booleans, one for each input, and it may give None where False.
+            Broadcasting is no concern of a rule: the backward walk sums a cotangent to its input's shape.
+
+    Raises:
+        ValueError: There are not as many rules as `forward` has inputs.
 
     >>> import tinygrad_edu as tg
-    >>> cube = tg.operation(lambda x: x * x * x, lambda g, out, x: (g * (3.0 * x * x),), name="cube", symbol="x³")
-    >>> x = tg.Value(2.0)
-    >>> cube(x).backward()
-    >>> x.grad
-    12.0
+    >>> area = tg.operation(lambda a, b: a * b, (lambda g, out, a, b: g * b, lambda g, out, a, b: g * a), name="area")
+    >>> a, b = tg.Value(2.0), tg.Value(5.0)
+    >>> area(a, b).backward()
+    >>> a.grad, b.grad
+    (5.0, 2.0)
     """
 
     def __init__(
         self,
         forward: Callable[..., Any],
-        vjp: Callable[..., Sequence[Any]],
+        rules: Rules,
         *,
         name: str | None = None,
         symbol: str | None = None,
@@ -62,7 +69,7 @@ class Operation:
         prints: str | Callable[..., str | None] | None = None,
     ) -> None:
         self.forward = forward
-        self.vjp = vjp
+        self.rules = rules
         self.__name__ = name or forward.__name__.strip("_<>")
         self.symbol = symbol or self.__name__
         self.formula = formula
@@ -72,7 +79,11 @@ class Operation:
         self.__doc__ = forward.__doc__
         self.__wrapped__ = forward  # where `inspect` and `help` find the arguments
         self.argument_names, self.n_inputs = arguments_of(forward)
-        self.takes_needs = "needs" in arguments_of(vjp)[0]
+        if isinstance(rules, tuple):
+            if len(rules) != self.n_inputs:
+                raise ValueError(f"{self.name}: {len(rules)} rules for {count_of(self.n_inputs)}")
+        else:
+            self.takes_wanted = "wanted" in arguments_of(rules)[0]
 
     @property
     def name(self) -> str:
@@ -89,6 +100,27 @@ class Operation:
         if len(inputs) > self.n_inputs:
             inputs, params = self.split_params(inputs, params)
         return apply(self, inputs, params)
+
+    def vjp(self, g: Any, out: Any, *inputs: Any, **params: Any) -> Sequence[Any]:
+        """The cotangents of all inputs from that of the result; None where an input has none."""
+        return self.cotangents(g, out, inputs, params, [True] * len(inputs))
+
+    def cotangents(
+        self, g: Any, out: Any, inputs: Sequence[Any], params: Mapping[str, Any], wanted: Sequence[bool]
+    ) -> Sequence[Any]:
+        """The same, where only those `wanted` need to be computed."""
+        rules = self.rules
+        if isinstance(rules, tuple):
+            return [
+                rule(g, out, *inputs, **params) if rule and asked else None
+                for rule, asked in zip(rules, wanted, strict=True)
+            ]
+        if self.takes_wanted and False in wanted:
+            params = {**params, "wanted": wanted}
+        found = rules(g, out, *inputs, **params)
+        if len(found) != len(inputs):
+            raise ValueError(f"{self.name}: the rule gave {len(found)} cotangents for {len(inputs)} inputs")
+        return found
 
     def split_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Give positional arguments beyond the inputs the names that `forward` has for them, as in `sum(x, 0)`."""
@@ -108,7 +140,11 @@ operation = Operation
 
 
 BOTH = (True, True)
-"""The `needs` of a rule with two inputs where both want a cotangent."""
+"""What is `wanted` of a rule with two inputs where both are."""
+
+
+def count_of(n_inputs: int) -> str:
+    return "any number of inputs" if n_inputs == sys.maxsize else f"{n_inputs} inputs"
 
 
 def arguments_of(function: Callable[..., Any]) -> tuple[tuple[str, ...], int]:

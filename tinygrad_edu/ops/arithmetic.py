@@ -39,7 +39,7 @@ def _subtract(a: Any, b: Any, /) -> Any:
 
 subtract = operation(
     _subtract,
-    lambda g, out, a, b, needs=BOTH: (g, -g if needs[1] else None),
+    lambda g, out, a, b, wanted=BOTH: (g, -g if wanted[1] else None),
     symbol="−",
     formula="∂(a−b) = ∂a − ∂b",
     shapes=BROADCAST,
@@ -54,7 +54,7 @@ def _multiply(a: Any, b: Any, /) -> Any:
 
 multiply = operation(
     _multiply,
-    lambda g, out, a, b, needs=BOTH: (g * b if needs[0] else None, g * a if needs[1] else None),
+    lambda g, out, a, b, wanted=BOTH: (g * b if wanted[0] else None, g * a if wanted[1] else None),
     symbol="×",
     formula="∂(a·b) = b·∂a + a·∂b",
     shapes=BROADCAST,
@@ -72,9 +72,9 @@ def _divide(a: Any, b: Any, /) -> Any:
 
 divide: Operation = operation(
     _divide,
-    lambda g, out, a, b, needs=BOTH: (
-        divide(g, b) if needs[0] else None,
-        divide(-g * out, b) if needs[1] else None,
+    lambda g, out, a, b, wanted=BOTH: (
+        divide(g, b) if wanted[0] else None,
+        divide(-g * out, b) if wanted[1] else None,
     ),
     symbol="÷",
     formula="∂(a/b) = ∂a/b − (a/b)·∂b/b",

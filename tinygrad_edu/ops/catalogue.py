@@ -65,11 +65,18 @@ def operation_lines(name: str, entry: Operation) -> Iterator[str]:
     yield f"{' '.join((entry.__doc__ or '').split())}\n"
     yield f"- formula: {entry.formula}"
     yield f"- shapes: {entry.shapes}"
-    source = rule_source(entry.vjp)
+    source = rules_source(entry.rules)
     if "\n" in source:
         yield f"- rule:\n\n```text\n{source}\n```\n"
     else:
         yield f"- rule: `{source}`\n"
+
+
+def rules_source(rules: Any) -> str:
+    """The rules as they are written; where each input has its own, in order."""
+    if isinstance(rules, tuple):
+        return ", ".join(rule_source(rule) if rule else "none" for rule in rules)
+    return rule_source(rules)
 
 
 def rule_source(rule: Callable[..., Any]) -> str:

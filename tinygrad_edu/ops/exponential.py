@@ -102,10 +102,10 @@ def _power(a: Any, b: Any, /) -> Any:
     return float(np.power(a, b))
 
 
-def _power_rule(g: Any, out: Any, a: Any, b: Any, needs: tuple[bool, bool] = BOTH) -> tuple[Any, Any]:
+def _power_rule(g: Any, out: Any, a: Any, b: Any, wanted: tuple[bool, bool] = BOTH) -> tuple[Any, Any]:
     return (
-        g * (b * power(a, one_for_zero(b) - 1.0)) if needs[0] else None,
-        g * (out * log(one_for_zero(a))) if needs[1] else None,
+        g * (b * power(a, one_for_zero(b) - 1.0)) if wanted[0] else None,
+        g * (out * log(one_for_zero(a))) if wanted[1] else None,
     )
 
 

@@ -28,14 +28,14 @@ def _matmul(a: Any, b: Any, /) -> Any:
     return np.matmul(a, b)
 
 
-def _matmul_rule(g: Any, out: Any, a: Any, b: Any, needs: tuple[bool, bool] = BOTH) -> tuple[Any, Any]:
+def _matmul_rule(g: Any, out: Any, a: Any, b: Any, wanted: tuple[bool, bool] = BOTH) -> tuple[Any, Any]:
     if a.ndim == b.ndim == 1:
-        return g * b if needs[0] else None, g * a if needs[1] else None
+        return g * b if wanted[0] else None, g * a if wanted[1] else None
     if b.ndim == 1:
-        return g[..., None] * b if needs[0] else None, matrix_times_vector(swap(a), g) if needs[1] else None
+        return g[..., None] * b if wanted[0] else None, matrix_times_vector(swap(a), g) if wanted[1] else None
     if a.ndim == 1:
-        return matrix_times_vector(b, g) if needs[0] else None, a[:, None] * g[..., None, :] if needs[1] else None
-    return g @ swap(b) if needs[0] else None, times(swap(a), g, like=b) if needs[1] else None
+        return matrix_times_vector(b, g) if wanted[0] else None, a[:, None] * g[..., None, :] if wanted[1] else None
+    return g @ swap(b) if wanted[0] else None, times(swap(a), g, like=b) if wanted[1] else None
 
 
 def printed_product(a: Any, b: Any) -> str:
@@ -143,11 +143,11 @@ def _affine(weights: Any, inputs: Any, bias: Any, /) -> Any:
 
 
 def _affine_rule(
-    g: Any, out: Any, weights: Any, inputs: Any, bias: Any, needs: Sequence[bool] = (True, True, True)
+    g: Any, out: Any, weights: Any, inputs: Any, bias: Any, wanted: Sequence[bool] = (True, True, True)
 ) -> tuple[Any, Any, Any]:
     if inputs.ndim == 1:
-        return g[:, None] * inputs if needs[0] else None, weights.T @ g if needs[1] else None, g
-    return g.T @ inputs if needs[0] else None, g @ weights if needs[1] else None, g.sum(axis=0) if needs[2] else None
+        return g[:, None] * inputs if wanted[0] else None, weights.T @ g if wanted[1] else None, g
+    return g.T @ inputs if wanted[0] else None, g @ weights if wanted[1] else None, g.sum(axis=0) if wanted[2] else None
 
 
 def printed_affine(weights: Any, inputs: Any, bias: Any) -> str | None:
@@ -175,11 +175,11 @@ def _einsum(*operands: Any, subscripts: str) -> Any:
     return np.einsum(subscripts, *operands)
 
 
-def _einsum_rule(g: Any, out: Any, *operands: Any, subscripts: str, needs: Sequence[bool] | None = None) -> list[Any]:
+def _einsum_rule(g: Any, out: Any, *operands: Any, subscripts: str, wanted: Sequence[bool] | None = None) -> list[Any]:
     inputs, result = subscripts.split("->")
     letters = inputs.split(",")
     return [
-        einsum_cotangent(g, i, operands, letters, result) if needs is None or needs[i] else None
+        einsum_cotangent(g, i, operands, letters, result) if wanted is None or wanted[i] else None
         for i in range(len(operands))
     ]
 

@@ -23,8 +23,8 @@ def _half_squared_error(*outputs_and_targets: Any) -> Any:
     return 0.5 * sum_of_squares(outputs_and_targets)
 
 
-def _half_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, needs: Needs = None) -> list[Any]:
-    return error_cotangents(g, outputs_and_targets, needs)
+def _half_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, wanted: Needs = None) -> list[Any]:
+    return error_cotangents(g, outputs_and_targets, wanted)
 
 
 def printed_squares(outputs_and_targets: Sequence[Any]) -> str | None:
@@ -64,8 +64,8 @@ def _mean_squared_error(*outputs_and_targets: Any) -> Any:
     return sum_of_squares(outputs_and_targets) / count(outputs_and_targets)
 
 
-def _mean_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, needs: Needs = None) -> list[Any]:
-    return error_cotangents(g * (2.0 / count(outputs_and_targets)), outputs_and_targets, needs)
+def _mean_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, wanted: Needs = None) -> list[Any]:
+    return error_cotangents(g * (2.0 / count(outputs_and_targets)), outputs_and_targets, wanted)
 
 
 mean_squared_error = operation(
@@ -87,10 +87,10 @@ def sum_of_squares(outputs_and_targets: Sequence[Any]) -> Any:
     return total
 
 
-def error_cotangents(g: Any, outputs_and_targets: Sequence[Any], needs: Needs) -> list[Any]:
+def error_cotangents(g: Any, outputs_and_targets: Sequence[Any], wanted: Needs) -> list[Any]:
     n = len(outputs_and_targets) // 2
     cotangents = [g * (outputs_and_targets[k] - outputs_and_targets[n + k]) for k in range(n)]
-    return cotangents + ([-error for error in cotangents] if needs is None or any(needs[n:]) else [None] * n)
+    return cotangents + ([-error for error in cotangents] if wanted is None or any(wanted[n:]) else [None] * n)
 
 
 def count(outputs_and_targets: Sequence[Any]) -> float:
