@@ -345,7 +345,9 @@ def _variable(x: Any, /) -> Any:
     return x
 
 
-variable = operation(_variable, lambda g, out, x: (g,), name="variable", symbol="x", formula="∂x = ∂x", prints="+{0}")
+variable = operation(
+    _variable, lambda g, out, x: (g,), name="variable", symbol="x", formula="∂x = ∂x", prints="+{0}", analytic=True
+)
 
 depth: ContextVar[int] = ContextVar("tinygrad_edu.transforms.depth", default=0)
 """How many transforms the running code is inside of."""

@@ -57,7 +57,7 @@ def test_every_method_passes_right_gradients_and_fails_wrong_ones(method):
     w, x = np.linspace(-1.0, 1.0, 6).reshape(2, 3), np.array([0.5, -1.0, 2.0])
     f = lambda w, x: (tg.sigmoid(w @ x) ** 2.0).sum() + tg.softmax(x)[0] * tg.sin(x).sum()  # noqa: E731
     assert tg.gradcheck(f, w, x, method=method)
-    wrong = tg.operation(np.sin, lambda g, out, x: (g * np.cos(x) * 1.01,), name="wrong")
+    wrong = tg.operation(np.sin, lambda g, out, x: (g * np.cos(x) * 1.01,), name="wrong", analytic=True)
     assert not tg.gradcheck(lambda x: wrong(x).sum(), x, method=method)
 
 
@@ -70,6 +70,15 @@ def test_complex_steps_are_exact_to_the_last_digits_and_need_operations_that_all
     for f, name in ((np.abs, "absolute"), (np.floor, "floor"), (tg.softplus, "softplus"), (np.linalg.pinv, "pinv")):
         with pytest.raises(ValueError, match=f"operation {name} has no complex step"):
             tg.gradcheck(lambda x, f=f: f(x).sum(), np.array([[1.5, 0.2]]), method="complex")
+
+
+def test_an_operation_is_taken_for_analytic_only_where_it_says_so():
+    root = tg.operation(
+        lambda x: np.sqrt(np.abs(x)), lambda g, out, x: (g * tg.sign(x) / (2.0 * tg.sqrt(tg.absolute(x))),), name="root"
+    )
+    assert tg.gradcheck(root, 4.0)
+    with pytest.raises(ValueError, match="operation root has no complex step: it is not marked analytic=True"):
+        tg.gradcheck(root, 4.0, method="complex")
 
 
 def test_fast_compares_in_one_direction():

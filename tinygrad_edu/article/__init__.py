@@ -42,5 +42,6 @@ slipped_sigmoid = operation(
     name="slipped_sigmoid",
     symbol="σ (slip)",
     formula="∂σ(x) = (σ(x)·(1 − σ(x)))²·∂x, which is wrong",
+    analytic=True,
 )
 """The sigmoid with the gradient rule of the article's numpy program for hidden layers: the derivative taken twice."""

@@ -34,7 +34,8 @@ class Operation:
         formula: The derivative as a person would write it.
         forward: `forward(*inputs, **params)` on floats and arrays.
         shapes: The shapes of its inputs and of its result.
-        analytic: Whether `forward` on complex numbers continues it, as a gradient check by complex steps needs.
+        analytic: Whether `forward` may be given complex numbers, and is then the analytic continuation. A gradient
+            check by complex steps needs that; it can't be seen from outside (|x| takes them too), so you say it.
         prints: How compiled source writes it: a template such as "1.0 / (1.0 + exp(-{0}))", in which functions are
             `math`'s for floats and numpy's for arrays; or a function of places (texts such as "{0}", with the `data`
             that stood there when the call was recorded, and whether that is `fixed`) and parameters that gives one.
@@ -65,7 +66,7 @@ class Operation:
         symbol: str | None = None,
         formula: str = "",
         shapes: str = "",
-        analytic: bool = True,
+        analytic: bool = False,
         prints: str | Callable[..., str | None] | None = None,
     ) -> None:
         self.forward = forward

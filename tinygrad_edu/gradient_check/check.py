@@ -355,7 +355,10 @@ def complex_steps(graph: Graph) -> list[list[Estimate]]:
     for node in dependent:
         assert node.operation is not None
         if not node.operation.analytic:
-            raise ValueError(f'method="complex": the operation {node.operation.name} has no complex step; use another')
+            raise ValueError(
+                f'method="complex": the operation {node.operation.name} has no complex step: it is not marked '
+                "analytic=True. Use another method, or mark it if its forward is the same formula for complex numbers"
+            )
     estimates = []
     for x in graph.inputs:
         found = []

@@ -45,6 +45,7 @@ sigmoid: Operation = operation(
     formula="∂σ(x) = σ(x)·(1 − σ(x))·∂x",
     shapes=ELEMENTWISE,
     prints="1.0 / (1.0 + exp(-{0}))",
+    analytic=True,
 )
 
 
@@ -61,6 +62,7 @@ relu = operation(
     formula="∂relu(x) = ∂x where x > 0, else 0",
     shapes=ELEMENTWISE,
     prints=by_kind("0.0 if {0} <= 0.0 else {0}", "maximum({0}, 0.0)"),
+    analytic=True,
 )
 
 
@@ -77,6 +79,7 @@ leaky_relu = operation(
     formula="∂leaky_relu(x) = ∂x where x > 0, else slope·∂x",
     shapes=ELEMENTWISE,
     prints=lambda x, slope=0.01: f"{x} if {x} > 0.0 else {slope!r} * {x}" if type(x.data) is float else None,
+    analytic=True,
 )
 
 
@@ -96,6 +99,7 @@ elu = operation(
     _elu_rule,
     formula="∂elu(x) = ∂x where x > 0, else α·eˣ·∂x",
     shapes=ELEMENTWISE,
+    analytic=True,
 )
 
 
@@ -110,6 +114,7 @@ softplus = operation(
     formula="∂softplus(x) = σ(x)·∂x",
     shapes=ELEMENTWISE,
     prints=by_kind(None, "logaddexp({0}, 0.0)"),
+    analytic=True,
 )
 
 
@@ -129,6 +134,7 @@ silu = operation(
     formula="∂(x·σ(x)) = (σ + x·σ·(1 − σ))·∂x",
     shapes=ELEMENTWISE,
     prints="{0} * (1.0 / (1.0 + exp(-{0})))",
+    analytic=True,
 )
 
 
@@ -159,6 +165,7 @@ logsumexp = operation(
     ),
     formula="∂log Σeˣⁱ = Σ eˣⁱ⁻ᵒ·∂xᵢ",
     shapes=REDUCED,
+    analytic=True,
 )
 
 
@@ -192,6 +199,7 @@ softmax: Operation = operation(
     formula="∂sᵢ = sᵢ·(∂xᵢ − Σₖ sₖ·∂xₖ)",
     shapes=ELEMENTWISE,
     prints=printed_softmax,
+    analytic=True,
 )
 
 
@@ -207,4 +215,5 @@ log_softmax = operation(
     formula="∂log sᵢ = ∂xᵢ − Σₖ sₖ·∂xₖ",
     shapes=ELEMENTWISE,
     prints=printed_log_softmax,
+    analytic=True,
 )

@@ -29,6 +29,7 @@ add = operation(
     formula="∂(a+b) = ∂a + ∂b",
     shapes=BROADCAST,
     prints="{0} + {1}",
+    analytic=True,
 )
 
 
@@ -44,6 +45,7 @@ subtract = operation(
     formula="∂(a−b) = ∂a − ∂b",
     shapes=BROADCAST,
     prints="{0} - {1}",
+    analytic=True,
 )
 
 
@@ -59,6 +61,7 @@ multiply = operation(
     formula="∂(a·b) = b·∂a + a·∂b",
     shapes=BROADCAST,
     prints="{0} * {1}",
+    analytic=True,
 )
 
 
@@ -80,6 +83,7 @@ divide: Operation = operation(
     formula="∂(a/b) = ∂a/b − (a/b)·∂b/b",
     shapes=BROADCAST,
     prints="{0} / {1}",
+    analytic=True,
 )
 
 
@@ -95,6 +99,7 @@ negative = operation(
     formula="∂(−a) = −∂a",
     shapes=ELEMENTWISE,
     prints="-{0}",
+    analytic=True,
 )
 
 
@@ -110,6 +115,7 @@ positive = operation(
     formula="∂(+a) = ∂a",
     shapes=ELEMENTWISE,
     prints="+{0}",
+    analytic=True,
 )
 
 
@@ -248,6 +254,7 @@ nan_to_num = operation(
     lambda g, out, x, **_: (g * np.isfinite(data_of(x)),),
     formula="∂nan_to_num(x) = ∂x where x is finite",
     shapes=ELEMENTWISE,
+    analytic=True,
 )
 
 
@@ -269,6 +276,7 @@ _clip_to = operation(
     name="clip",
     formula="∂clip(x) = ∂x between the bounds, else 0",
     shapes=ELEMENTWISE,
+    analytic=True,
 )
 
 

@@ -30,6 +30,7 @@ choose = operation(
     name="where",
     formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
     shapes=BROADCAST,
+    analytic=True,
 )
 
 
@@ -56,6 +57,7 @@ def mask(numpy_function: Callable[[Any, Any], Any], sign: str) -> Operation:
         formula=f"∂(a {sign} b) = 0",
         shapes=BROADCAST,
         prints=prints,
+        analytic=True,
     )
 
 
@@ -83,6 +85,7 @@ choose_by: Operation = operation(
     formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
     shapes=BROADCAST,
     prints=by_kind("{1} if {0} else {2}", "where({0} != 0.0, {1}, {2})"),
+    analytic=True,
 )
 
 
@@ -149,6 +152,7 @@ maximum = operation(
     formula=LARGER,
     shapes=BROADCAST,
     prints=by_kind("{0} if {0} >= {1} or {0} != {0} else {1}", "maximum({0}, {1})"),
+    analytic=True,
 )
 minimum = operation(
     _minimum,
@@ -157,6 +161,7 @@ minimum = operation(
     formula=SMALLER,
     shapes=BROADCAST,
     prints=by_kind("{0} if {0} <= {1} or {0} != {0} else {1}", "minimum({0}, {1})"),
+    analytic=True,
 )
 fmax = binary(
     np.fmax,

@@ -103,6 +103,7 @@ def binary(
         formula=formula,
         shapes=BROADCAST,
         prints=printed_call(numpy_function, python_function, "{0}, {1}"),
+        analytic=True,
     )
 
 

@@ -129,4 +129,5 @@ power = operation(
     formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b",
     shapes=BROADCAST,
     prints=printed_power,
+    analytic=True,
 )

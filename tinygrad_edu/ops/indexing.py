@@ -43,6 +43,7 @@ index: Operation = operation(
     formula="∂x[k] = (∂x)[k]",
     shapes="any → that of x[key]",
     prints=printed_index,
+    analytic=True,
 )
 
 
@@ -69,6 +70,7 @@ add_at: Operation = operation(
     lambda g, out, x, key, shape: (index(g, key=key),),
     formula="the transpose of indexing",
     shapes="that of x[key] → that of x",
+    analytic=True,
 )
 
 
@@ -97,6 +99,7 @@ take_along_axis = operation(
     _take_along_axis_rule,
     formula="∂x[k] = (∂x)[k] along an axis",
     shapes="any → that of the indices",
+    analytic=True,
 )
 
 

@@ -56,6 +56,7 @@ matmul = operation(
     formula="∂(a@b) = ∂a@b + a@∂b",
     shapes="(…, m, k) and (…, k, n) → (…, m, n); vectors (k,) on either side",
     prints=printed_product,
+    analytic=True,
 )
 
 
@@ -110,6 +111,7 @@ weighted_sum_of = operation(
     formula="∂(b + Σwᵢ·xᵢ) = ∂b + Σ(xᵢ·∂wᵢ + wᵢ·∂xᵢ)",
     shapes="numbers: b, n weights and n inputs → a number",
     prints=printed_weighted_sum,
+    analytic=True,
 )
 
 
@@ -164,6 +166,7 @@ affine = operation(
     formula="∂(W@x + b) = ∂W@x + W@∂x + ∂b",
     shapes="W (m, n), x (n,) or (rows, n), b (m,) → (m,) or (rows, m)",
     prints=printed_affine,
+    analytic=True,
 )
 
 
@@ -211,6 +214,7 @@ einsum_of: Operation = operation(
     name="einsum",
     formula="∂Σ Πxᵢ = Σᵢ Σ (Πₖ≠ᵢ xₖ)·∂xᵢ",
     shapes="as the subscripts say",
+    analytic=True,
 )
 
 
@@ -293,6 +297,7 @@ inv = operation(
     symbol="⁻¹",
     formula="∂a⁻¹ = −a⁻¹@∂a@a⁻¹",
     shapes="(…, n, n) → the same",
+    analytic=True,
 )
 
 
@@ -313,6 +318,7 @@ solve: Operation = operation(
     _solve_rule,
     formula="∂x = a⁻¹@(∂b − ∂a@x)",
     shapes="(…, n, n) and (n,) or (…, n, k) → that of the second",
+    analytic=True,
 )
 
 
@@ -350,6 +356,7 @@ det = operation(
     symbol="det",
     formula="∂det(a) = det(a)·tr(a⁻¹∂a)",
     shapes="(…, n, n) → (…)",
+    analytic=True,
 )
 
 

@@ -56,6 +56,7 @@ half_squared_error = operation(
     formula="∂½Σ(o−t)² = Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
     prints=printed_half_squared_error,
+    analytic=True,
 )
 
 
@@ -75,6 +76,7 @@ mean_squared_error = operation(
     formula="∂mean(o−t)² = (2/n)·Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
     prints=printed_mean_squared_error,
+    analytic=True,
 )
 
 

@@ -58,6 +58,7 @@ sum = operation(
     formula="∂Σxᵢ = Σ∂xᵢ",
     shapes=REDUCED,
     prints=printed_method("sum"),
+    analytic=True,
 )
 
 
@@ -78,6 +79,7 @@ mean = operation(
     formula="∂mean(x) = Σ∂xᵢ/n",
     shapes=REDUCED,
     prints=printed_method("mean"),
+    analytic=True,
 )
 
 
@@ -113,6 +115,7 @@ sum_to = operation(
     formula="the sum that undoes broadcasting",
     shapes="any → one that broadcasts to it",
     prints=printed_sum_to,
+    analytic=True,
 )
 
 
@@ -140,6 +143,7 @@ max = operation(
     formula="∂max(x) = Σ∂xᵢ/ties over the largest xᵢ",
     shapes=REDUCED,
     prints=printed_method("max"),
+    analytic=True,
 )
 min = operation(
     _min,
@@ -147,6 +151,7 @@ min = operation(
     formula="∂min(x) = Σ∂xᵢ/ties over the smallest xᵢ",
     shapes=REDUCED,
     prints=printed_method("min"),
+    analytic=True,
 )
 amax, amin = max, min
 
@@ -186,6 +191,7 @@ prod = operation(
     symbol="Π",
     formula="∂Πxᵢ = Σᵢ (Πₖ≠ᵢ xₖ)·∂xᵢ",
     shapes=REDUCED,
+    analytic=True,
 )
 
 
@@ -204,6 +210,7 @@ cumsum: Operation = operation(
     _cumsum_rule,
     formula="∂Σₖ≤ⱼ xₖ = Σₖ≤ⱼ ∂xₖ",
     shapes="any → the same; flat where the axis is None",
+    analytic=True,
 )
 
 
@@ -232,6 +239,7 @@ cumprod = operation(
     _cumprod_rule,
     formula="∂oⱼ = Σᵢ≤ⱼ (Πₖ≤ⱼ,ₖ≠ᵢ xₖ)·∂xᵢ",
     shapes="any → the same; flat where the axis is None",
+    analytic=True,
 )
 
 
@@ -268,4 +276,5 @@ euclidean_norm = operation(
     symbol="‖·‖",
     formula="∂‖x‖ = Σxᵢ·∂xᵢ/‖x‖",
     shapes=REDUCED,
+    analytic=True,
 )

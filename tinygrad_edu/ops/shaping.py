@@ -30,6 +30,7 @@ reshape: Operation = operation(
     formula="∂reshape(x) = reshape(∂x)",
     shapes="any → another of as many numbers",
     prints=lambda x, shape: None if type(x.data) is float else f"{x}.reshape({shape})",
+    analytic=True,
 )
 
 
@@ -88,6 +89,7 @@ transpose: Operation = operation(
     formula="∂xᵀ = (∂x)ᵀ",
     shapes="any → its axes in another order",
     prints=printed_transpose,
+    analytic=True,
 )
 
 
@@ -122,6 +124,7 @@ broadcast_to = operation(
     formula="∂broadcast(x) = broadcast(∂x)",
     shapes="any → one that it broadcasts to",
     prints=lambda x, shape: f"broadcast_to({x}, {shape})",
+    analytic=True,
 )
 
 
@@ -141,6 +144,7 @@ _stack_of = operation(
     name="stack",
     formula="∂stack(x, y) = stack(∂x, ∂y)",
     shapes="several of one shape → one axis more",
+    analytic=True,
 )
 
 
@@ -170,6 +174,7 @@ _concatenate_of = operation(
     name="concatenate",
     formula="∂concatenate(x, y) = concatenate(∂x, ∂y)",
     shapes="several, alike but along the axis → longer there",
+    analytic=True,
 )
 
 
@@ -264,7 +269,12 @@ def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: s
     name = numpy_function.__name__
     forward.__doc__ = doc
     entry = Operation(
-        forward, rule, name=name, formula=formula or f"∂{name}(x) = {name}(∂x)", shapes=f"any → that of numpy's {name}"
+        forward,
+        rule,
+        name=name,
+        formula=formula or f"∂{name}(x) = {name}(∂x)",
+        shapes=f"any → that of numpy's {name}",
+        analytic=True,
     )
     entry.argument_names, entry.n_inputs = ("x", *names), 1
     return entry
@@ -334,12 +344,14 @@ tril: Operation = operation(
     lambda g, out, x, k=0: (tril(g, k=k),),
     formula="∂tril(x) = tril(∂x)",
     shapes="(…, m, n) → the same",
+    analytic=True,
 )
 triu: Operation = operation(
     _triu,
     lambda g, out, x, k=0: (triu(g, k=k),),
     formula="∂triu(x) = triu(∂x)",
     shapes="(…, m, n) → the same",
+    analytic=True,
 )
 
 
@@ -359,6 +371,7 @@ _pad_by = operation(
     name="pad",
     formula="∂pad(x) = pad(∂x)",
     shapes="any → wider by the pads",
+    analytic=True,
 )
 
 
@@ -425,6 +438,7 @@ sort = operation(
     _sort_rule,
     formula="∂sort(x) = ∂x in the order that sorts x",
     shapes="any → the same; flat where the axis is None",
+    analytic=True,
 )
 
 
@@ -438,4 +452,5 @@ partition = operation(
     lambda g, out, x, kth, axis=-1: (put_back_along(g, order_of(np.argpartition, x, axis, kth), shape_of(x)),),
     formula="∂partition(x) = ∂x in the order that parts x",
     shapes="any → the same; flat where the axis is None",
+    analytic=True,
 )

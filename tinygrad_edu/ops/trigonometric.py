@@ -147,4 +147,5 @@ sinc: Operation = operation(
     _sinc_rule,
     formula="∂sinc(x) = (cos(πx) − sinc(x))/x·∂x",
     shapes=ELEMENTWISE,
+    analytic=True,
 )
