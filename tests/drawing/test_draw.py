@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import xml.dom.minidom
 
 import graphviz
 import numpy as np
@@ -153,3 +154,30 @@ def test_the_pip_installed_program_draws_what_dot_draws(monkeypatch):
 
 def only_pure(which):
     return lambda name, path=None: None if name == "dot" else which(name, path=path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        (lambda x: x[0], lambda x: x[1], "[0]"),
+        (lambda x: x[:, 0], lambda x: x[1:, 0], "[:, 0]"),
+        (lambda x: x[[0, 0]], lambda x: x[[1, 0]], "[[0, 0]]"),
+        (lambda x: x.sum(axis=0), lambda x: x.sum(axis=1), "sum(axis=0)"),
+        (lambda x: x.reshape(4, 1), lambda x: x.reshape(1, 4), "reshape(4, 1)"),
+        (lambda x: x.transpose((0, 1)), lambda x: x.T, "transpose(axes=(0, 1))"),
+    ],
+)
+def test_what_an_operation_was_told_is_shown_in_pictures_and_explanations(one, other, words):
+    x = tg.Value(np.ones((2, 2)), name="x")
+    assert words in texts_of(tg.draw(one(x)).pipe("svg", encoding="utf-8"))
+    assert words not in texts_of(tg.draw(other(x)).pipe("svg", encoding="utf-8"))
+    first, second = (str(tg.explain(f(x).sum(), x)).split("sum:")[0] for f in (one, other))
+    assert first != second
+
+
+@pytest.mark.parametrize("name", ["a\x07b", "\ud800", "\x00", "\ufffe", "]]>", "a\r\nb", "\u2028", "a" * 300])
+def test_whatever_a_value_is_called_the_svg_is_well_formed(name, tmp_path):
+    x = tg.Value(2.0, name=name)
+    with tg.group(name):
+        y = tg.operation(lambda x: x * x, lambda g, out, x: (g * 2.0 * x,), name=name or "none", symbol=name)(x)
+    xml.dom.minidom.parse(str(tg.save(y, tmp_path / "a.svg", names={name: y})))

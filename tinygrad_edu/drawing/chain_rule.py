@@ -14,6 +14,8 @@ import numpy as np
 
 from tinygrad_edu.core.backward import order_between, pull_back
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.drawing.calls import call_text
+from tinygrad_edu.drawing.slopes import local_slopes
 
 Format: TypeAlias = Literal["text", "latex", "markdown"]
 
@@ -132,12 +134,11 @@ class Explanation:
     def definition(self, step: Step) -> str:
         """What the operation is applied to; of more than three inputs only the one that the path goes on to."""
         node = step.node
-        assert node.operation is not None
         inputs = [self.names[p] if isinstance(p, Value) else shown(p) for p in node.parents]
         if len(inputs) > 3:
             before, after = step.place > 0, step.place < len(inputs) - 1
             inputs = ["…"] * before + [inputs[step.place]] + ["…"] * after
-        return f"{self.names[node]} = {node.operation.name}({', '.join(inputs)})"
+        return f"{self.names[node]} = {call_text(node, inputs)}"
 
     def fraction(self, above: Value, below: Value) -> str:
         return rf"\frac{{\partial {latex_name(self.names[above])}}}{{\partial {latex_name(self.names[below])}}}"
@@ -206,8 +207,6 @@ def path_counts(between: list[Value], inside: set[Value], wrt: Value) -> dict[Va
 
 def paths_from(loss: Value, wrt: Value, inside: set[Value]) -> Iterator[list[Step]]:
     """All paths, depth first, inputs in order; without recursion, since a path may be long."""
-    from tinygrad_edu.drawing.slopes import local_slopes
-
     slopes: dict[Value, list[float | None]] = {}
     stack: list[tuple[Value, list[Step]]] = [(loss, [])]
     while stack:

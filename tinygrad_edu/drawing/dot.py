@@ -76,9 +76,9 @@ def digraph(
     for path in sorted(clusters, key=len, reverse=True)[:-1]:
         clusters[path[:-1]].subgraph(clusters[path])
     slopes = local_derivatives(view) if "local" in show else {}
-    for i, ((source, target), place) in enumerate(view.arrows.items()):
-        slope = slopes.get((target, place))
-        graph.edge(source, target, id=f"edge{i}", **({"label": digits(slope)} if slope is not None else {}))
+    for arrow in view.arrows.values():
+        slope = slopes.get((arrow.target, arrow.place))
+        graph.edge(arrow.source, arrow.target, id=arrow.id, **({"label": digits(slope)} if slope is not None else {}))
     return graph
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.drawing.calls import params_text, symbol_of
 from tinygrad_edu.drawing.view import Box
 
 
@@ -75,7 +76,7 @@ def width(words: str, factor: float = 1.0) -> int:
 def operation_label(box: Box, show: Collection[str]) -> str:
     assert box.node is not None
     assert box.node.operation is not None
-    rows = [f"<TR><TD>{text(box.node.operation.symbol)}</TD></TR>"]
+    rows = [f"<TR><TD>{text(symbol_of(box.node))}</TD></TR>"]
     if "local" in show and box.node.operation.formula:
         rows.append(f'<TR><TD><FONT POINT-SIZE="9">{text(box.node.operation.formula)}</FONT></TD></TR>')
     return table(rows)
@@ -113,11 +114,16 @@ def digits(x: float) -> str:
 
 
 def text(words: str) -> str:
-    """A user's text as it stands: no markup, no entities; control characters replaced; lines kept."""
-    lines = ["".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in s) for s in words.split("\n")]
+    """A user's text as it stands: no markup, no entities; what XML can't hold is replaced; lines kept."""
+    lines = [printable(line) for line in words.split("\n")]
     # Backslashes doubled: in a label one before an N would stand for the node's name.
     escaped = [html.escape(line).replace("\\", "&#92;&#92;") or " " for line in lines]
     return "<BR/>".join(escaped)
+
+
+def printable(words: str) -> str:
+    """Without what XML can't hold: control characters, lone surrogates, noncharacters."""
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" else c for c in words)
 
 
 def plain_text(box: Box) -> str:
@@ -130,7 +136,8 @@ def plain_text(box: Box) -> str:
     assert box.node is not None
     if box.kind == "operation":
         assert box.node.operation is not None
-        return f"{box.node.operation.name}: {box.node.operation.formula}"
+        told = params_text(box.node)
+        return f"{box.node.operation.name}{f'({told})' if told else ''}: {box.node.operation.formula}"
     parts = [box.name or box.kind, f"data {short(box.node.data)}"]
     if box.grad is not None:
         parts.append(f"grad {short(data_of(box.grad))}")

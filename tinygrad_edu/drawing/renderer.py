@@ -15,6 +15,8 @@ from typing import Any
 import graphviz
 from graphviz.backend import dot_command
 
+from tinygrad_edu.drawing.labels import printable
+
 HOW_TO_GET_DOT = (
     "rendering needs the Graphviz program `dot`, and there is none: install Graphviz with your system's packages, "
     'or, with pip alone, the extra "dot": pip install "tinygrad_edu[dot]"'
@@ -51,7 +53,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         return re.sub("<title>([a-z0-9]+)</title>", self.title, drawn)
 
     def title(self, match: re.Match[str]) -> str:
-        return f"<title>{html.escape(self.titles.get(match.group(1), match.group(1)))}</title>"
+        return f"<title>{html.escape(printable(self.titles.get(match.group(1), match.group(1))))}</title>"
 
 
 def use_found_dot() -> None:

@@ -1,7 +1,21 @@
 """What a picture shows of a computation: which nodes, which folded into one, and in which frames.
 
-The one thing to know: nothing here knows of Graphviz. A view is boxes, frames and arrows with stable ids, numbered from
-the outputs on, inputs in order; so the same graph gives the same view. Nothing recurses.
+The one thing to know: nothing here knows of Graphviz. A view is boxes, frames and arrows with stable ids; the same
+graph gives the same view. Nothing recurses. Values are numbered from the outputs on, inputs in order (`number_nodes`),
+and ids say these numbers. In an SVG there is an element with each of these ids:
+
+    value5          the box of a Value: of a leaf, or, where single operations are shown, of any
+    operation5      the ellipse of the operation that made Value 5 (single operations only)
+    constant5x1     the box of a number: input 1 of operation 5 (single operations only)
+    card5           a card, whose result is Value 5: a neuron, a dense layer, a chain of operations
+    inputs0         the card of the numbers that a network was given
+    fold0           a group folded into one box
+    card5row2       a row of a card, from 0; `card5row2data` and `card5row2grad` its numbers, `card5row2input` the input
+                    that stands beside a weight. A leaf's box has `value5data` and `value5grad`.
+    column0         the frame around the neurons of a layer; frame0 the one around a group
+    edge0           an arrow
+
+`Box.rows` says which Value each row shows, so that whoever looks for the place of a Value finds it there.
 """
 
 from __future__ import annotations
@@ -15,15 +29,64 @@ from typing import Any, Literal, TypeAlias
 from tinygrad_edu.core.value import Value
 
 Path: TypeAlias = tuple[str, ...]
-Kind: TypeAlias = Literal["output", "value", "leaf", "parameter", "constant", "operation", "folded"]
+Kind: TypeAlias = Literal[
+    "output", "value", "leaf", "parameter", "constant", "operation", "folded", "neuron", "dense", "chain", "inputs"
+]
 
 SIBLINGS = 4
 """Folded neurons or layers that are alike, in one frame: more than so many become one box with a count."""
 
 
 @dataclass
+class Row:
+    """One line of a card.
+
+    Attributes:
+        id: Stable and unique.
+        label: What stands first: an operation, a name, `w₀`.
+        kind: "weight" (input, weight, gradient), "pair" (output, target, gradient), "value", or "more": rows left out.
+        node: The Value whose data and gradient it shows.
+        data: What it shows where that is no Value: a constant.
+        input: For a weight the input that it is multiplied by, for an output its target.
+        delta: Whether its gradient is a neuron's delta.
+        uses: How often the Value is used, where that is worth a word.
+    """
+
+    id: str
+    label: str = ""
+    kind: Literal["weight", "pair", "value", "more"] = "value"
+    node: Value | None = None
+    data: Any = None
+    input: Any = None
+    delta: bool = False
+    uses: int = 0
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An arrow between two boxes, from row to row where they have rows; `place` is the input that it leads to."""
+
+    id: str
+    source: str
+    target: str
+    place: int | None = None
+    from_row: str = ""
+    to_row: str = ""
+
+
+@dataclass
+class Column:
+    """The neurons of a layer, one below the other in their order, in one frame."""
+
+    id: str
+    path: Path
+    name: str
+    boxes: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Box:
-    """One box of a picture: a value, a constant, an operation, or a group folded into one.
+    """One box of a picture: a value, a constant, an operation, a card, or a group folded into one.
 
     Attributes:
         id: Stable and unique, made of letters and digits.
@@ -35,6 +98,7 @@ class Box:
         name: What stands above.
         holds: What a folded box holds.
         times: For how many alike it stands.
+        rows: The lines of a card.
     """
 
     id: str
@@ -46,15 +110,22 @@ class Box:
     name: str = ""
     holds: str = ""
     times: int = 1
+    rows: list[Row] = field(default_factory=list)
 
 
 @dataclass
 class View:
-    """Boxes by id, arrows between ids with the place of the input they lead to, and a line about what was folded."""
+    """Boxes by id, arrows by what they join, frames of layers, and a line about what was folded."""
 
     boxes: dict[str, Box] = field(default_factory=dict)
-    arrows: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    arrows: dict[tuple[str, str], Arrow] = field(default_factory=dict)
+    columns: list[Column] = field(default_factory=list)
     note: str = ""
+
+    def join(self, source: str, target: str, place: int | None = None, from_row: str = "", to_row: str = "") -> None:
+        """An arrow, unless there is one between the two."""
+        key = (from_row or source, to_row or target)
+        self.arrows.setdefault(key, Arrow(f"edge{len(self.arrows)}", source, target, place, from_row, to_row))
 
 
 def view_of(
@@ -108,7 +179,7 @@ def folded_view(
                 continue
             source = ids[keys[parent]] if parent in keys else f"value{numbers[parent]}"
             if source != target:
-                view.arrows.setdefault((source, target), place if node not in keys else None)
+                view.join(source, target, place if node not in keys else None)
     return view
 
 
@@ -123,12 +194,12 @@ def add_boxes(view: View, node: Value, number: int, path: Path, given: Mapping[i
     if node.operation is None:
         return
     view.boxes[f"operation{number}"] = Box(f"operation{number}", "operation", path, node)
-    view.arrows[f"operation{number}", f"value{number}"] = None
+    view.join(f"operation{number}", f"value{number}")
     for place, parent in enumerate(node.parents):
         if not isinstance(parent, Value):
             constant = f"constant{number}x{place}"
             view.boxes[constant] = Box(constant, "constant", path, node, data=parent)
-            view.arrows[constant, f"operation{number}"] = place
+            view.join(constant, f"operation{number}", place)
 
 
 def fold_keys(

@@ -37,7 +37,7 @@ def record(loss: Value, learning_rate: float, max_nodes: int) -> Recording:
         raise ValueError(f"the computation has {len(view.boxes)} boxes, more than max_nodes={max_nodes}")
     numbers = number_nodes([loss])
     names = {node: name_of(view.boxes[f"value{number}"], number) for node, number in numbers.items()}
-    arrows = {(source, target): f"edge{i}" for i, (source, target) in enumerate(view.arrows)}
+    arrows = {ends: arrow.id for ends, arrow in view.arrows.items()}
     order = topological_order([loss])
     steps = [forward_step(node, numbers, names, arrows) for node in order]
     backward, table = backward_steps(loss, order, numbers, names, arrows)
