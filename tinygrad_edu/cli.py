@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import __version__
-from tinygrad_edu.article import LABELS, network_from, recovered_start
+from tinygrad_edu.article import LABELS, ArticleUpdate, network_from, recovered_start
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
 from tinygrad_edu.core.value import as_data
 from tinygrad_edu.drawing import save
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
 from tinygrad_edu.gradient_check import gradcheck
-from tinygrad_edu.nn import ArticleUpdate, History, half_squared_error
+from tinygrad_edu.nn import History, half_squared_error
 from tinygrad_edu.nn.compiled import epoch_of
 from tinygrad_edu.ops.catalogue import page
 
@@ -144,7 +144,8 @@ def input_given(text: str) -> Any:
 
 def run_compile(options: argparse.Namespace) -> int:
     network = network_from(recovered_start(), options.kind)
-    epoch = epoch_of(network, ArticleUpdate(network.learning_rate), half_squared_error, options.language)
+    update = ArticleUpdate(network.learning_rate)
+    epoch = epoch_of(network, update, half_squared_error, update.metrics, options.language)
     print(epoch.source, end="")
     return 0
 

@@ -36,7 +36,9 @@ def assert_alike(make, inputs, targets, epochs, **options):
     assert repr(eager) == repr(compiled)
     first, second = histories
     assert first.mean_squared_error == second.mean_squared_error
-    assert np.array_equal(first.article_printed_error, second.article_printed_error, equal_nan=True)
+    assert list(first.metrics) == list(second.metrics)
+    for name in first.metrics:
+        assert np.array_equal(first.metrics[name], second.metrics[name], equal_nan=True)
 
 
 @pytest.mark.parametrize(("kind", "update", "loss"), list(itertools.product(["scalar", "dense"], UPDATES, LOSSES)))

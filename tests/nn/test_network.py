@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu.article import XOR_DATASET, XOR_TARGETS
+from tinygrad_edu.article import XOR_DATASET, XOR_TARGETS, article_printed_error, update_counts
 
 KINDS = ("scalar", "dense")
 
@@ -19,7 +19,8 @@ def weights_of(network):
 def test_training_lowers_the_error_and_history_says_so(kind):
     network = tg.Network.create([2, 3, 2], kind=kind, seed=1)
     history = network.train(XOR_DATASET, [0, 1, 1, 0], epochs=200)
-    assert len(history) == len(history.article_printed_error) == 200
+    assert len(history) == 200
+    assert history.metrics == {}
     assert history.mean_squared_error[-1] < history.mean_squared_error[0]
 
 
@@ -29,7 +30,7 @@ def test_history_holds_the_true_error_and_the_printed_figure(kind):
     rows, labels = [[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]], [1, 0, 1]
     outputs, before = [], weights_of(network)
     rate = 1e-300  # so small that no weight changes, and outputs after training are those of training
-    history = network.train(rows, labels, epochs=1, update=tg.nn.SGD(rate))
+    history = network.train(rows, labels, epochs=1, update=tg.nn.SGD(rate), metrics=[article_printed_error])
     assert weights_of(network) == before
     for row in rows:
         out = network.feed_forward(row)
@@ -38,10 +39,11 @@ def test_history_holds_the_true_error_and_the_printed_figure(kind):
     printed = sum(np.mean((o - np.array([1.0, 0.0])) ** 2) for o in outputs)  # against the first two labels
     assert history.mean_squared_error == pytest.approx([true], rel=1e-15)
     assert history.article_printed_error == pytest.approx([printed], rel=1e-15)
+    assert history.metrics == {"article_printed_error": history.article_printed_error}
 
 
 def test_the_printed_figure_is_nan_where_the_article_would_have_no_label_to_compare_with():
-    history = tg.Network.create([1, 3], seed=0).train([[1.0]], [2], epochs=1)
+    history = tg.Network.create([1, 3], seed=0).train([[1.0]], [2], epochs=1, update=tg.nn.ArticleUpdate(0.5))
     assert math.isnan(history.article_printed_error[0])
     assert math.isfinite(history.mean_squared_error[0])
 
@@ -197,6 +199,47 @@ def test_the_article_update_moves_a_bias_once_per_input(kind):
     step = bias - float(np.squeeze(plain.parameters()[-1].data))
     assert float(np.squeeze(article.parameters()[-1].data)) == ((bias - step) - step) - step
     assert weights_of(plain)[:-1] == weights_of(article)[:-1]
+
+
+def test_a_users_own_network_computes_no_article_figures():
+    for compiled in (False, True):
+        history = tg.Network.create([2, 3, 2], seed=0).train(XOR_DATASET, XOR_TARGETS, 2, compiled=compiled)
+        with pytest.raises(AttributeError, match="no 'article_printed_error': give the metric to train"):
+            history.article_printed_error  # noqa: B018
+    source = tg.Network.create([2, 3, 2], seed=0).printed_epoch().source
+    assert "label" not in source
+    assert "printed" not in source
+
+
+def test_an_update_gets_what_its_attribute_says_that_it_needs():
+    given = []
+    network = tg.Network.create([2, 3, 2], seed=0)
+
+    class Update:
+        needs = staticmethod(lambda network: ("all of", network))
+
+        def __call__(self, parameters, needed):
+            given.append(needed)
+
+    network.train(XOR_DATASET[:1], XOR_TARGETS[:1], 1, update=Update())
+    network.train(XOR_DATASET[:1], XOR_TARGETS[:1], 1, update=lambda parameters, counts: given.append(counts))
+    assert given == [("all of", network), update_counts(network)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metrics_are_means_over_rows_of_what_the_outputs_were(kind):
+    def largest_error(outputs, targets):
+        return tg.max(abs(tg.stack(outputs) - tg.stack(targets)) if kind == "scalar" else abs(outputs - targets))
+
+    history = [
+        tg.Network.create([2, 3, 2], kind=kind, seed=0).train(
+            XOR_DATASET, XOR_TARGETS, 3, metrics=[largest_error, tg.nn.half_squared_error], compiled=compiled
+        )
+        for compiled in (False, True)
+    ]
+    assert history[0].metrics == history[1].metrics
+    assert history[0].half_squared_error == history[0].loss == history[0].mean_squared_error
+    assert all(0.0 < error < 1.0 for error in history[0].metrics["largest_error"])
 
 
 def test_an_update_of_your_own_is_a_function():

@@ -10,9 +10,25 @@ from importlib import resources
 from typing import Any, Literal
 
 from tinygrad_edu.article.by_hand import Start
+from tinygrad_edu.article.update import ArticleUpdate, article_printed_error, update_counts
 from tinygrad_edu.core.operation import operation
 from tinygrad_edu.nn import Dense, Layer, Network, Neuron
 from tinygrad_edu.ops.activation import sigmoid
+
+__all__ = [
+    "DATASET",
+    "LABELS",
+    "PRINTED",
+    "TARGETS",
+    "XOR_DATASET",
+    "XOR_TARGETS",
+    "ArticleUpdate",
+    "article_printed_error",
+    "network_from",
+    "recovered_start",
+    "slipped_sigmoid",
+    "update_counts",
+]
 
 PRINTED: dict[str, Any] = json.loads(resources.files(__package__).joinpath("printed_run.json").read_text("utf-8"))
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from tinygrad_edu.article import DATASET, LABELS, PRINTED, TARGETS, network_from, recovered_start
 from tinygrad_edu.article.by_hand import HandDenseNetwork, HandNetwork, Start
+from tinygrad_edu.article.update import ArticleUpdate, article_printed_error
 from tinygrad_edu.core.value import Value
-from tinygrad_edu.nn import SGD, ArticleUpdate, Dense, History, Network, half_squared_error
+from tinygrad_edu.nn import SGD, Dense, History, Network, half_squared_error
 
 Kind: TypeAlias = Literal["scalar", "dense"]
 Numbers: TypeAlias = list[list[dict[str, Any]]]
@@ -98,7 +99,8 @@ def replay(
             on_epoch(epoch, history)
 
     rule = ArticleUpdate(0.5) if update == "article" else SGD(0.5)
-    history = network.train(DATASET, LABELS, epochs, update=rule, on_epoch=compare, record=True)
+    metrics = [article_printed_error]
+    history = network.train(DATASET, LABELS, epochs, update=rule, metrics=metrics, on_epoch=compare, record=True)
     figures = printed_figures(network, history) if seed is None and update == "article" else []
     trained = repr(network)  # before predicting, which leaves other outputs and no deltas
     return Replay(network, trained, history, [network.predict(row) for row in DATASET], figures, equal)

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -116,29 +116,32 @@ def samples(seed: int) -> list[float]:
     return [*rng.permutation(special), *sizes.tolist(), *near.tolist(), *rng.uniform(-1.0, 1.0, 5000).tolist()]
 
 
-def epochs_source(source: str, n_row: int, n_target: int) -> str:
+def epochs_source(source: str, sizes: Sequence[int], n_weights: int) -> str:
     """A printed epoch with its weights in an array, and a loop of epochs behind it.
 
     An array, since numba's compiler takes long over functions with hundreds of variables. `kept` has the weights from
-    before an epoch that raises.
+    before an epoch that raises. `sizes` are those of a row, a target, and what else the epoch is given as rows.
     """
 
     def entries(name: str, n: int) -> str:
         return "".join(f"{name}[{i}], " for i in range(n))
 
-    head = re.search(r"def epoch\(rows, targets, labels, (.*)\):", source)
+    head = re.search(r"def epoch\((.*)\):", source)
     assert head is not None
-    places = {name: f"weights[{i}]" for i, name in enumerate(head[1].split(", "))}
-    body = source.replace(head[0], "def epoch(rows, targets, labels, weights):").replace(f", {head[1]}\n", "\n")
+    names = head[1].split(", ")
+    given, weights = ", ".join(names[:-n_weights]), ", ".join(names[-n_weights:])
+    places = {name: f"weights[{i}]" for i, name in enumerate(names[-n_weights:])}
+    body = source.replace(head[0], f"def epoch({given}, weights):").replace(f", {weights}\n", ",\n")
     body = re.sub(r"[^\W\d]\w*", lambda word: places.get(word[0], word[0]), body)
+    further = "".join(f"({entries(f'fixed[{i}]', n)}), " for i, n in enumerate(sizes[2:]))
     return f"""{body}
 
-def epochs(count, rows, targets, labels, weights, kept, all_true, all_printed, done):
-    rows_as_tuples = [({entries("row", n_row)}) for row in rows]
-    targets_as_tuples = [({entries("target", n_target)}) for target in targets]
-    labels_as_tuple = ({entries("labels", n_target)})
+def epochs(count, rows, targets, fixed, weights, kept, sums, done):
+    rows_as_tuples = [({entries("row", sizes[0])}) for row in rows]
+    targets_as_tuples = [({entries("target", sizes[1])}) for target in targets]
     for i in range(count):
         kept[:] = weights
-        all_true[i], all_printed[i] = epoch(rows_as_tuples, targets_as_tuples, labels_as_tuple, weights)
+        for k, total in enumerate(epoch(rows_as_tuples, targets_as_tuples, {further}weights)):
+            sums[i, k] = total
         done[0] = i + 1
 """

@@ -54,8 +54,7 @@ class group:  # noqa: N801 - used as `with group("encoder"):`
 class Groups:
     """Sibling groups that are entered again and again, such as the neurons of a layer for every row.
 
-    `contexts` are made once for each surrounding context; whoever sets them one after the other sets the surrounding
-    one again at the end.
+    `contexts` are made once for each surrounding context.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.core.context import context
+from tinygrad_edu.core.context import Context, context
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -285,8 +285,16 @@ class Value:
         return mimebundle(self)
 
 
-def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> Value:
-    """Compute, then record: the result as a Value, or as plain data where no input is a Value."""
+def apply(
+    operation: Operation,
+    inputs: tuple[Any, ...],
+    params: Mapping[str, Any] = NO_PARAMS,
+    within: Context | None = None,
+) -> Value:
+    """Compute, then record: the result as a Value, or as plain data where no input is a Value.
+
+    `within` is the context that applies, where the caller has it at hand.
+    """
     data: list[Any] = []
     has_value = converted = False
     for x in inputs:
@@ -312,7 +320,7 @@ def apply(operation: Operation, inputs: tuple[Any, ...], params: Mapping[str, An
     kind = type(out)
     node.data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
     node.grad = node.name = None
-    recording, node.group = context.get()
+    recording, node.group = within or context.get()
     if recording:
         if converted:
             inputs = tuple([x if isinstance(x, Value) else plain for x, plain in zip(inputs, data, strict=True)])

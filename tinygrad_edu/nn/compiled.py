@@ -8,7 +8,7 @@ the network then meets is raised from that of the printed source: together they 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,12 +19,49 @@ from tinygrad_edu.compiler.program import Program, Step, alive, program_of, read
 from tinygrad_edu.compiler.recording import names_of, roots_of, watched
 from tinygrad_edu.core.backward import gradients
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.nn.layer import Layer
 
 if TYPE_CHECKING:
-    from tinygrad_edu.nn import Network
+    from tinygrad_edu.nn.history import History
+    from tinygrad_edu.nn.network import Network
 
-Errors = tuple[list[float], list[float]]
-"""For each epoch the sum over rows of the true error, and of the one that the article prints."""
+Metric: TypeAlias = Any
+"""A function of outputs and targets that gives a number, which the history has by its name.
+
+The figure of an epoch is the mean over rows; with an attribute `summed`, the sum. With a function `fixed` of all
+targets, what that gives is a third argument.
+"""
+
+
+class Trainer:
+    """Trains a network by printed source, as `Network.train(..., compiled=True)` does, and prints it once.
+
+    It is recorded anew where the update has other settings than before, the loss is another, or a neuron was changed.
+    """
+
+    def __init__(self, network: Network, backend: Backend) -> None:
+        self.network, self.backend = network, backend
+        self.latest: tuple[Any, Epoch] | None = None
+
+    @property
+    def source(self) -> str:
+        """The epoch that `train` ran last, or would run with its defaults."""
+        printed = self.latest[1] if self.latest else self.network.printed_epoch(backend=self.backend)
+        return printed.source
+
+    def train(self, inputs: Any, targets: Any, epochs: int, **options: Any) -> History:
+        """As `Network.train`, with its options."""
+        return self.network.train(inputs, targets, epochs, **options, compiled=self)
+
+    def printed(self, update: Any, loss: Callable[[Any, Any], Value], metrics: Sequence[Metric]) -> Epoch:
+        """The printed epoch for an update, a loss and metrics, recorded where there is none yet."""
+        units = self.network.units()
+        forms = [p.shape for p in self.network.parameters()]
+        settings = repr(getattr(update, "__dict__", update))
+        key = (type(update), settings, loss, list(metrics), units, [unit.activation for unit in units], forms)
+        if self.latest is None or self.latest[0] != key:
+            self.latest = key, self.network.printed_epoch(update, loss, metrics, self.backend)
+        return self.latest[1]
 
 
 class Epoch:
@@ -40,46 +77,50 @@ class Epoch:
         self.stopped: Exception | None = None
 
     def __call__(
-        self, epochs: int, rows: Any, targets: Any, labels: Any, weights: Sequence[Any]
-    ) -> tuple[Errors, Sequence[Any]]:
-        """The errors of the epochs, and the weights after them: fewer epochs where the network must run one itself."""
-        all_true, all_printed, self.stopped = [], [], None
-        rows, targets = list(rows), list(targets)
+        self, epochs: int, rows: Any, targets: Any, fixed: Sequence[tuple[Any, ...]], weights: Sequence[Any]
+    ) -> tuple[list[list[float]], Sequence[Any]]:
+        """The metrics' sums in each epoch, and the weights at the end: fewer epochs where the network must run one."""
+        sums: list[list[float]] = []
+        self.stopped = None
+        rows, targets, n = list(rows), list(targets), 1 + len(fixed)
+        given = [x for found in fixed for x in found]
         with np.errstate(all="ignore"):
             try:
                 for _ in range(epochs):
-                    true, printed, *weights = self.run(rows, targets, labels, *weights)
-                    all_true.append(float(true))
-                    all_printed.append(float(printed))
+                    results = self.run(rows, targets, *given, *weights)
+                    sums.append([float(x) for x in results[:n]])
+                    weights = results[n:]
             except Exception as error:
                 self.stopped = error
-        return (all_true, all_printed), weights
+        return sums, weights
 
 
 class MachineEpoch(Epoch):
-    """The same as machine code, in which the loop over epochs runs too."""
+    """A printed epoch as machine code, in which the loop over epochs runs too."""
 
     def __init__(self, run: Callable[..., Any], source: str, n_row: int, n_target: int) -> None:
         super().__init__(run, source)
         self.n_row, self.n_target = n_row, n_target
 
     def __call__(
-        self, epochs: int, rows: Any, targets: Any, labels: Any, weights: Sequence[Any]
-    ) -> tuple[Errors, Sequence[Any]]:
+        self, epochs: int, rows: Any, targets: Any, fixed: Sequence[tuple[Any, ...]], weights: Sequence[Any]
+    ) -> tuple[list[list[float]], Sequence[Any]]:
         given = np.array(rows, float).reshape(-1, self.n_row), np.array(targets, float).reshape(-1, self.n_target)
+        further = np.array([x for found in fixed for x in found]).reshape(-1, self.n_target)
         new, kept, done = np.array(weights), np.array(weights), np.zeros(1, int)
-        true, printed, self.stopped = np.empty(epochs), np.empty(epochs), None
+        sums, self.stopped = np.empty((epochs, 1 + len(fixed))), None
         try:
-            self.run(epochs, *given, np.array(labels), new, kept, true, printed, done)
+            self.run(epochs, *given, further, new, kept, sums, done)
         except Exception as error:
             self.stopped, new = error, kept
-        return (true[: done[0]].tolist(), printed[: done[0]].tolist()), new.tolist()
+        return sums[: done[0]].tolist(), new.tolist()
 
 
 def epoch_of(
     network: Network,
     update: Any,
     loss: Callable[[Any, Any], Value],
+    metrics: Sequence[Metric] = (),
     language: str = "en",
     backend: Backend = "python",
 ) -> Epoch:
@@ -89,41 +130,47 @@ def epoch_of(
         TypeError: The update has no `rule` (a pure function of data and gradients), or something in the network or the
             loss branches on data.
     """
-    from tinygrad_edu.nn import Layer, mean_squared_error
-
     if not callable(getattr(update, "rule", None)):
         raise TypeError(f"an update that is compiled needs a rule, as SGD has, got {update!r}")
     scalar = all(isinstance(layer, Layer) for layer in network.layers)
     row = inputs_named("row", network.n_inputs, scalar)
     target = inputs_named("target", network.n_outputs, scalar)
-    labels = inputs_named("label", network.n_outputs, scalar)
+    given = [
+        inputs_named(metric.fixed_name, network.n_outputs, scalar) if hasattr(metric, "fixed") else []
+        for metric in metrics
+    ]
     parameters = network.parameters()
     kept = [neuron_state(unit) for unit in network.units()]
     with watched() as owners:
-        outputs = network.feed_forward(row if scalar else row[0])
-        error = loss(outputs, target if scalar else target[0])
+        outputs, goal = network.feed_forward(row if scalar else row[0]), target if scalar else target[0]
+        error = loss(outputs, goal)
         slopes = gradients(error, parameters)
-        new = update.rule(parameters, slopes, network.update_counts())
-        true, printed = (mean_squared_error(outputs, x if scalar else x[0]) for x in (target, labels))
+        new = update.rule(parameters, slopes, update.needs(network) if getattr(update, "needs", None) else None)
+        figures = []
+        for metric, x in zip(metrics, given, strict=True):
+            figures.append(metric(outputs, goal, *([x if scalar else x[0]] if x else [])))
     for unit, (weighted_sum, activated) in zip(network.units(), kept, strict=True):
         unit.weighted_sum, unit.activated = weighted_sum, activated
-    values = [*row, *target, *labels, *parameters]
+    values = [*row, *target, *(x for further in given for x in further), *parameters]
     error.name = "loss"
-    results = [error, true, printed, *new]
+    results = [error, *figures, *new]
     order = reading_order([*roots_of(owners), *results], values)
     names = names_of({v: v.name or "x" for v in values}, order, owners)
     hints = hints_of(parameters, new, {*roots_of(owners), *values})
     program = program_of(values, results, order, names, hints)
-    made = printed_epoch(program, len(row), len(target), len(parameters), scalar, COMMENTS[language])
-    return in_machine_code(made, program, len(row), len(target)) if backend == "numba" else made
+    named = [metric.__name__ for metric in metrics]
+    parts = {"row": len(row), "target": len(target)}
+    parts |= {metric.fixed_name: len(x) for metric, x in zip(metrics, given, strict=True) if x}
+    made = printed_epoch(program, parts, named, scalar, COMMENTS[language])
+    return in_machine_code(made, program, parts, len(parameters)) if backend == "numba" else made
 
 
-def in_machine_code(epoch: Epoch, program: Program, n_row: int, n_target: int) -> Epoch:
+def in_machine_code(epoch: Epoch, program: Program, parts: Mapping[str, int], n_weights: int) -> Epoch:
     """The epoch as machine code, where that gives the same bits."""
     from tinygrad_edu.compiler.machine import epochs_source, machine_code
 
-    run = machine_code(program, "epochs", lambda: epochs_source(epoch.source, n_row, n_target))
-    return MachineEpoch(run, epoch.source, n_row, n_target) if run else epoch
+    run = machine_code(program, "epochs", lambda: epochs_source(epoch.source, list(parts.values()), n_weights))
+    return MachineEpoch(run, epoch.source, parts["row"], parts["target"]) if run else epoch
 
 
 def hints_of(parameters: Sequence[Value], new: Sequence[Any], known: set[Value]) -> dict[Value, str]:
@@ -145,42 +192,47 @@ def inputs_named(name: str, n: int, scalar: bool) -> list[Value]:
 
 
 def printed_epoch(
-    program: Program, n_row: int, n_target: int, n_weights: int, scalar: bool, comments: dict[str, str]
+    program: Program, parts: Mapping[str, int], metrics: Sequence[str], scalar: bool, comments: dict[str, str]
 ) -> Epoch:
-    """The loop around a recorded row."""
-    printer = Printer(program, ["epoch", "rows", "targets", "labels", "true", "printed", "zip"])
+    """The loop around a recorded row.
+
+    `parts` says which inputs the program's first ones are: a row, a target, and what metrics are given beside; the
+    others are weights. Its results are the loss, the metrics and the new weights.
+    """
+    fixed = [f"{name}s" for name in list(parts)[2:]]
+    metrics = ["loss_sum", *metrics]
+    printer = Printer(program, ["epoch", "rows", "targets", "zip", *fixed, *metrics])
     program = printer.program
     names = [printer.operand(step).text for step in program.inputs]
-    row, target, labels = names[:n_row], names[n_row : n_row + n_target], names[n_row + n_target : n_row + 2 * n_target]
-    weights, new = names[-n_weights:], program.results[-n_weights:]
+    row, target, *further = (unpacked([names.pop(0) for _ in range(n)], scalar) for n in parts.values())
+    weights, new = names, program.results[-len(names) :]
     targets = assignable(program, new, weights)
-    added_up = {r for r in program.results[1:3] if isinstance(r, Step)}
-    printer.named -= added_up  # which may stand where they are added
+    added_up = program.results[: len(metrics)]
+    printer.named -= {r for r in added_up[1:] if isinstance(r, Step)}  # which may stand where they are added
     passes, errors, updates = sections(printer.statements(targets), program, targets, new)
     assigned = [(w, printer.operand(x).text) for w, x in zip(weights, new, strict=True)]
     updates += [f"{w} = {x}" for w, x in assigned if w != x]
-    loss, true, printed = (printer.operand(r).text for r in program.results[:3])
+    loss = printer.operand(program.results[0]).text
     loop = [
-        f"for {unpacked(row, scalar)}, {unpacked(target, scalar)} in zip(rows, targets):",
+        f"for {row}, {target} in zip(rows, targets):",
         *indented(with_comments(passes, comments)),
         f"    if {loss} - {loss} != 0.0:  # {comments['stop']}",
         '        raise OverflowError("the loss is not finite")',
-        f"    # {comments['errors']}",
+        *([f"    # {comments['errors']}"] if len(metrics) > 1 else []),
         *indented(errors),
-        f"    true += {true}",
-        f"    printed += {printed}",
+        *(f"    {name} += {printer.operand(x).text}" for name, x in zip(metrics, added_up, strict=True)),
         f"    # {comments['update']}",
         *indented(updates),
     ]
     in_place = [] if scalar else [w for w in weights if any(line.startswith(f"{w} -= ") for line in updates)]
     body = [
-        f"def epoch(rows, targets, {'labels' if scalar else labels[0]}, {', '.join(weights)}):",
-        "    true = printed = 0.0",
-        *([f"    {unpacked(labels, scalar)} = labels"] if scalar else []),
+        f"def epoch({', '.join(['rows', 'targets', *fixed, *weights])}):",
+        f"    {' = '.join(metrics)} = 0.0",
+        *(f"    {names} = {given}" for names, given in zip(further, fixed, strict=True)),
         *([f"    # {comments['copies']}"] if in_place else []),
         *indented([f"{w} = {w}.copy()" for w in in_place]),
         *indented(loop),
-        f"    return true, printed, {', '.join(weights)}",
+        f"    return {', '.join([*metrics, *weights])}",
     ]
     return Epoch(*runnable(printer, body, "epoch"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,29 +34,48 @@ class History:
     """What training reports, one entry an epoch. Outputs are those of training: each row's before its own update.
 
     Attributes:
-        mean_squared_error: The mean over rows and outputs of (output - target)².
-        article_printed_error: What the article's plain Python program prints as "Mean squared error": the sum over
-            rows of mean((output[k] - labels[k])²), where labels is the list of all rows' labels. So it compares with
-            the first labels of the data set, not with the row's own target, and may rise while the error falls; nan
-            where there are fewer rows than outputs. (The numpy program prints `mean_squared_error` times rows.)
+        loss: The loss that was trained, its mean over rows.
+        metrics: For each metric that training was given, or that belongs to its update, a list, by its name.
         network: What was trained.
         inputs, targets: With what: rows, and a row of target numbers for each.
         snapshots: The parameters after each epoch, where training was told to `record`.
     """
 
-    def __init__(self, network: Network, inputs: Array, targets: Array) -> None:
+    def __init__(
+        self,
+        network: Network,
+        inputs: Array,
+        targets: Array,
+        metrics: Sequence[str] = (),
+        squared_error_in_loss: float | None = None,
+    ) -> None:
         self.network, self.inputs, self.targets = network, inputs, targets
-        self.mean_squared_error: list[float] = []
-        self.article_printed_error: list[float] = []
+        self.squared_error_in_loss = squared_error_in_loss
+        self.loss: list[float] = []
+        self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
         self.snapshots: list[Snapshot] = []
 
-    def __len__(self) -> int:
-        return len(self.mean_squared_error)
+    @property
+    def mean_squared_error(self) -> list[float]:
+        """The mean over rows and outputs of (output - target)²."""
+        if self.squared_error_in_loss is None:
+            return self.metrics["mean_squared_error"]
+        return [loss * self.squared_error_in_loss for loss in self.loss]
 
-    def add(self, true: list[float], printed: list[float], record: bool) -> None:
-        """The errors of further epochs and, where wanted, the parameters as they are now, after the last."""
-        self.mean_squared_error += true
-        self.article_printed_error += printed
+    def __getattr__(self, name: str) -> list[float]:
+        """A metric by its name: `history.accuracy` is `history.metrics["accuracy"]`."""
+        metrics = self.__dict__.get("metrics", {})
+        if name in metrics:
+            return metrics[name]  # type: ignore[no-any-return]
+        raise AttributeError(f"this history has no {name!r}: give the metric to train; it has {list(metrics)}")
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def add(self, figures: Sequence[float], record: bool) -> None:
+        """The loss and the metrics of an epoch and, where wanted, the parameters as they are now."""
+        for values, figure in zip((self.loss, *self.metrics.values()), figures, strict=True):
+            values.append(figure)
         if record:
             parameters = self.network.parameters()
             self.snapshots.append(Snapshot([p.data for p in parameters], [data_of(p.grad) for p in parameters]))

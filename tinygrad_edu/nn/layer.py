@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.context import Groups, context
-from tinygrad_edu.core.value import Array, Operand, Value, apply
-from tinygrad_edu.nn.neuron import Neuron
+from tinygrad_edu.core.context import Context, Groups, context
+from tinygrad_edu.core.value import NO_PARAMS, Array, Operand, Value, apply
+from tinygrad_edu.nn.neuron import Neuron, activated
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine
 from tinygrad_edu.ops.shaping import stack
@@ -45,18 +45,13 @@ class Layer:
         check_sizes(n_inputs, n_neurons)
         return cls([Neuron(rng.random(n_inputs).tolist(), rng.random(), activation) for _ in range(n_neurons)])
 
-    def feed_forward(self, inputs: Sequence[Operand] | Value) -> list[Value]:
-        """Each neuron's output, for one row of inputs. Calling the layer does the same."""
+    def feed_forward(self, inputs: Sequence[Operand] | Value, within: Context | None = None) -> list[Value]:
+        """Each neuron's output for one row of inputs, recorded `within` a group. Calling the layer does the same."""
         if not isinstance(inputs, list):
             inputs = inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)
-        outer = context.get()
         outputs = []
-        try:
-            for inner, neuron in zip(self.groups.contexts(outer), self.neurons):  # noqa: B905 - time
-                context.set(inner)
-                outputs.append(neuron.feed_forward(inputs))
-        finally:
-            context.set(outer)
+        for inner, neuron in zip(self.groups.contexts(within or context.get()), self.neurons):  # noqa: B905 - time
+            outputs.append(neuron.feed_forward(inputs, inner))
         return outputs
 
     __call__ = feed_forward
@@ -71,10 +66,6 @@ class Layer:
 
     def parameters(self) -> list[Value]:
         return [p for neuron in self.neurons for p in neuron.parameters()]
-
-    def update_counts(self) -> list[int]:
-        """For each parameter how often the article's loop updates it."""
-        return [count for neuron in self.neurons for count in neuron.update_counts()]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Each parameter with its path, such as `neurons[1].weights[0]`."""
@@ -140,16 +131,15 @@ class Dense:
         drawn = rng.random((n_neurons, n_inputs + 1))
         return cls(drawn[:, :-1].copy(), drawn[:, -1].copy(), activation)
 
-    def feed_forward(self, inputs: Operand | Sequence[Value]) -> Value:
-        """The outputs for one row, or for a batch of rows. Calling the layer does the same."""
+    def feed_forward(self, inputs: Operand | Sequence[Value], within: Context | None = None) -> Value:
+        """The outputs for one row or a batch of rows, recorded `within` a group. Calling the layer does the same."""
         if isinstance(inputs, (list, tuple)) and any(isinstance(x, Value) for x in inputs):
             inputs = stack(inputs)
         x = inputs if isinstance(inputs, (Value, np.ndarray)) else np.asarray(inputs, dtype=float)
         if x.ndim not in (1, 2) or x.shape[-1] != self.n_inputs:
             raise ValueError(f"inputs must have shape ({self.n_inputs},) or (rows, {self.n_inputs}), got {x.shape}")
-        self.weighted_sum = total = apply(affine, (self.weights, x, self.bias))
-        output: Value = self.activation(total)
-        self.activated = output
+        self.weighted_sum = total = apply(affine, (self.weights, x, self.bias), NO_PARAMS, within)
+        self.activated = output = activated(self.activation, total, within)
         return output
 
     __call__ = feed_forward
@@ -169,10 +159,6 @@ class Dense:
 
     def parameters(self) -> list[Value]:
         return [self.weights, self.bias]
-
-    def update_counts(self) -> list[int]:
-        """For each parameter how often the article's loop updates it: the weights once, the bias once per input."""
-        return [1, self.n_inputs]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Each parameter with its path."""

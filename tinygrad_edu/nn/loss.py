@@ -42,8 +42,18 @@ def mean_squared_error(outputs: Value | Sequence[Value], targets: Any) -> Value:
     >>> tg.nn.mean_squared_error([tg.Value(0.75), tg.Value(0.5)], [1.0, 0.0]).data
     0.15625
     """
-    error: Value = apply(loss.mean_squared_error, pairs(outputs, targets))
+    given = pairs(outputs, targets)
+    if type(given[0]) is float:  # plain numbers, as a metric gets them for every row of a scalar network
+        return loss.mean_squared_error.forward(*given)  # type: ignore[no-any-return]
+    error: Value = apply(loss.mean_squared_error, given)
     return error
+
+
+def squared_error_in(loss: Any, n_outputs: int) -> float | None:
+    """What a loss of one row is multiplied by to be the mean squared error; None where it is another thing."""
+    if loss is half_squared_error:
+        return 2.0 / n_outputs
+    return 1.0 if loss is mean_squared_error else None
 
 
 def pairs(outputs: Value | Sequence[Value], targets: Any) -> tuple[Any, ...]:

@@ -8,22 +8,19 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_edu.compiler.compiled import Backend, check_backend
 from tinygrad_edu.core.context import Groups, context, no_grad
-from tinygrad_edu.core.value import Operand, Value
-from tinygrad_edu.nn.history import History
+from tinygrad_edu.core.value import Value
+from tinygrad_edu.nn.compiled import Epoch, Trainer, epoch_of
 from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.neuron import Neuron
-from tinygrad_edu.nn.training import Trainer, train
-from tinygrad_edu.nn.update import SGD, Update, check_rate
-
-if TYPE_CHECKING:
-    from tinygrad_edu.nn.compiled import Epoch
+from tinygrad_edu.nn.training import train
+from tinygrad_edu.nn.update import SGD, check_rate
 
 
 class Network:
@@ -114,13 +111,8 @@ class Network:
         Raises:
             ValueError: The row has another length than the network has inputs.
         """
-        outer = context.get()
-        try:
-            for inner, layer in zip(self.groups.contexts(outer), self.layers):  # noqa: B905 - time
-                context.set(inner)
-                x = layer.feed_forward(x)
-        finally:
-            context.set(outer)
+        for inner, layer in zip(self.groups.contexts(context.get()), self.layers):  # noqa: B905 - time
+            x = layer.feed_forward(x, inner)
         return x
 
     __call__ = feed_forward
@@ -132,57 +124,18 @@ class Network:
         data = np.asarray(outputs.data if isinstance(outputs, Value) else [o.data for o in outputs])
         return int(np.argmax(data)) if data.ndim == 1 else np.argmax(data, axis=1)
 
-    def update_counts(self) -> list[int]:
-        """For each parameter how often the article's loop updates it: a weight once, a bias once per input."""
-        return [count for layer in self.layers for count in layer.update_counts()]
-
     def zero_grad(self) -> None:
         """Forget all gradients."""
         for p in self.parameters():
             p.grad = None
 
-    def train(
-        self,
-        inputs: Operand,
-        targets: Operand,
-        epochs: int,
-        update: Update | None = None,
-        loss: Callable[[Any, Any], Value] = half_squared_error,
-        on_epoch: Callable[[int, History], None] | None = None,
-        record: bool = False,
-        compiled: bool | Backend = False,
-    ) -> History:
-        """One update a row, rows in order, `epochs` times.
-
-        Args:
-            inputs: Rows of n_inputs numbers.
-            targets: A row of n_outputs numbers for each input row (one-hot for a classifier), or class labels.
-            epochs: How often to go through all rows.
-            update: Called after each row's backward pass, with the parameters and their `update_counts`; SGD at
-                `learning_rate` where left out.
-            loss: A function of outputs and target that gives a scalar Value.
-            on_epoch: Called after each epoch with its number, from 0, and the history so far.
-            record: Keep the parameters and gradients of every epoch in the history, to look at afterwards.
-            compiled: Run the printed source of an epoch (see `compile`), which leaves the same bits in the weights:
-                True or "python", or "numba" for machine code made of it (see `tg.compile`). While it runs, neurons
-                don't show outputs and deltas; after it, they show those of the last row.
-
-        Returns:
-            The errors of each epoch.
-
-        Raises:
-            ValueError: Rows of the wrong length, labels out of range, no rows, numbers that aren't finite, or a
-                negative number of epochs: nothing has changed then.
-            FloatingPointError: A row's loss isn't finite; the message names epoch and row, and the weights are as
-                they were before that row.
-        """
-        printing = self.compile("python" if compiled is True else compiled).printed if compiled else None
-        return train(self, inputs, targets, epochs, update, loss, on_epoch, record, printing)
+    train = train
 
     def printed_epoch(
         self,
         update: Any = None,
         loss: Callable[[Any, Any], Value] = half_squared_error,
+        metrics: Sequence[Callable[..., Any]] = (),
         backend: Backend = "python",
     ) -> Epoch:
         """One epoch of `train` as Python source, recorded from this network: see its `source`.
@@ -191,9 +144,7 @@ class Network:
             TypeError: The update has no `rule`, or something in the network or the loss branches on data.
             ImportError: The backend isn't installed.
         """
-        from tinygrad_edu.nn.compiled import epoch_of
-
-        return epoch_of(self, update or SGD(self.learning_rate), loss, backend=backend)
+        return epoch_of(self, update or SGD(self.learning_rate), loss, metrics, backend=backend)
 
     def compile(self, backend: Backend = "python") -> Trainer:
         """A trainer whose `train` has the arguments, history and errors of this network's, and runs printed source.

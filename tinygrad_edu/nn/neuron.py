@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_edu.core.value import Operand, Value, apply
+from tinygrad_edu.core.context import Context, context
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
@@ -41,13 +43,13 @@ class Neuron:
         self.weighted_sum: Value | None = None
         self.activated: Value | None = None
 
-    def feed_forward(self, inputs: Sequence[Operand]) -> Value:
-        """The neuron's output for one row of inputs. Calling the neuron does the same."""
+    def feed_forward(self, inputs: Sequence[Operand], within: Context | None = None) -> Value:
+        """The neuron's output for one row of inputs, recorded `within` a group. Calling the neuron does the same."""
         if len(inputs) != len(self.weights):
             raise ValueError(f"inputs has length {len(inputs)}, but the neuron has {len(self.weights)} weights")
-        self.weighted_sum = total = apply(weighted_sum_of, (self.bias, *self.weights, *inputs))
-        output: Value = self.activation(total)
-        self.activated = output
+        total = apply(weighted_sum_of, (self.bias, *self.weights, *inputs), NO_PARAMS, within)
+        self.weighted_sum = total
+        self.activated = output = activated(self.activation, total, within)
         return output
 
     __call__ = feed_forward
@@ -65,10 +67,6 @@ class Neuron:
     def parameters(self) -> list[Value]:
         return [*self.weights, self.bias]
 
-    def update_counts(self) -> list[int]:
-        """For each parameter how often the article's loop updates it: a weight once, the bias once per input."""
-        return [1] * len(self.weights) + [len(self.weights)]
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """In a notebook: the picture of what it last computed, or its numbers."""
         if self.activated is None:
@@ -78,6 +76,19 @@ class Neuron:
     def __repr__(self) -> str:
         weights = ", ".join(str(w.data) for w in self.weights)
         return f"Neuron(weights=[{weights}], bias={self.bias.data}, delta={self.delta}, output={self.output})"
+
+
+def activated(activation: Callable[[Any], Any], total: Value, within: Context | None) -> Value:
+    """An activation's output, recorded in the group of its neuron. Groups are handed on: to set them takes longer."""
+    if type(activation) is Operation:
+        return apply(activation, (total,), NO_PARAMS, within)
+    if within is None:
+        return activation(total)  # type: ignore[no-any-return]
+    token = context.set(within)
+    try:
+        return activation(total)  # type: ignore[no-any-return]
+    finally:
+        context.reset(token)
 
 
 def parameter(x: Operand, name: str) -> Value:

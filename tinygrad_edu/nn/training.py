@@ -6,20 +6,21 @@ The one thing to know: everything the caller gives is checked before the first w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.compiler.compiled import Backend, set_first_cause
+from tinygrad_edu.compiler.compiled import Backend, check_backend, set_first_cause
 from tinygrad_edu.core.value import Array, Operand, Value, as_data, data_of
+from tinygrad_edu.nn.compiled import Epoch, Metric, Trainer
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
-from tinygrad_edu.nn.loss import half_squared_error
+from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
 from tinygrad_edu.nn.update import SGD, Update
 
 if TYPE_CHECKING:
-    from tinygrad_edu.nn.compiled import Epoch, Errors
     from tinygrad_edu.nn.network import Network
 
 
@@ -30,140 +31,156 @@ def train(
     epochs: int,
     update: Update | None = None,
     loss: Callable[[Any, Any], Value] = half_squared_error,
+    metrics: Sequence[Metric] = (),
     on_epoch: Callable[[int, History], None] | None = None,
     record: bool = False,
-    printing: Callable[[Update, Callable[[Any, Any], Value]], Epoch] | None = None,
+    compiled: bool | Backend | Trainer = False,
 ) -> History:
-    """As `Network.train`; `printing` gives the printed epoch to run, for an update and a loss."""
+    """One update a row, rows in order, `epochs` times.
+
+    Args:
+        inputs: Rows of n_inputs numbers.
+        targets: A row of n_outputs numbers for each input row (one-hot for a classifier), or class labels.
+        epochs: How often to go through all rows.
+        update: Called after each row's backward pass, with the parameters and what it needs (see `tg.nn.SGD`); SGD at
+            `learning_rate` where left out.
+        loss: A function of outputs and target that gives a scalar Value.
+        metrics: Functions of outputs and target, each a further figure for the history, by its name.
+        on_epoch: Called after each epoch with its number, from 0, and the history so far.
+        record: Keep the parameters and gradients of every epoch in the history, to look at afterwards.
+        compiled: Run the printed source of an epoch (see `compile`), which leaves the same bits in the weights:
+            True or "python", or "numba" for machine code made of it (see `tg.compile`). While it runs, neurons
+            don't show outputs and deltas; after it, they show those of the last row.
+
+    Returns:
+        The errors of each epoch.
+
+    Raises:
+        ValueError: Rows of the wrong length, labels out of range, no rows, numbers that aren't finite, or a
+            negative number of epochs: nothing has changed then.
+        FloatingPointError: A row's loss isn't finite; the message names epoch and row, and the weights are as
+            they were before that row.
+    """
     rows, goals = check_rows(inputs, network.n_inputs), check_targets(targets, network.n_outputs)
     if len(rows) != len(goals):
         raise ValueError(f"inputs has {len(rows)} rows, but targets has {len(goals)}")
     if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
         raise ValueError(f"epochs must be a whole number of at least 0, got {epochs!r}")
     update = update or SGD(network.learning_rate)
-    history = History(network, rows, goals)
-    labels: Any = first_labels(goals)
-    if all(isinstance(layer, Layer) for layer in network.layers):
-        rows, goals, labels = rows.tolist(), goals.tolist(), labels.tolist()
-    fast = printing(update, loss) if printing and not record else None
+    squared = squared_error_in(loss, network.n_outputs)
+    metrics = all_metrics(metrics if squared else [mean_squared_error, *metrics], update)
+    history = History(network, rows, goals, [metric.__name__ for metric in metrics], squared)
+    trainer = compiled if isinstance(compiled, Trainer) else network.compile(backend_of(compiled)) if compiled else None
+    fast = trainer.printed(update, loss, metrics) if trainer and not record else None
+    scalar = all(isinstance(layer, Layer) for layer in network.layers)
+    run = Run(
+        network,
+        rows.tolist() if scalar else rows,
+        goals.tolist() if scalar else goals,
+        update,
+        loss,
+        metrics,
+        fixed_of(metrics, goals),
+        fast,
+    )
     while (epoch := len(history)) < epochs:
         left = epochs - 1 - epoch
-        errors: Errors = ([], [])
+        figures: list[list[float]] = []
         if fast and left:
-            errors = run_printed(network, fast, 1 if on_epoch else left, rows, goals, labels)
-        if not errors[0]:
+            figures = run.compiled_epochs(1 if on_epoch else left)
+        if not figures:
             try:
-                true, printed = run_epoch(network, epoch, rows, goals, labels, update, loss, None if left else fast)
+                figures = [run.epoch(epoch, is_last=not left)]
             except Exception as error:
                 if fast and fast.stopped:
                     set_first_cause(error, fast.stopped)
                 raise
-            errors = ([true], [printed])
-        history.add([true / len(rows) for true in errors[0]], errors[1], record)
+        for sums in figures:
+            summed = [False, *(getattr(metric, "summed", False) for metric in metrics)]
+            history.add([x if as_sum else x / len(rows) for x, as_sum in zip(sums, summed, strict=True)], record)
         if on_epoch:
             on_epoch(epoch, history)
     return history
 
 
-def run_printed(network: Network, fast: Epoch, epochs: int, rows: Any, goals: Any, labels: Any) -> Errors:
-    """Run printed epochs: their errors; of fewer epochs where one must be run by `run_epoch`."""
-    parameters = network.parameters()
-    errors, new = fast(epochs, rows, goals, labels, [p.data for p in parameters])
-    for p, data in zip(parameters, new, strict=True):
-        p.data = data
-    return errors
+@dataclass
+class Run:
+    """A run of training: what it works with, checked.
 
-
-def run_epoch(
-    network: Network,
-    epoch: int,
-    rows: Any,
-    goals: Any,
-    labels: Any,
-    update: Update,
-    loss: Callable[[Any, Any], Value],
-    fast: Epoch | None,
-) -> tuple[float, float]:
-    """One update a row: the sums of the true errors and of the printed ones.
-
-    With a printed epoch, that runs all rows but the last, which neurons and gradients show afterwards.
-    """
-    parameters, counts, start, true, printed = network.parameters(), network.update_counts(), 0, 0.0, 0.0
-    if fast:
-        errors = run_printed(network, fast, 1, rows[:-1], goals[:-1], labels)
-        if errors[0]:
-            start, (true,), (printed,) = len(rows) - 1, *errors
-    for i in range(start, len(rows)):
-        outputs = network.feed_forward(rows[i])
-        error = loss(outputs, goals[i])
-        if not math.isfinite(error.item()):
-            raise FloatingPointError(
-                f"the loss is {error.item()} at epoch {epoch}, row {i}; the weights are those from before it"
-            )
-        for p in parameters:
-            p.grad = None
-        error.backward()
-        update(parameters, counts)
-        true += mean_square(outputs, goals[i])
-        printed += mean_square(outputs, labels)
-    return true, printed
-
-
-class Trainer:
-    """Trains a network by printed source, as `Network.train(..., compiled=True)` does, and prints it once.
-
-    It is recorded anew where the update has other settings than before, the loss is another, or a neuron was changed.
+    `fixed` are further arguments of metrics, which all targets give once. `fast` is the printed epoch, where one is to
+    run.
     """
 
-    def __init__(self, network: Network, backend: Backend) -> None:
-        self.network, self.backend = network, backend
-        self.latest: tuple[Any, Epoch] | None = None
+    network: Network
+    rows: Any
+    goals: Any
+    update: Update
+    loss: Callable[[Any, Any], Value]
+    metrics: Sequence[Metric]
+    fixed: Sequence[tuple[Any, ...]]
+    fast: Epoch | None
 
-    @property
-    def source(self) -> str:
-        """The epoch that `train` ran last, or would run with its defaults."""
-        printed = self.latest[1] if self.latest else self.printed(SGD(self.network.learning_rate), half_squared_error)
-        return printed.source
+    def compiled_epochs(self, epochs: int, end: int | None = None) -> list[list[float]]:
+        """Run printed epochs: the sums of each; of fewer epochs where one must be run without."""
+        assert self.fast is not None
+        parameters = self.network.parameters()
+        given = [p.data for p in parameters]
+        sums, new = self.fast(epochs, self.rows[:end], self.goals[:end], self.fixed, given)
+        for p, data in zip(parameters, new, strict=True):
+            p.data = data
+        return sums
 
-    def train(self, inputs: Operand, targets: Operand, epochs: int, **options: Any) -> History:
-        """As `Network.train`, with its options."""
-        return train(self.network, inputs, targets, epochs, **options, printing=self.printed)
+    def epoch(self, epoch: int, is_last: bool) -> list[float]:
+        """One update a row: the sum of the loss, and of each metric.
 
-    def printed(self, update: Update, loss: Callable[[Any, Any], Value]) -> Epoch:
-        """The printed epoch for an update and a loss, recorded where there is none yet."""
-        units = self.network.units()
-        forms = [p.shape for p in self.network.parameters()]
-        key = (
-            type(update),
-            repr(getattr(update, "__dict__", update)),
-            loss,
-            units,
-            [unit.activation for unit in units],
-            forms,
-        )
-        if self.latest is None or self.latest[0] != key:
-            self.latest = key, self.network.printed_epoch(update, loss, self.backend)
-        return self.latest[1]
+        With a printed epoch, that runs all rows of the last epoch but one, which neurons and gradients show afterwards.
+        """
+        network, update, loss, rows, goals = self.network, self.update, self.loss, self.rows, self.goals
+        parameters, needed = network.parameters(), needed_by(update, network)
+        metrics = list(zip(self.metrics, self.fixed, strict=True))
+        start, sums = 0, [0.0] * (1 + len(metrics))
+        if self.fast and is_last and (found := self.compiled_epochs(1, -1)):
+            start, (sums,) = len(rows) - 1, found
+        for i in range(start, len(rows)):
+            outputs, goal = network.feed_forward(rows[i]), goals[i]
+            error = loss(outputs, goal)
+            if not math.isfinite(loss_of_row := error.item()):
+                raise FloatingPointError(
+                    f"the loss is {loss_of_row} at epoch {epoch}, row {i}; the weights are those from before it"
+                )
+            for p in parameters:
+                p.grad = None
+            error.backward()
+            update(parameters, needed)
+            sums[0] += loss_of_row
+            if metrics:
+                data = outputs.data if isinstance(outputs, Value) else [output.data for output in outputs]
+                for k, (metric, fixed) in enumerate(metrics, 1):
+                    sums[k] += float(metric(data, goal, *fixed))
+        return sums
 
 
-def first_labels(goals: Array) -> Array:
-    """The labels of the first rows, as many as there are outputs; nan where there are fewer rows."""
-    labels = np.full(goals.shape[1], np.nan)
-    found = np.argmax(goals, axis=1)[: len(labels)]
-    labels[: len(found)] = found
-    return labels
+def all_metrics(metrics: Sequence[Metric], update: Update) -> list[Metric]:
+    """Those that belong to the update, and those that the caller asks for, each once."""
+    return list(dict.fromkeys([*getattr(update, "metrics", ()), *metrics]))
 
 
-def mean_square(outputs: Any, expected: Any) -> float:
-    """mean((output - expected)²) of one row, added in order."""
-    if isinstance(outputs, Value):
-        difference: Any = outputs.data - expected
-        return float(np.vdot(difference, difference) / difference.size)
-    total: float = 0.0
-    for output, x in zip(outputs, expected):  # noqa: B905 - the loss has compared the lengths
-        error = float(output.data - x)
-        total += error * error
-    return total / len(outputs)
+def fixed_of(metrics: Sequence[Metric], goals: Array) -> list[tuple[Any, ...]]:
+    """For each metric its further arguments, which it works out from all targets."""
+    return [(metric.fixed(goals),) if hasattr(metric, "fixed") else () for metric in metrics]
+
+
+def needed_by(update: Update, network: Network) -> Any:
+    """What an update needs besides parameters: by its attribute, or for a plain function the article's counts."""
+    if hasattr(update, "needs"):
+        return update.needs and update.needs(network)
+    from tinygrad_edu.nn import ArticleUpdate  # which is built on this package
+
+    return ArticleUpdate.needs(network)
+
+
+def backend_of(compiled: bool | Backend) -> Backend:
+    return "python" if compiled is True else check_backend(compiled or "")
 
 
 def check_rows(inputs: Operand, n: int, name: str = "inputs") -> Array:

@@ -14,8 +14,13 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value, data_of
 
-Update: TypeAlias = Callable[[Sequence[Value], Sequence[int]], None]
-"""What `Network.train` calls after each row's backward pass, with the parameters and, for each, its `update_counts`."""
+Update: TypeAlias = Callable[[Sequence[Value], Any], None]
+"""What `Network.train` calls after each row's backward pass, with the parameters and what else the update needs.
+
+An update says what that is by an attribute `needs`, a function of the network, such as the counts of the article's
+update; `needs = None` says nothing. A plain function gets those counts. By an attribute `metrics` an update brings
+figures that belong to it; they are computed as those given to `train`.
+"""
 
 
 class SGD:
@@ -35,10 +40,13 @@ class SGD:
     (-0.5, 0.0)
     """
 
+    needs: Callable[[Any], Any] | None = None
+    metrics: Sequence[Callable[..., Any]] = ()
+
     def __init__(self, rate: float) -> None:
         self.rate = check_rate(rate, "rate")
 
-    def rule(self, data: Sequence[Any], gradients: Sequence[Any], counts: Sequence[int]) -> list[Any]:
+    def rule(self, data: Sequence[Any], gradients: Sequence[Any], counts: Any = None) -> list[Any]:
         """The new data of all parameters."""
         rate, new = self.rate, []
         for x, gradient in zip(data, gradients):  # noqa: B905 - time
@@ -48,39 +56,12 @@ class SGD:
 
     def __call__(self, parameters: Sequence[Value], counts: Sequence[int] | None = None) -> None:
         gradients = [p.grad if type(p.grad) is float else gradient_of(p) for p in parameters]
-        new = self.rule([p.data for p in parameters], gradients, counts or [1] * len(parameters))
+        new = self.rule([p.data for p in parameters], gradients, counts)
         for p, data in zip(parameters, new):  # noqa: B905 - time
             p.data = data
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.rate})"
-
-
-class ArticleUpdate(SGD):
-    """The article's update: as SGD for weights, but a bias moves once for each input of its neuron.
-
-    In the article the line that changes the bias stands inside the loop over the weights. So a bias moves n_inputs
-    times as far as gradient descent would move it; the printed figures come about in no other way. Which parameters
-    are biases, of how many inputs, is told by `counts` (`Network.update_counts`); left out, it is SGD.
-
-    >>> import tinygrad_edu as tg
-    >>> neuron = tg.Neuron([1.0, 1.0], bias=0.5, activation=lambda z: z)
-    >>> neuron([3.0, 4.0]).backward()
-    >>> tg.nn.ArticleUpdate(0.5)(neuron.parameters(), neuron.update_counts())
-    >>> neuron.bias.data
-    -0.5
-    """
-
-    def rule(self, data: Sequence[Any], gradients: Sequence[Any], counts: Sequence[int]) -> list[Any]:
-        """The new data of all parameters, each after as many steps by the same gradient as `counts` says."""
-        rate, new = self.rate, []
-        for x, gradient, count in zip(data, gradients, counts):  # noqa: B905 - time
-            step = rate * gradient
-            while count:
-                x = x - step
-                count -= 1
-            new.append(x)
-        return new
 
 
 def gradient_of(p: Value) -> Any:
