@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Array
-from tinygrad_edu.ops.comparison import choose_by, greater_mask
+from tinygrad_edu.ops.comparison import choose, greater_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of, by_kind
 from tinygrad_edu.ops.exponential import exp
 from tinygrad_edu.ops.reduction import REDUCED, Axis, spread, sum
@@ -40,7 +40,7 @@ def sigmoid_of_array(x: Array) -> Array:
 
 sigmoid: Operation = operation(
     _sigmoid,
-    lambda g, out, x: (g * (out * (1.0 - out)),),
+    (lambda g, out, x: g * (out * (1.0 - out)),),
     symbol="σ",
     formula="∂σ(x) = σ(x)·(1 − σ(x))·∂x",
     shapes=ELEMENTWISE,
@@ -58,7 +58,7 @@ def _relu(x: Any, /) -> Any:
 
 relu = operation(
     _relu,
-    lambda g, out, x: (choose_by(greater_mask(x, 0.0), g, 0.0),),
+    (lambda g, out, x: choose(greater_mask(x, 0.0), g, 0.0),),
     formula="∂relu(x) = ∂x where x > 0, else 0",
     shapes=ELEMENTWISE,
     prints=by_kind("0.0 if {0} <= 0.0 else {0}", "maximum({0}, 0.0)"),
@@ -75,7 +75,7 @@ def _leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
 
 leaky_relu = operation(
     _leaky_relu,
-    lambda g, out, x, slope=0.01: (choose_by(greater_mask(x, 0.0), g, slope * g),),
+    (lambda g, out, x, slope=0.01: choose(greater_mask(x, 0.0), g, slope * g),),
     formula="∂leaky_relu(x) = ∂x where x > 0, else slope·∂x",
     shapes=ELEMENTWISE,
     prints=lambda x, slope=0.01: f"{x} if {x} > 0.0 else {slope!r} * {x}" if type(x.data) is float else None,
@@ -89,14 +89,14 @@ def _elu(x: Any, /, alpha: float = 1.0) -> Any:
     return float(out) if type(x) is float else out.astype(x.dtype, copy=False)
 
 
-def _elu_rule(g: Any, out: Any, x: Any, alpha: float = 1.0) -> tuple[Any]:
+def _elu_rule(g: Any, out: Any, x: Any, alpha: float = 1.0) -> Any:
     above = greater_mask(x, 0.0)
-    return (choose_by(above, g, g * (alpha * exp(choose_by(above, 0.0, x)))),)
+    return choose(above, g, g * (alpha * exp(choose(above, 0.0, x))))
 
 
 elu = operation(
     _elu,
-    _elu_rule,
+    (_elu_rule,),
     formula="∂elu(x) = ∂x where x > 0, else α·eˣ·∂x",
     shapes=ELEMENTWISE,
     analytic=True,
@@ -110,7 +110,7 @@ def _softplus(x: Any, /) -> Any:
 
 softplus = operation(
     _softplus,
-    lambda g, out, x: (g * sigmoid(x),),
+    (lambda g, out, x: g * sigmoid(x),),
     formula="∂softplus(x) = σ(x)·∂x",
     shapes=ELEMENTWISE,
     prints=by_kind(None, "logaddexp({0}, 0.0)"),
@@ -123,14 +123,14 @@ def _silu(x: Any, /) -> Any:
     return x * _sigmoid(x)
 
 
-def _silu_rule(g: Any, out: Any, x: Any) -> tuple[Any]:
+def _silu_rule(g: Any, out: Any, x: Any) -> Any:
     s = sigmoid(x)
-    return (g * (s + out * (1.0 - s)),)
+    return g * (s + out * (1.0 - s))
 
 
 silu = operation(
     _silu,
-    _silu_rule,
+    (_silu_rule,),
     formula="∂(x·σ(x)) = (σ + x·σ·(1 − σ))·∂x",
     shapes=ELEMENTWISE,
     prints="{0} * (1.0 / (1.0 + exp(-{0})))",
@@ -160,8 +160,10 @@ def _logsumexp(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
 
 logsumexp = operation(
     _logsumexp,
-    lambda g, out, x, axis=None, keepdims=False: (
-        spread(g, x, axis, keepdims) * exp(x - spread(out, x, axis, keepdims)),
+    (
+        lambda g, out, x, axis=None, keepdims=False: (
+            spread(g, x, axis, keepdims) * exp(x - spread(out, x, axis, keepdims))
+        ),
     ),
     formula="∂log Σeˣⁱ = Σ eˣⁱ⁻ᵒ·∂xᵢ",
     shapes=REDUCED,
@@ -195,7 +197,7 @@ def printed_log_softmax(x: Any, axis: int = -1) -> str | None:
 
 softmax: Operation = operation(
     _softmax,
-    lambda g, out, x, axis=-1: (out * (g - sum(g * out, axis=axis, keepdims=True)),),
+    (lambda g, out, x, axis=-1: out * (g - sum(g * out, axis=axis, keepdims=True)),),
     formula="∂sᵢ = sᵢ·(∂xᵢ − Σₖ sₖ·∂xₖ)",
     shapes=ELEMENTWISE,
     prints=printed_softmax,
@@ -211,7 +213,7 @@ def _log_softmax(x: Any, /, axis: int = -1) -> Any:
 
 log_softmax = operation(
     _log_softmax,
-    lambda g, out, x, axis=-1: (g - exp(out) * sum(g, axis=axis, keepdims=True),),
+    (lambda g, out, x, axis=-1: g - exp(out) * sum(g, axis=axis, keepdims=True),),
     formula="∂log sᵢ = ∂xᵢ − Σₖ sₖ·∂xₖ",
     shapes=ELEMENTWISE,
     prints=printed_log_softmax,

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.operation import BOTH, Operation, operation
+from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.ops.comparison import equal_mask, maximum, minimum, one_for_zero
 from tinygrad_edu.ops.entry import BROADCAST, ELEMENTWISE, binary, by_kind, stepwise, unary, zero_of
 
 
@@ -24,7 +25,7 @@ def _add(a: Any, b: Any, /) -> Any:
 
 add = operation(
     _add,
-    lambda g, out, a, b: (g, g),
+    (lambda g, out, a, b: g, lambda g, out, a, b: g),
     symbol="+",
     formula="∂(a+b) = ∂a + ∂b",
     shapes=BROADCAST,
@@ -40,7 +41,7 @@ def _subtract(a: Any, b: Any, /) -> Any:
 
 subtract = operation(
     _subtract,
-    lambda g, out, a, b, wanted=BOTH: (g, -g if wanted[1] else None),
+    (lambda g, out, a, b: g, lambda g, out, a, b: -g),
     symbol="−",
     formula="∂(a−b) = ∂a − ∂b",
     shapes=BROADCAST,
@@ -56,7 +57,7 @@ def _multiply(a: Any, b: Any, /) -> Any:
 
 multiply = operation(
     _multiply,
-    lambda g, out, a, b, wanted=BOTH: (g * b if wanted[0] else None, g * a if wanted[1] else None),
+    (lambda g, out, a, b: g * b, lambda g, out, a, b: g * a),
     symbol="×",
     formula="∂(a·b) = b·∂a + a·∂b",
     shapes=BROADCAST,
@@ -75,10 +76,7 @@ def _divide(a: Any, b: Any, /) -> Any:
 
 divide: Operation = operation(
     _divide,
-    lambda g, out, a, b, wanted=BOTH: (
-        divide(g, b) if wanted[0] else None,
-        divide(-g * out, b) if wanted[1] else None,
-    ),
+    (lambda g, out, a, b: divide(g, b), lambda g, out, a, b: divide(-g * out, b)),
     symbol="÷",
     formula="∂(a/b) = ∂a/b − (a/b)·∂b/b",
     shapes=BROADCAST,
@@ -94,7 +92,7 @@ def _negative(a: Any, /) -> Any:
 
 negative = operation(
     _negative,
-    lambda g, out, a: (-g,),
+    (lambda g, out, a: -g,),
     symbol="−",
     formula="∂(−a) = −∂a",
     shapes=ELEMENTWISE,
@@ -110,7 +108,7 @@ def _positive(a: Any, /) -> Any:
 
 positive = operation(
     _positive,
-    lambda g, out, a: (g,),
+    (lambda g, out, a: g,),
     symbol="+",
     formula="∂(+a) = ∂a",
     shapes=ELEMENTWISE,
@@ -124,13 +122,9 @@ def _absolute(a: Any, /) -> Any:
     return abs(a)
 
 
-def sign_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
-    return (g * sign(a),)
-
-
 absolute = operation(
     _absolute,
-    sign_rule,
+    (lambda g, out, a: g * sign(a),),
     symbol="|·|",
     formula="∂|a| = sign(a)·∂a",
     analytic=False,
@@ -138,13 +132,19 @@ absolute = operation(
     prints="abs({0})",
 )
 fabs = unary(
-    np.fabs, math.fabs, sign_rule, "∂|x| = sign(x)·∂x", "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.", "|·|", False
+    np.fabs,
+    math.fabs,
+    lambda g, out, x: g * sign(x),
+    "∂|x| = sign(x)·∂x",
+    "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.",
+    "|·|",
+    False,
 )
 
 reciprocal: Operation = unary(
     np.reciprocal,
     lambda x: 1.0 / x,
-    lambda g, out, x: (-g * out * out,),
+    lambda g, out, x: -g * out * out,
     "∂(1/x) = −∂x/x²",
     "1/x, elementwise. ∂/∂x = -1/x².",
     "1/x",
@@ -153,7 +153,7 @@ reciprocal: Operation = unary(
 square = unary(
     np.square,
     lambda x: x * x,
-    lambda g, out, x: (g * (2.0 * x),),
+    lambda g, out, x: g * (2.0 * x),
     "∂x² = 2x·∂x",
     "x², elementwise. ∂/∂x = 2x.",
     "x²",
@@ -162,7 +162,7 @@ square = unary(
 sqrt: Operation = unary(
     np.sqrt,
     math.sqrt,
-    lambda g, out, x: (divide(0.5 * g, out),),
+    lambda g, out, x: divide(0.5 * g, out),
     "∂√x = ∂x/(2√x)",
     "The square root, elementwise; nan below 0. ∂/∂x = 1/(2√x).",
     "√",
@@ -170,13 +170,13 @@ sqrt: Operation = unary(
 cbrt: Operation = unary(
     np.cbrt,
     None,
-    lambda g, out, x: (divide(g, 3.0 * out * out),),
+    lambda g, out, x: divide(g, 3.0 * out * out),
     "∂∛x = ∂x/(3·∛x²)",
     "The cube root, elementwise. ∂/∂x = 1/(3·∛x²).",
     "∛",
 )
 
-sign = stepwise(
+sign: Operation = stepwise(
     np.sign,
     "-1, 0 or 1, as x is below, at or above 0",
     prints=by_kind("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else 0.0 if {0} == 0.0 else {0}", "sign({0})"),
@@ -189,7 +189,7 @@ rint = stepwise(np.rint, "The nearest whole number, the even one of two")
 remainder: Operation = binary(
     np.remainder,
     None,
-    lambda g, out, a, b: (g, -g * floor(divide(a, b))),
+    (lambda g, out, a, b: g, lambda g, out, a, b: -g * floor(divide(a, b))),
     "∂(a mod b) = ∂a − ⌊a/b⌋·∂b",
     "a - b·⌊a/b⌋, elementwise: it has the sign of b. ∂/∂a = 1, ∂/∂b = -⌊a/b⌋.",
     "mod",
@@ -198,46 +198,36 @@ mod = remainder
 fmod: Operation = binary(
     np.fmod,
     None,
-    lambda g, out, a, b: (g, -g * trunc(divide(a, b))),
+    (lambda g, out, a, b: g, lambda g, out, a, b: -g * trunc(divide(a, b))),
     "∂fmod(a, b) = ∂a − trunc(a/b)·∂b",
     "a - b·trunc(a/b), elementwise: it has the sign of a. ∂/∂a = 1, ∂/∂b = -trunc(a/b).",
 )
 floor_divide = binary(
     np.floor_divide,
     None,
-    lambda g, out, a, b: (zero_of(a), zero_of(b)),
+    (lambda g, out, a, b: zero_of(a), lambda g, out, a, b: zero_of(b)),
     "∂⌊a/b⌋ = 0",
     "⌊a/b⌋, elementwise. ∂ = 0: it is constant between its jumps.",
     "//",
 )
 
 
-def _heaviside_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    from tinygrad_edu.ops.comparison import equal_mask
-
-    return zero_of(a), g * equal_mask(a, 0.0)
-
-
 heaviside = binary(
     np.heaviside,
     None,
-    _heaviside_rule,
+    (lambda g, out, a, b: zero_of(a), lambda g, out, a, b: g * equal_mask(a, 0.0)),
     "∂heaviside(a, b) = ∂b where a = 0",
     "0 where a < 0, b where a = 0, 1 where a > 0. ∂/∂a = 0, ∂/∂b = 1 where a = 0.",
 )
 
 
-def _hypot_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    from tinygrad_edu.ops.exponential import one_for_zero
-
-    safe = one_for_zero(out)
-    return g * divide(a, safe), g * divide(b, safe)
-
-
 hypot = binary(
     np.hypot,
     math.hypot,
-    _hypot_rule,
+    (
+        lambda g, out, a, b: g * divide(a, one_for_zero(out)),
+        lambda g, out, a, b: g * divide(b, one_for_zero(out)),
+    ),
     "∂√(a²+b²) = (a·∂a + b·∂b)/√(a²+b²)",
     "√(a² + b²), elementwise. ∂/∂a = a/√(a² + b²), ∂/∂b = b/√(a² + b²), both 0 at the origin.",
 )
@@ -251,7 +241,7 @@ def _nan_to_num(x: Any, /, nan: float = 0.0, posinf: float | None = None, neginf
 
 nan_to_num = operation(
     _nan_to_num,
-    lambda g, out, x, **_: (g * np.isfinite(data_of(x)),),
+    (lambda g, out, x, **_: g * np.isfinite(data_of(x)),),
     formula="∂nan_to_num(x) = ∂x where x is finite",
     shapes=ELEMENTWISE,
     analytic=True,
@@ -264,15 +254,9 @@ def _clip(x: Any, /, a_min: Any = None, a_max: Any = None) -> Any:
     return float(out) if type(x) is float else out
 
 
-def _clip_rule(g: Any, out: Any, x: Any, a_min: Any = None, a_max: Any = None) -> tuple[Any]:
-    from tinygrad_edu.ops.comparison import equal_mask
-
-    return (g * equal_mask(out, x),)
-
-
 _clip_to = operation(
     _clip,
-    _clip_rule,
+    (lambda g, out, x, a_min=None, a_max=None: g * equal_mask(out, x),),
     name="clip",
     formula="∂clip(x) = ∂x between the bounds, else 0",
     shapes=ELEMENTWISE,
@@ -282,8 +266,6 @@ _clip_to = operation(
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
     """x, no less than a_min and no more than a_max. Bounds that are Values get gradients too."""
-    from tinygrad_edu.ops.comparison import maximum, minimum
-
     if not (isinstance(a_min, Value) or isinstance(a_max, Value)):
         return _clip_to(x, a_min=a_min, a_max=a_max)
     above = x if a_min is None else maximum(x, a_min)

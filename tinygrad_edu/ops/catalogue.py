@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from importlib import import_module
-from types import ModuleType
+from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any
 
 from tinygrad_edu import ops
@@ -20,14 +22,17 @@ from tinygrad_edu.core.operation import Operation
 HEAD = """# All operations
 
 This page is made from the entries by `tinygrad-edu operations`. An operation is one entry: what it computes, its
-formula, its shapes, and its rule. In a rule, `g` is the cotangent of the result and `out` the result; it gives the
-cotangents of the inputs, in order. Functions without a rule are composed of operations.
+formula, its shapes, and its rules. `∂a: g * b` is the rule of the input a: what its cotangent is, where `g` is the
+cotangent of the result and `out` the result. Of several inputs xᵢ, i counts from 0. Functions without a rule are
+composed of operations. What else rules are written with stands at the end.
 """
 
 
 def page() -> str:
     """The whole page, as Markdown."""
-    return "\n".join([HEAD, *(line for family in [*ops.FAMILIES, "loss"] for line in section(family))]).rstrip() + "\n"
+    families = [*ops.FAMILIES, "loss"]
+    lines = [HEAD, *(line for family in families for line in section(family)), *vocabulary(families)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def section(family: str) -> Iterator[str]:
@@ -35,13 +40,8 @@ def section(family: str) -> Iterator[str]:
     module = import_module(f"tinygrad_edu.ops.{family}")
     yield f"## {family.replace('_', ' ').capitalize()}\n"
     yield first_paragraph(module.__doc__) + "\n"
-    entries: dict[int, str] = {}
-    for name in assigned_in(module):
-        entry = getattr(module, name)
-        if isinstance(entry, Operation):
-            entries.setdefault(id(entry), name)  # not again under numpy's second name for it
-    for name in entries.values():
-        yield from operation_lines(name, getattr(module, name))
+    for name, entry in entries_of(module).items():
+        yield from operation_lines(name, entry)
     composed = [name for name in ops.FAMILIES.get(family, "").split() if not isinstance(getattr(ops, name), Operation)]
     if composed:
         yield "Composed of operations, or with plain results:\n"
@@ -50,60 +50,135 @@ def section(family: str) -> Iterator[str]:
         yield ""
 
 
+def entries_of(module: ModuleType) -> dict[str, Operation]:
+    """A family's operations by their names in its file, in order; of one with two names the first."""
+    found = {name: getattr(module, name) for name in assigned_in(module)}
+    entries: dict[int, str] = {}
+    for name, entry in found.items():
+        if isinstance(entry, Operation):
+            entries.setdefault(id(entry), name)
+    return {name: found[name] for name in entries.values()}
+
+
 def assigned_in(module: ModuleType) -> list[str]:
     """The names that a module gives at its top level, in order: not what it imports."""
-    names = []
+    names: list[str] = []
     for node in ast.parse(inspect.getsource(module)).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        names += [target.id for target in targets if isinstance(target, ast.Name)]
+        for target in targets:
+            parts = target.elts if isinstance(target, ast.Tuple) else [target]
+            names += [part.id for part in parts if isinstance(part, ast.Name)]
     return names
 
 
 def operation_lines(name: str, entry: Operation) -> Iterator[str]:
-    public = name if name in ops.FAMILY_OF else entry.name
-    yield f"### {public}\n"
+    yield f"### {heading(name, entry)}\n"
     yield f"{' '.join((entry.__doc__ or '').split())}\n"
     yield f"- formula: {entry.formula}"
     yield f"- shapes: {entry.shapes}"
-    source = rules_source(entry.rules)
-    if "\n" in source:
-        yield f"- rule:\n\n```text\n{source}\n```\n"
-    else:
-        yield f"- rule: `{source}`\n"
+    for label, rule in labelled_rules(entry):
+        source = rule_source(rule) if rule else "0"
+        if rule and (result := result_name(rule)) != "out":
+            label += f" (`{result}` is the result)"
+        yield f"- {label}: `{source}`" if "\n" not in source else f"- {label}:\n\n```text\n{source}\n```\n"
+    yield ""
 
 
-def rules_source(rules: Any) -> str:
-    """The rules as they are written; where each input has its own, in order."""
+def heading(name: str, entry: Operation) -> str:
+    return name if name in ops.FAMILY_OF else entry.name
+
+
+def labelled_rules(entry: Operation) -> list[tuple[str, Callable[..., Any] | None]]:
+    """Each rule with what it gives: the input that it is for, or all of them at once."""
+    rules = entry.rules
     if isinstance(rules, tuple):
-        return ", ".join(rule_source(rule) if rule else "none" for rule in rules)
-    return rule_source(rules)
+        return [(f"∂{x}", rule) for x, rule in zip(entry.argument_names, rules, strict=False)]
+    for_each = getattr(rules, "__wrapped__", None)
+    return [("∂xᵢ", for_each)] if for_each else [("all cotangents, in order", rules)]
+
+
+def result_name(rule: Callable[..., Any]) -> str:
+    names = rule.__code__.co_varnames
+    return names[names.index("g") + 1]
+
+
+def vocabulary(families: Sequence[str]) -> Iterator[str]:
+    """What rules are written with that has no heading: each name with what it is."""
+    yield "## Words in the rules\n"
+    headings: set[str] = set()
+    words: dict[str, Any] = {}
+    for family in families:
+        for name, entry in entries_of(import_module(f"tinygrad_edu.ops.{family}")).items():
+            headings.add(heading(name, entry))
+            for _, rule in labelled_rules(entry):
+                words.update(words_of(rule) if rule else {})
+    for word in sorted(words.keys() - headings - ops.FAMILY_OF.keys(), key=str.lower):
+        yield f"- `{word}`: {meaning(words[word])}"
+
+
+def words_of(rule: Callable[..., Any]) -> dict[str, Any]:
+    """The library's own names that a rule's source uses, with what they are."""
+    known = {**rule.__globals__, **dict.fromkeys(rule.__code__.co_freevars, numpy_function)}
+    named = {node.id for node in ast.walk(definition_of(rule)[0]) if isinstance(node, ast.Name)}
+    words = {name: known[name] for name in named if name in known and name not in ("Any", "np", "math", "builtins")}
+    return {name: x for name, x in words.items() if isinstance(x, float) or (callable(x) and not isinstance(x, type))}
+
+
+def numpy_function() -> None:
+    """The operation's own: numpy's function of its name."""
+
+
+def meaning(x: Any) -> str:
+    """A sentence for a name in a rule: a number, an operation, or what a function's documentation says first."""
+    if isinstance(x, float):
+        return repr(x)
+    if isinstance(x, Operation):
+        return f"the operation `{x.name}`"
+    return first_paragraph(x.__doc__)
 
 
 def rule_source(rule: Callable[..., Any]) -> str:
     """What a rule returns, as it is written: the body of a lambda, or of a function."""
-    path = inspect.getsourcefile(rule)
-    assert path is not None
-    with open(path, encoding="utf-8") as file:
-        source = file.read()
-    line = rule.__code__.co_firstlineno
+    node, source = definition_of(rule)
+    if isinstance(node, ast.Lambda):
+        return tidy(ast.get_source_segment(source, node.body) or "")
+    statements = node.body[1:] if ast.get_docstring(node) else node.body
+    body = textwrap.dedent("\n".join(source.splitlines()[statements[0].lineno - 1 : node.end_lineno]))
+    return tidy(body.removeprefix("return ")) if len(statements) == 1 else body
+
+
+def definition_of(rule: Callable[..., Any]) -> tuple[ast.Lambda | ast.FunctionDef, str]:
+    """A function's place in the syntax tree of its file, and the file's text; of lambdas on one line the right one."""
+    code = rule.__code__
+    source, definitions = parsed(code.co_filename)
+    for node in definitions.get(code.co_firstlineno, ()):
+        if isinstance(node, ast.FunctionDef) or begins_with(code, node.body):
+            return node, source
+    raise ValueError(f"no rule stands at {code.co_filename}:{code.co_firstlineno}")
+
+
+@cache
+def parsed(path: str) -> tuple[str, dict[int, list[ast.Lambda | ast.FunctionDef]]]:
+    """A file's text, and the functions that begin on each of its lines."""
+    source = Path(path).read_text("utf-8")
+    definitions: dict[int, list[ast.Lambda | ast.FunctionDef]] = {}
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Lambda) and node.lineno == line:
-            return tidy(ast.get_source_segment(source, node.body) or "")
-        if isinstance(node, ast.FunctionDef) and node.lineno == line:
-            lines = source.splitlines()[node.body[0].lineno - 1 : node.end_lineno]
-            body = textwrap.dedent("\n".join(lines))
-            return tidy(body.removeprefix("return ")) if len(node.body) == 1 else body
-    raise ValueError(f"no rule stands at {path}:{line}")
+        if isinstance(node, (ast.Lambda, ast.FunctionDef)):
+            definitions.setdefault(node.lineno, []).append(node)
+    return source, definitions
+
+
+def begins_with(code: CodeType, body: ast.expr) -> bool:
+    """Whether compiled code is that of an expression, by the places that its instructions came from."""
+    places = {(line, column) for line, _, column, _ in code.co_positions() if column}
+    return (body.lineno, body.col_offset) in places
 
 
 def tidy(expression: str) -> str:
-    """An expression on one line where it fits; a tuple of one without its parentheses."""
+    """An expression on one line where it fits."""
     flat = " ".join(expression.split())
-    for opening in ("(", "["):
-        flat = flat.replace(f"{opening} ", opening)
-    flat = flat.replace(" )", ")").replace(" ]", "]").replace(",)", ")")
-    if flat.startswith("(") and flat.endswith(")") and expression.rstrip(") \n").endswith(","):
-        flat = flat[1:-1].rstrip(",")
+    for opening, closing in ("()", "[]"):
+        flat = flat.replace(f"{opening} ", opening).replace(f" {closing}", closing).replace(f",{closing}", closing)
     return flat if len(flat) < 110 else expression
 
 

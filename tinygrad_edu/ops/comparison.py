@@ -13,25 +13,30 @@ from tinygrad_edu.core.value import Value, check_branch, data_of, recording_bran
 from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind
 
 
-def _choose(a: Any, b: Any, /, condition: Any) -> Any:
-    """`a` where the condition holds, else `b`. ∂/∂a = 1 where it holds, ∂/∂b = 1 where it doesn't."""
-    if isinstance(condition, (bool, np.bool)) and type(a) is type(b) is float:
-        return a if condition else b
-    return np.where(condition, a, b)
+def _where(holds: Any, a: Any, b: Any, /) -> Any:
+    """`a` where the mask holds (isn't 0), else `b`. ∂/∂a = 1 where it holds, ∂/∂b = 1 where it doesn't; the mask has
+    no gradient.
+    """
+    if type(holds) is type(a) is type(b) is float:
+        return a if holds else b
+    return np.where(np.asarray(holds, dtype=bool), a, b)
 
 
-def _choose_rule(g: Any, out: Any, a: Any, b: Any, condition: Any) -> tuple[Any, Any]:
-    return choose(g, 0.0, condition=condition), choose(0.0, g, condition=condition)
-
-
-choose = operation(
-    _choose,
-    _choose_rule,
-    name="where",
+choose: Operation = operation(
+    _where,
+    (None, lambda g, out, holds, a, b: choose(holds, g, 0.0), lambda g, out, holds, a, b: choose(holds, 0.0, g)),
     formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
-    shapes=BROADCAST,
+    shapes="three that broadcast → their common shape",
+    prints=by_kind("{1} if {0} else {2}", "where({0} != 0.0, {1}, {2})"),
     analytic=True,
 )
+
+
+def one_for_zero(x: Any) -> Any:
+    """`x` with 1 in place of 0, for factors that a zero cancels: 0·a⁰ is 0 even at a = 0, where 0·a⁻¹ is not."""
+    if type(x) is float:
+        return x or 1.0
+    return choose(equal_mask(x, 0.0), 1.0, x)
 
 
 def mask(numpy_function: Callable[[Any, Any], Any], sign: str) -> Operation:
@@ -51,7 +56,7 @@ def mask(numpy_function: Callable[[Any, Any], Any], sign: str) -> Operation:
     forward.__doc__ = f"1 where a {sign} b, else 0, elementwise. It has no gradient: it is constant between its jumps."
     return operation(
         forward,
-        lambda g, out, a, b: (None, None),
+        (None, None),
         name=f"{numpy_function.__name__}_mask",
         symbol=sign,
         formula=f"∂(a {sign} b) = 0",
@@ -67,28 +72,6 @@ greater_mask, greater_equal_mask = mask(np.greater, ">"), mask(np.greater_equal,
 logical_and_mask, logical_or_mask = mask(np.logical_and, "and"), mask(np.logical_or, "or")
 
 
-def _choose_by(holds: Any, a: Any, b: Any, /) -> Any:
-    """`a` where the mask isn't 0, else `b`. ∂/∂a = 1 where it isn't, ∂/∂b = 1 where it is; by the mask 0."""
-    if type(holds) is type(a) is type(b) is float:
-        return a if holds else b
-    return np.where(np.asarray(holds, dtype=bool), a, b)
-
-
-def _choose_by_rule(g: Any, out: Any, holds: Any, a: Any, b: Any) -> tuple[None, Any, Any]:
-    return None, choose_by(holds, g, 0.0), choose_by(holds, 0.0, g)
-
-
-choose_by: Operation = operation(
-    _choose_by,
-    _choose_by_rule,
-    name="where",
-    formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
-    shapes=BROADCAST,
-    prints=by_kind("{1} if {0} else {2}", "where({0} != 0.0, {1}, {2})"),
-    analytic=True,
-)
-
-
 def where(condition: Any, *choices: Any) -> Any:
     """`where(c, a, b)`: a where c holds, else b. `where(c)`: the indices where c holds, as `np.where`.
 
@@ -99,12 +82,9 @@ def where(condition: Any, *choices: Any) -> Any:
         return np.where(data_of(condition))
     if len(choices) != 2:
         raise TypeError(f"where takes a condition, or a condition and two choices, got {len(choices)} choices")
-    if isinstance(condition, Value) and recording_branches.get():
-        return choose_by(condition, *choices)
-    condition = data_of(condition)
-    if not isinstance(condition, (bool, np.bool)):
-        condition = np.asarray(condition, dtype=bool)
-    return choose(*choices, condition=condition)
+    if not (isinstance(condition, Value) and recording_branches.get()):
+        condition = data_of(condition)
+    return choose(condition, *choices)
 
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0.0) -> Any:
@@ -135,11 +115,13 @@ def _minimum(a: Any, b: Any, /) -> Any:
     return np.minimum(a, b)
 
 
-def _share_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """To each input as much as it is the result: all, half at a tie, or nothing."""
-    from_a, from_b = equal_mask(a, out), equal_mask(b, out)
-    tie = 0.5 * (from_a * from_b)
-    return g * (from_a - tie), g * (from_b - tie)
+def share(out: Any, x: Any, other: Any) -> Any:
+    """How much of the result `x` is: 1, or ½ at a tie with the other input, or 0."""
+    mine = equal_mask(x, out)
+    return mine - 0.5 * (mine * equal_mask(other, out))
+
+
+SHARES = (lambda g, out, a, b: g * share(out, a, b), lambda g, out, a, b: g * share(out, b, a))
 
 
 LARGER = "∂max(a, b) = ∂a where a > b, ∂b where b > a, half of each at a tie"
@@ -147,7 +129,7 @@ SMALLER = "∂min(a, b) = ∂a where a < b, ∂b where b < a, half of each at a 
 
 maximum = operation(
     _maximum,
-    _share_rule,
+    SHARES,
     symbol="max",
     formula=LARGER,
     shapes=BROADCAST,
@@ -156,7 +138,7 @@ maximum = operation(
 )
 minimum = operation(
     _minimum,
-    _share_rule,
+    SHARES,
     symbol="min",
     formula=SMALLER,
     shapes=BROADCAST,
@@ -166,14 +148,14 @@ minimum = operation(
 fmax = binary(
     np.fmax,
     None,
-    _share_rule,
+    SHARES,
     LARGER,
     "The larger of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half.",
 )
 fmin = binary(
     np.fmin,
     None,
-    _share_rule,
+    SHARES,
     SMALLER,
     "The smaller of a and b, elementwise, the other where one is nan. ∂ goes to it; a tie shares it half and half.",
 )

@@ -7,7 +7,7 @@ an overflow, a division by zero) numpy answers in its place: a float and an arra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tinygrad_edu.core.value import Value
 ELEMENTWISE = "any → the same"
 BROADCAST = "two that broadcast → their common shape"
 
-Rule = Callable[..., tuple[Any, ...]]
+Rule = Callable[..., Any]
 Prints = str | Callable[..., str | None] | None
 
 
@@ -64,7 +64,7 @@ def unary(
     forward.__doc__ = doc
     return operation(
         forward,
-        rule,
+        (rule,),
         name=numpy_function.__name__,
         symbol=symbol,
         formula=formula,
@@ -77,7 +77,7 @@ def unary(
 def binary(
     numpy_function: Callable[[Any, Any], Any],
     python_function: Callable[[float, float], Any] | None,
-    rule: Rule,
+    rules: tuple[Rule | None, Rule | None],
     formula: str,
     doc: str,
     symbol: str | None = None,
@@ -97,7 +97,7 @@ def binary(
     forward.__doc__ = doc
     return operation(
         forward,
-        rule,
+        rules,
         name=numpy_function.__name__,
         symbol=symbol,
         formula=formula,
@@ -114,13 +114,24 @@ def stepwise(
     return unary(
         numpy_function,
         None,
-        lambda g, out, x: (zero_of(x),),
+        lambda g, out, x: zero_of(x),
         f"∂{numpy_function.__name__}(x) = 0",
         f"{doc}, elementwise. ∂/∂x = 0: it is constant between its jumps.",
         symbol,
         analytic=False,
         prints=prints,
     )
+
+
+def each(rule: Rule) -> Callable[..., list[Any]]:
+    """One rule for any number of inputs: `rule(i, g, out, *inputs, **params)` gives the cotangent of input i."""
+
+    def rules(g: Any, out: Any, *inputs: Any, wanted: Sequence[bool] | None = None, **params: Any) -> list[Any]:
+        asked = wanted or [True] * len(inputs)
+        return [rule(i, g, out, *inputs, **params) if asked[i] else None for i in range(len(inputs))]
+
+    rules.__wrapped__ = rule  # type: ignore[attr-defined]
+    return rules
 
 
 def zero_of(x: Any) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import data_of
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.ops.entry import shape_of
-from tinygrad_edu.ops.shaping import moving, put_back_along
 
 
 def _index(x: Any, /, key: Any) -> Any:
@@ -38,7 +39,7 @@ def printed_part(part: Any) -> str | None:
 
 index: Operation = operation(
     _index,
-    lambda g, out, x, key: (add_at(g, key=key, shape=shape_of(x)),),
+    (lambda g, out, x, key: add_at(g, key=key, shape=shape_of(x)),),
     symbol="[ ]",
     formula="∂x[k] = (∂x)[k]",
     shapes="any → that of x[key]",
@@ -67,20 +68,61 @@ def is_basic(key: Any) -> bool:
 
 add_at: Operation = operation(
     _add_at,
-    lambda g, out, x, key, shape: (index(g, key=key),),
+    (lambda g, out, x, key, shape: index(g, key=key),),
     formula="the transpose of indexing",
     shapes="that of x[key] → that of x",
     analytic=True,
 )
 
 
+def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: str | None = None) -> Operation:
+    """An operation that numpy's function of positions describes; `names` are its parameters, in order."""
+
+    def forward(x: Any, /, **params: Any) -> Any:
+        return numpy_function(x, **params)
+
+    def rule(g: Any, out: Any, x: Any, /, **params: Any) -> Any:
+        return put_back(g, positions(numpy_function, shape_of(x), params), shape_of(x))
+
+    name = numpy_function.__name__
+    forward.__doc__ = doc
+    entry = Operation(
+        forward,
+        (rule,),
+        name=name,
+        formula=formula or f"∂{name}(x) = {name}(∂x)",
+        shapes=f"any → that of numpy's {name}",
+        analytic=True,
+    )
+    entry.argument_names = ("x", *names)
+    return entry
+
+
+def positions(numpy_function: Callable[..., Any], shape: tuple[int, ...], params: Any) -> Any:
+    """Where each number of the result stood in an array of the given shape, counted through in order.
+
+    `numpy_function` is numpy's function of the operation's name, applied to the positions themselves.
+    """
+    return numpy_function(np.arange(math.prod(shape)).reshape(shape), **params)
+
+
+def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of the given shape, with each number of g added where it came from."""
+    return add_at(g.reshape(-1), key=where_from.reshape(-1), shape=(math.prod(shape),)).reshape(shape)
+
+
+def put_back_along(g: Any, order: tuple[Any, Any, int], shape: tuple[int, ...]) -> Any:
+    """Zeros of the given shape, with each number of g added where `order` took it from along an axis."""
+    data, indices, axis = order
+    places = np.take_along_axis(np.arange(data.size).reshape(data.shape), indices, axis)
+    return put_back(g, places, shape)
+
+
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
-    from tinygrad_edu.ops.shaping import ravel
-
     indices = np.asarray(data_of(indices), dtype=int)
     if axis is None:
-        return ravel(x)[indices]
+        return index((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), key=indices)
     return index(x, key=(*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
 
 
@@ -89,14 +131,14 @@ def _take_along_axis(x: Any, /, indices: Any, axis: int | None = -1) -> Any:
     return np.take_along_axis(x, indices, axis)
 
 
-def _take_along_axis_rule(g: Any, out: Any, x: Any, indices: Any, axis: int | None = -1) -> tuple[Any]:
+def _take_along_axis_rule(g: Any, out: Any, x: Any, indices: Any, axis: int | None = -1) -> Any:
     data = data_of(x) if axis is not None else data_of(x).reshape(-1)
-    return (put_back_along(g, (data, indices, 0 if axis is None else axis), shape_of(x)),)
+    return put_back_along(g, (data, indices, 0 if axis is None else axis), shape_of(x))
 
 
 take_along_axis = operation(
     _take_along_axis,
-    _take_along_axis_rule,
+    (_take_along_axis_rule,),
     formula="∂x[k] = (∂x)[k] along an axis",
     shapes="any → that of the indices",
     analytic=True,

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.operation import BOTH, Operation, operation
+from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Operand, Value, apply, data_of
-from tinygrad_edu.ops.arithmetic import divide
-from tinygrad_edu.ops.entry import shape_of
-from tinygrad_edu.ops.reduction import euclidean_norm, max, sum
+from tinygrad_edu.ops.arithmetic import absolute, divide
+from tinygrad_edu.ops.entry import each, shape_of
+from tinygrad_edu.ops.exponential import power
+from tinygrad_edu.ops.indexing import add_at
+from tinygrad_edu.ops.reduction import euclidean_norm, max, min, sum
 from tinygrad_edu.ops.shaping import broadcast_to, ravel, reshape, tril
 
 
@@ -28,14 +30,16 @@ def _matmul(a: Any, b: Any, /) -> Any:
     return np.matmul(a, b)
 
 
-def _matmul_rule(g: Any, out: Any, a: Any, b: Any, wanted: tuple[bool, bool] = BOTH) -> tuple[Any, Any]:
-    if a.ndim == b.ndim == 1:
-        return g * b if wanted[0] else None, g * a if wanted[1] else None
+def _matmul_rule_a(g: Any, out: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
-        return g[..., None] * b if wanted[0] else None, matrix_times_vector(swap(a), g) if wanted[1] else None
+        return g * b if a.ndim == 1 else g[..., None] * b
+    return matrix_times_vector(b, g) if a.ndim == 1 else g @ swap(b)
+
+
+def _matmul_rule_b(g: Any, out: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
-        return matrix_times_vector(b, g) if wanted[0] else None, a[:, None] * g[..., None, :] if wanted[1] else None
-    return g @ swap(b) if wanted[0] else None, times(swap(a), g, like=b) if wanted[1] else None
+        return g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
+    return matrix_times_vector(swap(a), g) if b.ndim == 1 else times(swap(a), g, like=b)
 
 
 def printed_product(a: Any, b: Any) -> str:
@@ -51,7 +55,7 @@ def printed_product(a: Any, b: Any) -> str:
 
 matmul = operation(
     _matmul,
-    _matmul_rule,
+    (_matmul_rule_a, _matmul_rule_b),
     symbol="@",
     formula="∂(a@b) = ∂a@b + a@∂b",
     shapes="(…, m, k) and (…, k, n) → (…, m, n); vectors (k,) on either side",
@@ -144,14 +148,6 @@ def _affine(weights: Any, inputs: Any, bias: Any, /) -> Any:
     return out
 
 
-def _affine_rule(
-    g: Any, out: Any, weights: Any, inputs: Any, bias: Any, wanted: Sequence[bool] = (True, True, True)
-) -> tuple[Any, Any, Any]:
-    if inputs.ndim == 1:
-        return g[:, None] * inputs if wanted[0] else None, weights.T @ g if wanted[1] else None, g
-    return g.T @ inputs if wanted[0] else None, g @ weights if wanted[1] else None, g.sum(axis=0) if wanted[2] else None
-
-
 def printed_affine(weights: Any, inputs: Any, bias: Any) -> str | None:
     if not weights.data.dtype == inputs.data.dtype == bias.data.dtype:
         return None  # `out += bias` keeps the dtype that the product has
@@ -161,7 +157,11 @@ def printed_affine(weights: Any, inputs: Any, bias: Any) -> str | None:
 
 affine = operation(
     _affine,
-    _affine_rule,
+    (
+        lambda g, out, weights, inputs, bias: g[:, None] * inputs if inputs.ndim == 1 else g.T @ inputs,
+        lambda g, out, weights, inputs, bias: weights.T @ g if inputs.ndim == 1 else g @ weights,
+        lambda g, out, weights, inputs, bias: g if inputs.ndim == 1 else g.sum(axis=0),
+    ),
     symbol="W·x+b",
     formula="∂(W@x + b) = ∂W@x + W@∂x + ∂b",
     shapes="W (m, n), x (n,) or (rows, n), b (m,) → (m,) or (rows, m)",
@@ -178,16 +178,9 @@ def _einsum(*operands: Any, subscripts: str) -> Any:
     return np.einsum(subscripts, *operands)
 
 
-def _einsum_rule(g: Any, out: Any, *operands: Any, subscripts: str, wanted: Sequence[bool] | None = None) -> list[Any]:
+def _einsum_rule(i: int, g: Any, out: Any, *operands: Any, subscripts: str) -> Any:
     inputs, result = subscripts.split("->")
     letters = inputs.split(",")
-    return [
-        einsum_cotangent(g, i, operands, letters, result) if wanted is None or wanted[i] else None
-        for i in range(len(operands))
-    ]
-
-
-def einsum_cotangent(g: Any, i: int, operands: Sequence[Any], letters: list[str], result: str) -> Any:
     own, shape = letters[i], shape_of(operands[i])
     others = [k for k in range(len(operands)) if k != i]
     elsewhere = set(result).union(*(letters[k] for k in others))
@@ -202,15 +195,13 @@ def einsum_cotangent(g: Any, i: int, operands: Sequence[Any], letters: list[str]
     part = broadcast_to(part, shape=tuple(sizes[c] for c in distinct))
     if len(distinct) == len(own):
         return part
-    from tinygrad_edu.ops.indexing import add_at
-
     places = np.ix_(*(np.arange(sizes[c]) for c in distinct))
     return add_at(part, key=tuple(places[distinct.index(c)] for c in own), shape=shape)
 
 
 einsum_of: Operation = operation(
     _einsum,
-    _einsum_rule,
+    each(_einsum_rule),
     name="einsum",
     formula="∂Σ Πxᵢ = Σᵢ Σ (Πₖ≠ᵢ xₖ)·∂xᵢ",
     shapes="as the subscripts say",
@@ -293,7 +284,7 @@ def _inv(a: Any, /) -> Any:
 
 inv = operation(
     _inv,
-    lambda g, out, a: (-(swap(out) @ g @ swap(out)),),
+    (lambda g, out, a: -(swap(out) @ g @ swap(out)),),
     symbol="⁻¹",
     formula="∂a⁻¹ = −a⁻¹@∂a@a⁻¹",
     shapes="(…, n, n) → the same",
@@ -330,14 +321,14 @@ def _pinv(a: Any, /) -> Any:
     return np.linalg.pinv(a)
 
 
-def _pinv_rule(g: Any, p: Any, a: Any) -> tuple[Any]:
+def _pinv_rule(g: Any, p: Any, a: Any) -> Any:
     left, right = np.eye(a.shape[-2]) - a @ p, np.eye(a.shape[-1]) - p @ a
-    return (-(swap(p) @ g @ swap(p)) + left @ swap(g) @ p @ swap(p) + swap(p) @ p @ swap(g) @ right,)
+    return -(swap(p) @ g @ swap(p)) + left @ swap(g) @ p @ swap(p) + swap(p) @ p @ swap(g) @ right
 
 
 pinv = operation(
     _pinv,
-    _pinv_rule,
+    (_pinv_rule,),
     symbol="⁺",
     formula="∂p = −p∂ap + ppᵀ∂aᵀ(1−ap) + (1−pa)∂aᵀpᵀp",
     analytic=False,
@@ -352,7 +343,7 @@ def _det(a: Any, /) -> Any:
 
 det = operation(
     _det,
-    lambda g, out, a: ((g * out)[..., None, None] * swap(inv(a)),),
+    (lambda g, out, a: (g * out)[..., None, None] * swap(inv(a)),),
     symbol="det",
     formula="∂det(a) = det(a)·tr(a⁻¹∂a)",
     shapes="(…, n, n) → (…)",
@@ -367,7 +358,7 @@ def _log_abs_det(a: Any, /) -> Any:
 
 log_abs_det = operation(
     _log_abs_det,
-    lambda g, out, a: (g[..., None, None] * swap(inv(a)),),
+    (lambda g, out, a: g[..., None, None] * swap(inv(a)),),
     name="slogdet",
     symbol="log|det|",
     formula="∂log|det(a)| = tr(a⁻¹∂a)",
@@ -389,20 +380,21 @@ def _cholesky(a: Any, /) -> Any:
     return np.linalg.cholesky(a)
 
 
-def _cholesky_rule(g: Any, l: Any, a: Any) -> tuple[Any]:  # noqa: E741 - its name in every textbook
+def _cholesky_rule(g: Any, l: Any, a: Any) -> Any:  # noqa: E741 - its name in every textbook
     middle = half_diagonal(tril(swap(l) @ g))
     inverse = inv(l)
     s = swap(inverse) @ middle @ inverse
-    return (0.5 * (s + swap(s)),)
+    return 0.5 * (s + swap(s))
 
 
 def half_diagonal(x: Any) -> Any:
+    """The matrix with its diagonal halved."""
     return x * (1.0 - 0.5 * np.eye(x.shape[-1]))
 
 
 cholesky = operation(
     _cholesky,
-    _cholesky_rule,
+    (_cholesky_rule,),
     formula="∂l = l·Φ(l⁻¹∂al⁻ᵀ)",
     analytic=False,
     shapes="(…, n, n) → the same",
@@ -414,14 +406,14 @@ def _eigh_values(a: Any, /) -> Any:
     return np.linalg.eigh(a)[0]
 
 
-def _eigh_values_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
+def _eigh_values_rule(g: Any, out: Any, a: Any) -> Any:
     vectors = eigh_vectors(a)
-    return ((vectors * g[..., None, :]) @ swap(vectors),)
+    return (vectors * g[..., None, :]) @ swap(vectors)
 
 
 eigh_values = operation(
     _eigh_values,
-    _eigh_values_rule,
+    (_eigh_values_rule,),
     name="eigh λ",
     symbol="λ",
     formula="∂λᵢ = vᵢᵀ∂avᵢ",
@@ -435,11 +427,11 @@ def _eigh_vectors(a: Any, /) -> Any:
     return np.linalg.eigh(a)[1]
 
 
-def _eigh_vectors_rule(g: Any, vectors: Any, a: Any) -> tuple[Any]:
+def _eigh_vectors_rule(g: Any, vectors: Any, a: Any) -> Any:
     values = eigh_values(a)
     gaps = inverse_gaps(values)
     s = vectors @ (gaps * (swap(vectors) @ g)) @ swap(vectors)
-    return (0.5 * (s + swap(s)),)
+    return 0.5 * (s + swap(s))
 
 
 def inverse_gaps(values: Any) -> Any:
@@ -450,7 +442,7 @@ def inverse_gaps(values: Any) -> Any:
 
 eigh_vectors: Operation = operation(
     _eigh_vectors,
-    _eigh_vectors_rule,
+    (_eigh_vectors_rule,),
     name="eigh v",
     symbol="v",
     formula="∂vᵢ = Σⱼ≠ᵢ vⱼ·(vⱼᵀ∂avᵢ)/(λᵢ − λⱼ)",
@@ -487,7 +479,7 @@ def qr_cotangent(a: Any, q: Any, r: Any, to_q: Any, to_r: Any) -> Any:
 
 qr_q: Operation = operation(
     _qr_q,
-    lambda g, q, a: (qr_cotangent(a, q, qr_r(a), g, None),),
+    (lambda g, q, a: qr_cotangent(a, q, qr_r(a), g, None),),
     name="qr q",
     symbol="q",
     formula="∂(q@r) = ∂q@r + q@∂r",
@@ -496,7 +488,7 @@ qr_q: Operation = operation(
 )
 qr_r: Operation = operation(
     _qr_r,
-    lambda g, r, a: (qr_cotangent(a, qr_q(a), r, None, g),),
+    (lambda g, r, a: qr_cotangent(a, qr_q(a), r, None, g),),
     name="qr r",
     symbol="r",
     formula="∂(q@r) = ∂q@r + q@∂r",
@@ -525,14 +517,14 @@ def _svd_v(a: Any, /) -> Any:
     return np.linalg.svd(a, full_matrices=False)[2]
 
 
-def _svd_u_rule(g: Any, u: Any, a: Any) -> tuple[Any]:
+def _svd_u_rule(g: Any, u: Any, a: Any) -> Any:
     s, v = svd_s(a), swap(svd_v(a))
-    return (svd_vectors_cotangent(g, u, s, v),)
+    return svd_vectors_cotangent(g, u, s, v)
 
 
-def _svd_v_rule(g: Any, out: Any, a: Any) -> tuple[Any]:
+def _svd_v_rule(g: Any, out: Any, a: Any) -> Any:
     u, s, v = svd_u(a), svd_s(a), swap(out)
-    return (swap(svd_vectors_cotangent(swap(g), v, s, u)),)
+    return swap(svd_vectors_cotangent(swap(g), v, s, u))
 
 
 def svd_vectors_cotangent(g: Any, u: Any, s: Any, v: Any) -> Any:
@@ -547,7 +539,7 @@ def svd_vectors_cotangent(g: Any, u: Any, s: Any, v: Any) -> Any:
 
 svd_u: Operation = operation(
     _svd_u,
-    _svd_u_rule,
+    (_svd_u_rule,),
     name="svd u",
     symbol="u",
     formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ",
@@ -556,7 +548,7 @@ svd_u: Operation = operation(
 )
 svd_s: Operation = operation(
     _svd_s,
-    lambda g, out, a: ((svd_u(a) * g[..., None, :]) @ svd_v(a),),
+    (lambda g, out, a: (svd_u(a) * g[..., None, :]) @ svd_v(a),),
     name="svd s",
     symbol="s",
     formula="∂sᵢ = uᵢᵀ∂avᵢ",
@@ -565,7 +557,7 @@ svd_s: Operation = operation(
 )
 svd_v: Operation = operation(
     _svd_v,
-    _svd_v_rule,
+    (_svd_v_rule,),
     name="svd vᵀ",
     symbol="vᵀ",
     formula="∂a = ∂u·s·vᵀ + u·∂s·vᵀ + u·s·∂vᵀ",
@@ -589,10 +581,6 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, An
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """The norm of vectors (any order p) or of matrices (Frobenius). Raises ValueError for other norms of matrices."""
-    from tinygrad_edu.ops.arithmetic import absolute
-    from tinygrad_edu.ops.exponential import power
-    from tinygrad_edu.ops.reduction import min
-
     of_matrix = (np.ndim(data_of(x)) if axis is None else np.size(axis)) == 2
     if ord in (None, "fro") or (ord == 2 and not of_matrix):
         return euclidean_norm(x, axis=axis, keepdims=keepdims)

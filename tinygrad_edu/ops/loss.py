@@ -13,18 +13,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import operation
-from tinygrad_edu.ops.entry import shape_of
-
-Needs = Sequence[bool] | None
+from tinygrad_edu.ops.entry import each, shape_of
 
 
 def _half_squared_error(*outputs_and_targets: Any) -> Any:
     """½ Σₖ (oₖ - tₖ)². ∂/∂oₖ = oₖ - tₖ, ∂/∂tₖ = -(oₖ - tₖ)."""
     return 0.5 * sum_of_squares(outputs_and_targets)
-
-
-def _half_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, wanted: Needs = None) -> list[Any]:
-    return error_cotangents(g, outputs_and_targets, wanted)
 
 
 def printed_squares(outputs_and_targets: Sequence[Any]) -> str | None:
@@ -51,7 +45,7 @@ def printed_mean_squared_error(*outputs_and_targets: Any) -> str | None:
 
 half_squared_error = operation(
     _half_squared_error,
-    _half_squared_error_rule,
+    each(lambda i, g, out, *both: error_cotangent(g, i, both)),
     symbol="½Σ(o−t)²",
     formula="∂½Σ(o−t)² = Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
@@ -65,13 +59,9 @@ def _mean_squared_error(*outputs_and_targets: Any) -> Any:
     return sum_of_squares(outputs_and_targets) / count(outputs_and_targets)
 
 
-def _mean_squared_error_rule(g: Any, out: Any, *outputs_and_targets: Any, wanted: Needs = None) -> list[Any]:
-    return error_cotangents(g * (2.0 / count(outputs_and_targets)), outputs_and_targets, wanted)
-
-
 mean_squared_error = operation(
     _mean_squared_error,
-    _mean_squared_error_rule,
+    each(lambda i, g, out, *both: error_cotangent(g * (2.0 / count(both)), i, both)),
     symbol="mean(o−t)²",
     formula="∂mean(o−t)² = (2/n)·Σ(o−t)·(∂o − ∂t)",
     shapes="outputs and targets of one shape, or number by number → a number",
@@ -89,10 +79,12 @@ def sum_of_squares(outputs_and_targets: Sequence[Any]) -> Any:
     return total
 
 
-def error_cotangents(g: Any, outputs_and_targets: Sequence[Any], wanted: Needs) -> list[Any]:
+def error_cotangent(g: Any, i: int, outputs_and_targets: Sequence[Any]) -> Any:
+    """g·(oₖ - tₖ) for output k, -g·(oₖ - tₖ) for target k; the inputs are all outputs, then all targets."""
     n = len(outputs_and_targets) // 2
-    cotangents = [g * (outputs_and_targets[k] - outputs_and_targets[n + k]) for k in range(n)]
-    return cotangents + ([-error for error in cotangents] if wanted is None or any(wanted[n:]) else [None] * n)
+    if i < n:
+        return g * (outputs_and_targets[i] - outputs_and_targets[n + i])
+    return -(g * (outputs_and_targets[i - n] - outputs_and_targets[i]))
 
 
 def count(outputs_and_targets: Sequence[Any]) -> float:

@@ -12,9 +12,8 @@ import numpy as np
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.ops.arithmetic import divide, multiply, sqrt, square
-from tinygrad_edu.ops.comparison import equal_mask
+from tinygrad_edu.ops.comparison import equal_mask, one_for_zero
 from tinygrad_edu.ops.entry import axes_of, shape_of
-from tinygrad_edu.ops.exponential import one_for_zero
 from tinygrad_edu.ops.shaping import broadcast_to, concatenate, flip, reshape, stack
 
 Axis = int | tuple[int, ...] | None
@@ -53,7 +52,7 @@ def printed_method(name: str) -> Callable[..., str | None]:
 
 sum = operation(
     _sum,
-    lambda g, out, x, axis=None, keepdims=False: (spread(g, x, axis, keepdims),),
+    (lambda g, out, x, axis=None, keepdims=False: spread(g, x, axis, keepdims),),
     symbol="Σ",
     formula="∂Σxᵢ = Σ∂xᵢ",
     shapes=REDUCED,
@@ -67,14 +66,14 @@ def _mean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
-def _mean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
+def _mean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     n = math.prod(shape_of(x)) / builtins.max(math.prod(shape_of(out)), 1)
-    return (spread(divide(g, n or 1.0), x, axis, keepdims),)
+    return spread(divide(g, n or 1.0), x, axis, keepdims)
 
 
 mean = operation(
     _mean,
-    _mean_rule,
+    (_mean_rule,),
     symbol="mean",
     formula="∂mean(x) = Σ∂xᵢ/n",
     shapes=REDUCED,
@@ -110,7 +109,7 @@ def printed_sum_to(x: Any, shape: tuple[int, ...], dtype: Any = None) -> str | N
 
 sum_to = operation(
     _sum_to,
-    lambda g, out, x, shape, dtype=None: (broadcast_to(g, shape=shape_of(x)),),
+    (lambda g, out, x, shape, dtype=None: broadcast_to(g, shape=shape_of(x)),),
     symbol="Σ",
     formula="the sum that undoes broadcasting",
     shapes="any → one that broadcasts to it",
@@ -129,17 +128,17 @@ def _min(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.min(x, axis=axis, keepdims=keepdims)
 
 
-def _extreme_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
+def _extreme_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     hits = equal_mask(x, spread(out, x, axis, keepdims))
     if shape_of(x) == ():
-        return (g * hits,)
+        return g * hits
     share = divide(hits, sum(hits, axis=axes_of(axis, len(x.shape)), keepdims=True))
-    return (spread(g, x, axis, keepdims) * share,)
+    return spread(g, x, axis, keepdims) * share
 
 
 max = operation(
     _max,
-    _extreme_rule,
+    (_extreme_rule,),
     formula="∂max(x) = Σ∂xᵢ/ties over the largest xᵢ",
     shapes=REDUCED,
     prints=printed_method("max"),
@@ -147,7 +146,7 @@ max = operation(
 )
 min = operation(
     _min,
-    _extreme_rule,
+    (_extreme_rule,),
     formula="∂min(x) = Σ∂xᵢ/ties over the smallest xᵢ",
     shapes=REDUCED,
     prints=printed_method("min"),
@@ -161,16 +160,16 @@ def _prod(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.prod(x, axis=axis, keepdims=keepdims)
 
 
-def _prod_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
+def _prod_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if shape_of(x) == ():
-        return (g,)
+        return g
     axes = axes_of(axis, len(x.shape))
     kept = tuple(a for a in range(len(x.shape)) if a not in axes)
     order = (*axes, *kept)
     flat = x.transpose(order).reshape((-1, *(x.shape[a] for a in kept)))
     others = products_before(flat) * flip(products_before(flip(flat, axis=0)), axis=0)
     others = reshape(others, shape=tuple(x.shape[a] for a in order)).transpose(tuple(map(int, np.argsort(order))))
-    return (spread(g, x, axis, keepdims) * others,)
+    return spread(g, x, axis, keepdims) * others
 
 
 def products_before(x: Any) -> Any:
@@ -187,7 +186,7 @@ def products_before(x: Any) -> Any:
 
 prod = operation(
     _prod,
-    _prod_rule,
+    (_prod_rule,),
     symbol="Π",
     formula="∂Πxᵢ = Σᵢ (Πₖ≠ᵢ xₖ)·∂xᵢ",
     shapes=REDUCED,
@@ -200,14 +199,14 @@ def _cumsum(x: Any, /, axis: int | None = None) -> Any:
     return np.cumsum(x, axis=axis)
 
 
-def _cumsum_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> tuple[Any]:
+def _cumsum_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> Any:
     along = 0 if axis is None else axis
-    return (reshape(flip(cumsum(flip(g, axis=along), axis=along), axis=along), shape=shape_of(x)),)
+    return reshape(flip(cumsum(flip(g, axis=along), axis=along), axis=along), shape=shape_of(x))
 
 
 cumsum: Operation = operation(
     _cumsum,
-    _cumsum_rule,
+    (_cumsum_rule,),
     formula="∂Σₖ≤ⱼ xₖ = Σₖ≤ⱼ ∂xₖ",
     shapes="any → the same; flat where the axis is None",
     analytic=True,
@@ -219,24 +218,24 @@ def _cumprod(x: Any, /, axis: int | None = None) -> Any:
     return np.cumprod(x, axis=axis)
 
 
-def _cumprod_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> tuple[Any]:
+def _cumprod_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> Any:
     shape = shape_of(x)
     if axis is None:
         x, axis = reshape(x, shape=(-1,)), 0
     order = (axis % x.ndim, *(a for a in range(x.ndim) if a != axis % x.ndim))
     rows, g = x.transpose(order), g.transpose(order)
     if rows.shape[0] == 0:
-        return (g,)
+        return g
     after = [g[-1]]  # from the right: what a factor at row i is multiplied with, gⱼ·Πᵢ<ₖ≤ⱼ xₖ summed over j ≥ i
     for i in range(rows.shape[0] - 2, -1, -1):
         after.append(g[i] + rows[i + 1] * after[-1])
     result = products_before(rows) * stack(after[::-1])
-    return (reshape(result.transpose(tuple(map(int, np.argsort(order)))), shape=shape),)
+    return reshape(result.transpose(tuple(map(int, np.argsort(order)))), shape=shape)
 
 
 cumprod = operation(
     _cumprod,
-    _cumprod_rule,
+    (_cumprod_rule,),
     formula="∂oⱼ = Σᵢ≤ⱼ (Πₖ≤ⱼ,ₖ≠ᵢ xₖ)·∂xᵢ",
     shapes="any → the same; flat where the axis is None",
     analytic=True,
@@ -265,13 +264,13 @@ def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.sqrt(np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims))
 
 
-def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Any]:
-    return (multiply(spread(divide(g, one_for_zero(out)), x, axis, keepdims), x),)
+def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return multiply(spread(divide(g, one_for_zero(out)), x, axis, keepdims), x)
 
 
 euclidean_norm = operation(
     _euclidean,
-    _euclidean_rule,
+    (_euclidean_rule,),
     name="norm",
     symbol="‖·‖",
     formula="∂‖x‖ = Σxᵢ·∂xᵢ/‖x‖",

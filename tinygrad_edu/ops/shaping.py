@@ -1,12 +1,10 @@
 """Operations that move numbers about and change none.
 
-The one thing to know: where numpy's function only moves numbers, applying it to their positions tells where each number
-came from; so one rule (`put_back`) serves them all.
+The one thing to know: most are a reshape, a transpose, or made by `moving` (see indexing.py) from numpy's function.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -14,7 +12,8 @@ import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value, apply, as_data, data_of
-from tinygrad_edu.ops.entry import shape_of
+from tinygrad_edu.ops.entry import each, shape_of
+from tinygrad_edu.ops.indexing import add_at, moving, put_back_along
 
 Shape = int | tuple[int, ...]
 
@@ -26,7 +25,7 @@ def _reshape(x: Any, /, shape: Shape) -> Any:
 
 reshape: Operation = operation(
     _reshape,
-    lambda g, out, x, shape: (reshape(g, shape=shape_of(x)),),
+    (lambda g, out, x, shape: reshape(g, shape=shape_of(x)),),
     formula="∂reshape(x) = reshape(∂x)",
     shapes="any → another of as many numbers",
     prints=lambda x, shape: None if type(x.data) is float else f"{x}.reshape({shape})",
@@ -72,8 +71,8 @@ def _transpose(x: Any, /, axes: tuple[int, ...] | None = None) -> Any:
     return np.transpose(x, axes)
 
 
-def _transpose_rule(g: Any, out: Any, x: Any, axes: tuple[int, ...] | None = None) -> tuple[Any]:
-    return (transpose(g, axes=None if axes is None else tuple(map(int, np.argsort([a % len(axes) for a in axes])))),)
+def _transpose_rule(g: Any, out: Any, x: Any, axes: tuple[int, ...] | None = None) -> Any:
+    return transpose(g, axes=None if axes is None else tuple(map(int, np.argsort([a % len(axes) for a in axes]))))
 
 
 def printed_transpose(x: Any, axes: tuple[int, ...] | None = None) -> str | None:
@@ -84,7 +83,7 @@ def printed_transpose(x: Any, axes: tuple[int, ...] | None = None) -> str | None
 
 transpose: Operation = operation(
     _transpose,
-    _transpose_rule,
+    (_transpose_rule,),
     symbol="ᵀ",
     formula="∂xᵀ = (∂x)ᵀ",
     shapes="any → its axes in another order",
@@ -120,7 +119,7 @@ def _broadcast_to(x: Any, /, shape: Shape) -> Any:
 # The rule hands on g as it is: the backward walk sums a cotangent to its input's shape.
 broadcast_to = operation(
     _broadcast_to,
-    lambda g, out, x, shape: (g,),
+    (lambda g, out, x, shape: g,),
     formula="∂broadcast(x) = broadcast(∂x)",
     shapes="any → one that it broadcasts to",
     prints=lambda x, shape: f"broadcast_to({x}, {shape})",
@@ -133,14 +132,14 @@ def _stack(*arrays: Any, axis: int = 0) -> Any:
     return np.stack(arrays, axis=axis)
 
 
-def _stack_rule(g: Any, out: Any, *arrays: Any, axis: int = 0) -> tuple[Any, ...]:
+def _stack_rule(i: int, g: Any, out: Any, *arrays: Any, axis: int = 0) -> Any:
     before = (slice(None),) * (axis % len(out.shape))
-    return tuple([g[(*before, i)] for i in range(len(arrays))])
+    return g[(*before, i)]
 
 
 _stack_of = operation(
     _stack,
-    _stack_rule,
+    each(_stack_rule),
     name="stack",
     formula="∂stack(x, y) = stack(∂x, ∂y)",
     shapes="several of one shape → one axis more",
@@ -162,15 +161,15 @@ def _concatenate(*arrays: Any, axis: int = 0) -> Any:
     return np.concatenate(arrays, axis=axis)
 
 
-def _concatenate_rule(g: Any, out: Any, *arrays: Any, axis: int = 0) -> tuple[Any, ...]:
+def _concatenate_rule(i: int, g: Any, out: Any, *arrays: Any, axis: int = 0) -> Any:
     before = (slice(None),) * (axis % len(out.shape))
-    ends = np.cumsum([x.shape[axis] for x in arrays]).tolist()
-    return tuple([g[(*before, slice(a, b))] for a, b in zip([0, *ends], ends)])  # noqa: B905 - one more start than end
+    start = sum([x.shape[axis] for x in arrays[:i]])
+    return g[(*before, slice(start, start + arrays[i].shape[axis]))]
 
 
 _concatenate_of = operation(
     _concatenate,
-    _concatenate_rule,
+    each(_concatenate_rule),
     name="concatenate",
     formula="∂concatenate(x, y) = concatenate(∂x, ∂y)",
     shapes="several, alike but along the axis → longer there",
@@ -257,42 +256,6 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     return array_split(x, indices_or_sections, axis)
 
 
-def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: str | None = None) -> Operation:
-    """An operation that numpy's function of positions describes; `names` are its parameters, in order."""
-
-    def forward(x: Any, /, *args: Any, **params: Any) -> Any:
-        return numpy_function(x, *args, **params)
-
-    def rule(g: Any, out: Any, x: Any, /, **params: Any) -> tuple[Any]:
-        return (put_back(g, positions(numpy_function, shape_of(x), params), shape_of(x)),)
-
-    name = numpy_function.__name__
-    forward.__doc__ = doc
-    entry = Operation(
-        forward,
-        rule,
-        name=name,
-        formula=formula or f"∂{name}(x) = {name}(∂x)",
-        shapes=f"any → that of numpy's {name}",
-        analytic=True,
-    )
-    entry.argument_names, entry.n_inputs = ("x", *names), 1
-    return entry
-
-
-def positions(numpy_function: Callable[..., Any], shape: tuple[int, ...], params: Any) -> Any:
-    """Where each number of the result stood in an array of the given shape, counted through in order."""
-    return numpy_function(np.arange(math.prod(shape)).reshape(shape), **params)
-
-
-def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of the given shape, with each number of g added where it came from."""
-    from tinygrad_edu.ops.indexing import add_at
-
-    flat = add_at(reshape(g, shape=(-1,)), key=where_from.reshape(-1), shape=(math.prod(shape),))
-    return reshape(flat, shape=shape)
-
-
 MOVED = "∂ goes back with each number to where it came from, and is added there."
 tile = moving(np.tile, "reps", doc=f"The array repeated as a whole. {MOVED}")
 repeat = moving(np.repeat, "repeats", "axis", doc=f"Each entry repeated. {MOVED}")
@@ -310,8 +273,6 @@ def diag(x: Any, k: int = 0) -> Any:
     Raises:
         ValueError: x is neither a vector nor a matrix.
     """
-    from tinygrad_edu.ops.indexing import add_at
-
     shape = np.shape(data_of(x))
     if len(shape) == 2:
         return diagonal(x, offset=k)
@@ -324,9 +285,7 @@ def diag(x: Any, k: int = 0) -> Any:
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sum of a diagonal."""
-    from tinygrad_edu.ops.reduction import sum
-
-    return sum(diagonal(x, offset=offset, axis1=axis1, axis2=axis2), axis=-1)
+    return diagonal(x, offset=offset, axis1=axis1, axis2=axis2).sum(axis=-1)
 
 
 def _tril(x: Any, /, k: int = 0) -> Any:
@@ -341,14 +300,14 @@ def _triu(x: Any, /, k: int = 0) -> Any:
 
 tril: Operation = operation(
     _tril,
-    lambda g, out, x, k=0: (tril(g, k=k),),
+    (lambda g, out, x, k=0: tril(g, k=k),),
     formula="∂tril(x) = tril(∂x)",
     shapes="(…, m, n) → the same",
     analytic=True,
 )
 triu: Operation = operation(
     _triu,
-    lambda g, out, x, k=0: (triu(g, k=k),),
+    (lambda g, out, x, k=0: triu(g, k=k),),
     formula="∂triu(x) = triu(∂x)",
     shapes="(…, m, n) → the same",
     analytic=True,
@@ -360,14 +319,14 @@ def _pad(x: Any, /, pad_width: Any, constant_values: float = 0.0) -> Any:
     return np.pad(x, pad_width, constant_values=constant_values)
 
 
-def _pad_rule(g: Any, out: Any, x: Any, pad_width: Any, constant_values: float = 0.0) -> tuple[Any]:
+def _pad_rule(g: Any, out: Any, x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
     widths = np.broadcast_to(np.asarray(pad_width, dtype=int), (len(x.shape), 2)).tolist()
-    return (g[tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True)])],)
+    return g[tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True)])]
 
 
 _pad_by = operation(
     _pad,
-    _pad_rule,
+    (_pad_rule,),
     name="pad",
     formula="∂pad(x) = pad(∂x)",
     shapes="any → wider by the pads",
@@ -423,19 +382,13 @@ def order_of(arg_function: Callable[..., Any], x: Any, axis: int | None, *args: 
     return x, arg_function(x, *args, axis=axis, **kind), axis
 
 
-def _sort_rule(g: Any, out: Any, x: Any, axis: int | None = -1) -> tuple[Any]:
-    return (put_back_along(g, order_of(np.argsort, x, axis), shape_of(x)),)
-
-
-def put_back_along(g: Any, order: tuple[Any, Any, int], shape: tuple[int, ...]) -> Any:
-    data, indices, axis = order
-    places = np.take_along_axis(np.arange(data.size).reshape(data.shape), indices, axis)
-    return put_back(g, places, shape)
+def _sort_rule(g: Any, out: Any, x: Any, axis: int | None = -1) -> Any:
+    return put_back_along(g, order_of(np.argsort, x, axis), shape_of(x))
 
 
 sort = operation(
     _sort,
-    _sort_rule,
+    (_sort_rule,),
     formula="∂sort(x) = ∂x in the order that sorts x",
     shapes="any → the same; flat where the axis is None",
     analytic=True,
@@ -449,7 +402,7 @@ def _partition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
 
 partition = operation(
     _partition,
-    lambda g, out, x, kth, axis=-1: (put_back_along(g, order_of(np.argpartition, x, axis, kth), shape_of(x)),),
+    (lambda g, out, x, kth, axis=-1: put_back_along(g, order_of(np.argpartition, x, axis, kth), shape_of(x)),),
     formula="∂partition(x) = ∂x in the order that parts x",
     shapes="any → the same; flat where the axis is None",
     analytic=True,
