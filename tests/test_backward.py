@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu.core.backward import topological_order
+from tinygrad_edu.core.backward import backward_order, forward_order
 
 
 def test_every_node_gets_its_gradient():
@@ -82,17 +82,17 @@ def test_contributions_are_added_first_consumer_first():
     assert x.grad == (1e16 - 1e16) + 1.0
 
 
-def test_the_order_is_topological_and_visits_each_node_once():
+def test_both_orders_are_topological_and_visit_each_node_once():
     x = tg.Value(1.5)
     nodes = [x * x]
     for k in range(30):
         nodes.append(nodes[-1] * nodes[k // 2] + nodes[k // 3])
-    order = topological_order([nodes[-1]])
-    place = {node: i for i, node in enumerate(order)}
-    assert len(place) == len(order)
-    for node in order:
-        for parent in node.parents:
-            assert parent.operation is None or place[parent] < place[node]
+    for order in (backward_order([nodes[-1]])[::-1], forward_order([nodes[-1]])):
+        place = {node: i for i, node in enumerate(order)}
+        assert len(place) == len(order)
+        for node in order:
+            for parent in node.parents:
+                assert parent.operation is None or place[parent] < place[node]
 
 
 def test_updating_data_after_the_forward_pass_does_not_change_the_gradient():

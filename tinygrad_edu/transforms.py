@@ -15,14 +15,13 @@ J. Townsend, A new trick for calculating Jacobian vector products, 2017.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.backward import cotangents, differentiating, entries_of, order_between, pull_back
-from tinygrad_edu.core.context import context, recording
+from tinygrad_edu.core.backward import cotangents, entries_of, order_between, pull_back
+from tinygrad_edu.core.context import depth, recording
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Data, Value, apply, as_data, data_of
 from tinygrad_edu.ops.shaping import reshape, stack
@@ -76,7 +75,7 @@ def value_and_grad(f: Function, argnum: Argnum = 0) -> Function:
         with Trace(args, argnum) as trace:
             out = f(*trace.args, **options)
         if isinstance(out, Value) and not out.ndim:
-            return trace.result(out), trace.cotangents([out], [1.0 if type(out.data) is float else ONE])
+            return trace.result(out), trace.cotangents([out], [1.0 if type(out._data) is float else ONE])
         if np.ndim(data_of(out)):
             raise ValueError(
                 f"grad needs a function of one number as result, got shape {np.shape(data_of(out))}; "
@@ -165,7 +164,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
             if np.shape(data_of(t)) != x.shape:
                 raise ValueError(f"a tangent has shape {np.shape(data_of(t))}, but its primal has shape {x.shape}")
         nested = trace.nested or any_values(given)
-        seeds = [as_seed(t, p.data, nested) for p, t in zip(pulled, given, strict=True)]
+        seeds = [as_seed(t, p._data, nested) for p, t in zip(pulled, given, strict=True)]
         changes = pull_back(pulled, seeds, placeholders, nested, order)
         return rebuilt(out, iter(changes))
 
@@ -204,7 +203,7 @@ def jacobian_rows(trace: Trace, out: Value) -> list[Any]:
     order = order_between([out], trace.variables, independent=True)
     wanted = {*order, *trace.variables}
     rows = []
-    for seed in unit_arrays(out.data):
+    for seed in unit_arrays(out._data):
         table = cotangents([out], [Value(seed) if trace.nested else seed], trace.nested, order, wanted)
         rows.append(entries_of(table, trace.variables, trace.nested))
     return [
@@ -214,12 +213,12 @@ def jacobian_rows(trace: Trace, out: Value) -> list[Any]:
 
 def jacobian_columns(trace: Trace, out: Value) -> list[Any]:
     """In forward mode: for each entry of an input the change of all results."""
-    placeholder = Value(np.zeros_like(out.data) if out.ndim else 0.0)
+    placeholder = Value(np.zeros_like(out._data) if out.ndim else 0.0)
     parts = []
     for x, pulled in zip(trace.variables, trace.pull_back([out], [placeholder], nested=True), strict=True):
         order = order_between([pulled], [placeholder], independent=True)
         columns = []
-        for tangent in unit_arrays(x.data):
+        for tangent in unit_arrays(x._data):
             tangent = Value(tangent) if trace.nested else tangent
             columns += pull_back([pulled], [tangent], [placeholder], trace.nested, order)
         parts.append(joined(columns, -1, (*out.shape, *x.shape), trace.nested))
@@ -349,9 +348,6 @@ variable = operation(
     _variable, lambda g, out, x: (g,), name="variable", symbol="x", formula="∂x = ∂x", prints="+{0}", analytic=True
 )
 
-depth: ContextVar[int] = ContextVar("tinygrad_edu.transforms.depth", default=0)
-"""How many transforms the running code is inside of."""
-
 
 class Trace:
     """One call of a transformed function: its arguments, with variables in place of those it is differentiated by.
@@ -387,13 +383,14 @@ class Trace:
         return made
 
     def __enter__(self) -> Trace:
-        self.tokens = depth.set(depth.get() + 1), context.set((True, context.get()[1])), differentiating.set(True)
+        self.token = depth.set(depth.get() + 1)
+        self.recorded = recording(True)
+        self.recorded.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        depth.reset(self.tokens[0])
-        context.reset(self.tokens[1])
-        differentiating.reset(self.tokens[2])
+        self.recorded.__exit__()
+        depth.reset(self.token)
 
     def result(self, out: Any) -> Any:
         """What the caller gets of a result: a Value where it may be differentiated in turn, else plain data."""
@@ -423,7 +420,7 @@ class Trace:
 
 def as_seed(seed: Any, data: Any, nested: bool) -> Any:
     """A cotangent or tangent of the kind and dtype of the data it belongs to. Raises ValueError for another shape."""
-    given = seed.data if isinstance(seed, Value) else as_data(seed)
+    given = seed._data if isinstance(seed, Value) else as_data(seed)
     if type(given) is type(data) is np.ndarray and given.dtype == data.dtype and given.shape == data.shape:
         return seed if isinstance(seed, Value) or not nested else Value(given)
     if np.shape(given) != np.shape(data):

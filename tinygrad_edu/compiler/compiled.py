@@ -23,10 +23,11 @@ import numpy as np
 
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import Printer, identifier, new_buffer
-from tinygrad_edu.compiler.program import Program, Step, program_of, reading_order
+from tinygrad_edu.compiler.program import Program, Step, program_of
 from tinygrad_edu.compiler.recording import local_names, names_of, roots_of, watched
-from tinygrad_edu.core.backward import differentiating
-from tinygrad_edu.core.value import Value, as_data, data_of, recording_branches
+from tinygrad_edu.core.backward import forward_order
+from tinygrad_edu.core.context import depth
+from tinygrad_edu.core.value import Value, as_data, data_of
 from tinygrad_edu.tree import argument_names, leaves_of, leaves_with_paths, mapped, rebuilt
 
 Backend = Literal["python", "numba"]
@@ -106,7 +107,7 @@ class Compiled:
     def __call__(self, *args: Any, **named: Any) -> Any:
         if named:
             args = inspect.signature(self.function).bind(*args, **named).args
-        if differentiating.get():  # this function is a part of what is being differentiated or compiled
+        if depth.get():  # this function is a part of what is being differentiated or compiled
             return self.function(*args)
         data, key = signature_of(self.function, args)
         with self.lock:
@@ -144,12 +145,10 @@ class Compiled:
         values = [
             x if id(x) in kept else Value(d, identifier(name)) for x, d, name in zip(leaves, data, names, strict=True)
         ]
-        with watched() as owners, local_names() as local:
-            if self.static:
-                recording_branches.set(False)
+        with watched(self.static) as owners, local_names() as local:
             result = self.function(*put_together(args, iter(values)))
         results = leaves_of(result)
-        order = reading_order([*roots_of(owners), *results], values)
+        order = forward_order([*roots_of(owners), *results], values)
         given = {  # the name of a variable tells more than the path to an entry of an argument
             value: name if name.isidentifier() else local.get(value, name)
             for value, name in zip(values, names, strict=True)

@@ -91,13 +91,13 @@ def program_of(
 
     `names` are for Values that stand in statements of their own, `hints` for those that may.
     """
-    given = [Step("", (), value.data, name=names.get(value, ""), hint="x") for value in inputs]
+    given = [Step("", (), value._data, name=names.get(value, ""), hint="x") for value in inputs]
     table: dict[Value, Any] = dict(zip(inputs, given, strict=True))
     lines = Lines()
     for node in order:
-        operands = [table.get(p, p.data) if isinstance(p, Value) else p for p in node.parents]
+        operands = [table.get(p, p._data) if isinstance(p, Value) else p for p in node.parents]
         table[node] = lines.result_of(node, operands, names.get(node, ""), hints.get(node, ""))
-    final = [table.get(r, r.data) if isinstance(r, Value) else r for r in results]
+    final = [table.get(r, r._data) if isinstance(r, Value) else r for r in results]
     for step in final:
         if is_made_by("{0} - {1}", step) and isinstance(step.inputs[0], Step) and step.inputs[0].is_input:
             step.hint = f"new_{step.inputs[0].name}"  # what an update gives back
@@ -115,22 +115,6 @@ def to_copy(results: Sequence[Any], final: Sequence[Any], table: Mapping[Value, 
     return copied
 
 
-def reading_order(outputs: Iterable[Any], leaves: Iterable[Value]) -> list[Value]:
-    """The nodes made by operations, each after the nodes it was made of: outputs and inputs from first to last."""
-    order: list[Value] = []
-    seen = set(leaves)
-    stack: list[tuple[Value, bool]] = [(output, False) for output in outputs if isinstance(output, Value)][::-1]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
-        elif node not in seen and node.operation is not None:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(p, False) for p in reversed(node.parents) if isinstance(p, Value) and p not in seen]
-    return order
-
-
 class Lines:
     """The steps so far, no two of them alike."""
 
@@ -144,16 +128,16 @@ class Lines:
         assert operation is not None
         own = is_ours(operation)
         if own and not any(isinstance(x, Step) for x in operands) and node.size <= sum(np.size(x) for x in operands):
-            return node.data  # constants: the operation's own result
+            return node._data  # constants: the operation's own result
         template = printed(operation, operands, node.params)
         if template is None or "@" in template:
             operands = self.apart(node, operands)
         found = self.expression_of(node, parts_of(template), operands, name, hint) if template else None
         if found is not None:
             return found
-        shows = shown(node.data, operands, node.primals)
+        shows = shown(node._data, operands, node.primals)
         called = hint or operation.name
-        call = Step("", operands, node.data, operation, node.params, name, called, node.group, shows)
+        call = Step("", operands, node._data, operation, node.params, name, called, node.group, shows)
         if own:
             return self.placed(call)
         self.steps.append(call)  # a function of the user's may be random: two calls are two results
@@ -174,9 +158,9 @@ class Lines:
             last = len(made) == len(parts) - 1
             step = Step(part.text, inputs, 0.0, name=name if last else "", group=node.group)
             step.hint = (last and hint) or (operation.name if last and len(parts) > 1 else hint_of(part.text))
-            if type(node.data) is not float or not all(map(is_scalar, inputs)):
+            if type(node._data) is not float or not all(map(is_scalar, inputs)):
                 step.data, step.shows = recorded_part(part.text, inputs)
-            if last and not same_form(step.data, node.data):
+            if last and not same_form(step.data, node._data):
                 return None
             made.append(self.placed(step))
         return made[-1]

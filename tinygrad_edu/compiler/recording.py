@@ -13,25 +13,21 @@ from types import FrameType
 from typing import Any
 
 from tinygrad_edu.compiler.printer import identifier
-from tinygrad_edu.core.backward import differentiating, watchers
-from tinygrad_edu.core.value import NO_PARAMS, Value, recording_branches, rule_being_recorded
+from tinygrad_edu.compiler.traced import Recorder
+from tinygrad_edu.core.context import current, depth, observing
+from tinygrad_edu.core.value import NO_PARAMS, Value
 
 
 @contextmanager
-def watched() -> Iterator[dict[Value, Value]]:
+def watched(static: bool = False) -> Iterator[dict[Value, Value]]:
     """Within it: which Value each recorded cotangent belongs to, and an error where Python branches on a Value."""
-    owners: dict[Value, Value] = {}
-    rule = rule_being_recorded.set(None)
-    token = recording_branches.set(True)
-    watching = watchers.set((*watchers.get(), owners))
-    inside = differentiating.set(True)
+    recorder = Recorder(current()[2], static)
+    inside = depth.set(depth.get() + 1)
     try:
-        yield owners
+        with observing(recorder):
+            yield recorder.owners
     finally:
-        differentiating.reset(inside)
-        watchers.reset(watching)
-        recording_branches.reset(token)
-        rule_being_recorded.reset(rule)
+        depth.reset(inside)
 
 
 @contextmanager

@@ -9,13 +9,13 @@ Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.context import current
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Data, Operand, Value, as_data, data_of, recording_branches, rule_being_recorded
+from tinygrad_edu.core.value import Data, Operand, Value, as_data, data_of
 
 
 def backward(output: Value, seed: Operand | None = None, create_graph: bool = False) -> None:
@@ -72,22 +72,23 @@ def pull_back(
 def entries_of(table: Mapping[Value, Any], inputs: Sequence[Value], create_graph: bool) -> list[Any]:
     """The cotangents of `inputs`, zeros where there is none; arrays may share their memory."""
     zero = Value if create_graph else as_data
-    return [table[x] if x in table else zero(np.zeros_like(x.data) if x.ndim else 0.0) for x in inputs]
+    return [table[x] if x in table else zero(np.zeros_like(x._data) if x.ndim else 0.0) for x in inputs]
 
 
 def order_between(outputs: Sequence[Value], inputs: Sequence[Value], independent: bool = False) -> list[Value]:
-    """The nodes of `topological_order` that depend on one of `inputs`.
+    """The nodes of `backward_order` that depend on one of `inputs`.
 
     Where no input was made from another they are `independent`, and what is behind them need not be looked at.
     """
     depends = set(inputs)
     order = []
-    for node in topological_order(outputs, inputs if independent else ()):
+    for node in reversed(backward_order(outputs, inputs if independent else ())):
         for parent in node.parents:
             if isinstance(parent, Value) and parent in depends:
                 depends.add(node)
                 order.append(node)
                 break
+    order.reverse()
     return order
 
 
@@ -100,7 +101,7 @@ def cotangents(
 ) -> dict[Value, Any]:
     """The cotangent of every node that the outputs were made of (of those in `order`, where it is given).
 
-    Contributions to a node are added as they come, first consumer first (see `topological_order`): this is the order
+    Contributions to a node are added as they come, first consumer first (see `backward_order`): this is the order
     in which a hand-written sum over the next layer's neurons runs, so that the last bit agrees. Rules may leave out
     what isn't `wanted`; every Value is, where it is None.
     """
@@ -108,51 +109,40 @@ def cotangents(
     data: Any
     for output, seed in zip(outputs, seeds, strict=True):
         table[output] = table[output] + seed if output in table else seed
-    watched = create_graph and recording_branches.get()
-    for node in reversed(topological_order(outputs) if order is None else order):
+    observer = current()[2]
+    for node in backward_order(outputs) if order is None else order:
         if node not in table:  # a rule gave None, or only another output depends on it
             continue
-        operation, parents, params = node.operation, node.parents, node.params
+        operation, parents = node.operation, node.parents
         assert operation is not None
-        out, inputs = (node, parents) if create_graph else (node.data, node.primals)
+        out, inputs = (node, parents) if create_graph else (node._data, node.primals)
         asked = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
-        if watched:
-            rule_being_recorded.set(operation.name)
-        results = operation.cotangents(table[node], out, inputs, params, asked)
-        if watched:
-            rule_being_recorded.set(None)
+        results = operation.cotangents(table[node], out, inputs, node.params, asked)
         i = -1
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
-            if isinstance(parent, Value):
-                g, data = results[i], parent.data
-                if type(g) is not float or type(data) is not float or create_graph:
-                    if g is None:
-                        continue
-                    if create_graph or type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
-                        g = fit(g, data, operation, create_graph)
-                table[parent] = table[parent] + g if parent in table else g
-    if create_graph:
-        for owners in watchers.get():
-            for node, g in table.items():
-                owners.setdefault(g, node)
+            g = results[i]
+            if g is None or not isinstance(parent, Value):
+                continue
+            data = parent._data
+            if type(g) is not float or type(data) is not float:
+                if create_graph or type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
+                    g = fit(g, data, operation, create_graph)
+            elif create_graph:
+                g = fit(g, data, operation, create_graph)
+            table[parent] = table[parent] + g if parent in table else g
+            if observer is not None:
+                observer.contributed(node, i, g, table[parent])
+    if observer is not None:
+        observer.pulled_back(table, create_graph)
     return table
 
 
-watchers: ContextVar[tuple[dict[Value, Value], ...]] = ContextVar("tinygrad_edu.core.backward.watchers", default=())
-"""Tables that are told, for each recorded cotangent, which Value it belongs to: the compiler names it after that."""
+def backward_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:
+    """The nodes made by operations, each before the nodes it was made of; what `leaves` were made of is left out.
 
-
-differentiating: ContextVar[bool] = ContextVar("tinygrad_edu.core.backward.differentiating", default=False)
-"""Whether the running code is being differentiated or compiled: a compiled function in it then runs as itself, on
-Values, since what its source gives are plain numbers."""
-
-
-def topological_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:
-    """The nodes made by operations, each after the nodes it was made of; what `leaves` were made of is left out.
-
-    Depth first, parents from last to first. Read in reverse, a node comes before its parents, and of several consumers
-    of a node the one that stands first in the expression comes first. No recursion: a long chain is no deeper.
+    Of several consumers of a node the one that stands first in the expression comes first. No recursion: a long chain
+    is no deeper.
     """
     order: list[Value] = []
     seen: set[Value] = set(leaves)
@@ -168,12 +158,29 @@ def topological_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) ->
             for parent in node.parents:
                 if isinstance(parent, Value) and parent.operation is not None and parent not in seen:
                     stack.append(parent)
+    order.reverse()
+    return order
+
+
+def forward_order(outputs: Iterable[Any], leaves: Iterable[Value] = ()) -> list[Value]:
+    """The nodes made by operations, each after the nodes it was made of, first inputs first."""
+    order: list[Value] = []
+    seen = set(leaves)
+    stack: list[tuple[Value, bool]] = [(output, False) for output in outputs if isinstance(output, Value)][::-1]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in seen and node.operation is not None:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(p, False) for p in reversed(node.parents) if isinstance(p, Value) and p not in seen]
     return order
 
 
 def fit(g: Any, data: Data, operation: Operation | str, create_graph: bool) -> Any:
     """A cotangent with the kind, shape and dtype of the data it belongs to: broadcasting undone."""
-    given = g.data if isinstance(g, Value) else g
+    given = g._data if isinstance(g, Value) else g
     if isinstance(given, np.ndarray) and isinstance(data, np.ndarray):
         if given.shape == data.shape and given.dtype == data.dtype:
             return Value(g) if create_graph and g is given else g
@@ -200,12 +207,12 @@ def starting_seed(output: Value, seed: Operand | None, create_graph: bool) -> An
     if seed is None:
         if output.ndim:
             raise ValueError(f"backward from an array of shape {output.shape} needs a seed of that shape")
-        one = 1.0 if isinstance(output.data, float) else np.array(1.0, output.data.dtype)
+        one = 1.0 if isinstance(output._data, float) else np.array(1.0, output._data.dtype)
         return Value(one) if create_graph else one
     given = seed if isinstance(seed, Value) else as_data(seed)
     if np.shape(data_of(given)) != output.shape:
         raise ValueError(f"seed has shape {np.shape(data_of(given))}, but the output has shape {output.shape}")
-    return fit(given, output.data, "seed", create_graph)
+    return fit(given, output._data, "seed", create_graph)
 
 
 def own(g: Any, owned: set[int]) -> Any:

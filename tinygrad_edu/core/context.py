@@ -1,30 +1,134 @@
-"""What applies to the operations of this thread or task: whether they are recorded, and the group they belong to."""
+"""What applies to the operations of this thread or task: whether they are recorded, their group, and who observes them.
+
+The one thing to know: a context is a plain tuple, since every operation reads it. A generator that enters one and then
+yields must not leave it to whoever it yields to; so within a generator it is a layer, which counts while that runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar, Token
-from typing import TypeAlias
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import wraps
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-Context: TypeAlias = tuple[bool, tuple[str, ...]]
-"""What applies to the operations of this thread or task: whether they are recorded, and the group they belong to."""
+if TYPE_CHECKING:
+    from tinygrad_edu.core.value import Value
 
-context: ContextVar[Context] = ContextVar("tinygrad_edu", default=(True, ()))
+Context: TypeAlias = "tuple[bool | None, Any, Observer | None]"
+"""Whether operations are recorded, the names of the groups around, and the observer; (None, layers, None) in layers."""
+
+context: ContextVar[Context] = ContextVar("tinygrad_edu", default=(True, (), None))
+
+depth: ContextVar[int] = ContextVar("tinygrad_edu.depth", default=0)
+"""How many functions that are being differentiated the running code is inside of."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+CO_GENERATOR, CO_ASYNC_GENERATOR = 0x20, 0x200  # those of inspect, whose import takes long
 
 
-@contextmanager
-def recording(on: bool) -> Iterator[None]:
-    """Within it operations are recorded, or not; the group stays."""
-    token = context.set((on, context.get()[1]))
-    try:
-        yield
-    finally:
-        context.reset(token)
+class Observer:
+    """Who is told what happens to Values while it is in the context. By itself it takes no part."""
+
+    def made(self, node: Value) -> None:
+        """An operation made a node."""
+
+    def read(self, value: Value) -> None:
+        """Code asks for the numbers of a Value, or changes them."""
+
+    def compared(self, compare: Callable[..., Any], a: Any, b: Any) -> Any:
+        """Code compares a Value; gives the result, or NotImplemented where the numbers are to be compared."""
+        return NotImplemented
+
+    def contributed(self, node: Value, place: int, g: Any, total: Any) -> None:
+        """The backward walk added a node's contribution `g` to its parent at `place`, which comes to `total`."""
+
+    def pulled_back(self, cotangents: Mapping[Value, Any], create_graph: bool) -> None:
+        """A backward walk ended with these cotangents."""
 
 
-def no_grad() -> AbstractContextManager[None]:
+class changed:  # noqa: N801 - used as `with changed(…):`
+    """Within it another context applies: `change` of the one around. Other threads and tasks are not affected."""
+
+    __slots__ = ("change", "entered")
+
+    def __init__(self, change: Callable[[Context], Context]) -> None:
+        self.change = change
+        self.entered: list[tuple[Context, Any]] = []  # what was around, and the layer where there is one
+
+    def __enter__(self) -> None:
+        before = context.get()
+        frame = generator_frame(sys._getframe(1))
+        if frame is None and before[0] is not None:
+            self.entered.append((before, None))
+            context.set(self.change(before))
+            return
+        layer = (self.change, frame)
+        base, layers = before[1] if before[0] is None else (before, ())
+        self.entered.append((before, layer))
+        context.set((None, (base, (*layers, layer)), None))
+
+    def __exit__(self, *error: object) -> None:
+        before, layer = self.entered.pop()
+        now = context.get()
+        if now[0] is not None:
+            if layer is None:  # else another thread or task ends the generator
+                context.set(before)
+            return
+        base, layers = now[1]
+        rest = tuple(x for x in layers if x is not layer)
+        base = before if layer is None else base
+        context.set((None, (base, rest), None) if rest else base)
+
+    def __call__(self, function: Function) -> Function:
+        """As a decorator: the function runs within it."""
+
+        @wraps(function)
+        def within(*args: Any, **options: Any) -> Any:
+            with changed(self.change):
+                return function(*args, **options)
+
+        return within  # type: ignore[return-value]
+
+
+def current() -> Context:
+    """The context as it is now, without the layers of generators that don't run."""
+    found = context.get()
+    if found[0] is not None:
+        return found
+    layers: Sequence[tuple[Callable[[Context], Context], FrameType | None]]
+    found, layers = found[1]
+    for change, frame in layers:
+        if frame is None or frame.f_back is not None:
+            found = change(found)
+    return found
+
+
+def generator_frame(frame: FrameType) -> FrameType | None:
+    """The frame of the generator that enters a context; None outside of one, and where it makes a context manager."""
+    while frame.f_code.co_filename == __file__:
+        frame = frame.f_back  # type: ignore[assignment]
+    if not frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR):
+        return None
+    driver = frame.f_back.f_globals.get("__name__") if frame.f_back else None
+    return None if driver == "contextlib" else frame
+
+
+def recording(on: bool) -> changed:
+    """Within it operations are recorded, or not."""
+    return changed(lambda around: (on, around[1], around[2]))
+
+
+def observing(observer: Observer | None) -> changed:
+    """Within it `observer` is told what happens."""
+    return changed(lambda around: (around[0], around[1], observer))
+
+
+def no_grad() -> changed:
     """Within it nothing is recorded: results are leaves. Other threads and tasks are not affected.
+
+    In a generator it applies while the generator runs, and not to the code that it yields to.
 
     >>> import tinygrad_edu as tg
     >>> with tg.no_grad():
@@ -35,20 +139,17 @@ def no_grad() -> AbstractContextManager[None]:
     return recording(False)
 
 
-class group:  # noqa: N801 - used as `with group("encoder"):`
-    """Within it, new Values belong to the named group, which a picture frames. Groups nest."""
+class group(changed):  # noqa: N801 - used as `with group("encoder"):`
+    """Within it, new Values belong to the named group, which a picture frames. Groups nest.
 
-    __slots__ = ("name", "token")
+    In a generator it applies while the generator runs, and not to the code that it yields to.
+    """
+
+    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    def __enter__(self) -> None:
-        recording, path = context.get()
-        self.token: Token[Context] = context.set((recording, (*path, self.name)))
-
-    def __exit__(self, *error: object) -> None:
-        context.reset(self.token)
+        super().__init__(lambda around: (around[0], (*around[1], name), around[2]))
 
 
 class Groups:
@@ -64,6 +165,6 @@ class Groups:
     def contexts(self, outer: Context) -> list[Context]:
         around, made = self.made
         if around is not outer:
-            made = [(outer[0], (*outer[1], name)) for name in self.names]
+            made = [(outer[0], (*outer[1], name), outer[2]) for name in self.names]
             self.made = (outer, made)
         return made

@@ -6,15 +6,14 @@ references that `backward` walks from the result to the leaves, and that Python 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextvars import ContextVar
+import operator as op
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.core.context import Context, context
+from tinygrad_edu.core.context import Context, context, current
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -61,8 +60,8 @@ class Value:
     (10.0, 6.0)
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "group", "name", "operation", "params", "parents", "primals")
-    data: Data
+    __slots__ = ("__weakref__", "_data", "grad", "group", "name", "operation", "params", "parents", "primals")
+    _data: Data
     grad: Any
     name: str | None
     operation: Operation | None
@@ -72,7 +71,7 @@ class Value:
     group: tuple[str, ...]
 
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
-        self.data = as_data(data)
+        self._data = as_data(data)
         self.grad = None
         self.name = name
         self.operation = None
@@ -82,28 +81,43 @@ class Value:
         self.group = ()
 
     @property
+    def data(self) -> Data:
+        observer = current()[2]
+        if observer is not None:
+            observer.read(self)
+        return self._data
+
+    @data.setter
+    def data(self, data: ArrayLike) -> None:
+        observer = current()[2]
+        if observer is not None:
+            observer.read(self)
+        self._data = as_data(data)
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        return () if isinstance(self.data, float) else self.data.shape
+        return () if isinstance(self._data, float) else self._data.shape
 
     @property
     def ndim(self) -> int:
-        return 0 if isinstance(self.data, float) else self.data.ndim
+        return 0 if isinstance(self._data, float) else self._data.ndim
 
     @property
     def size(self) -> int:
-        return 1 if isinstance(self.data, float) else self.data.size
+        return 1 if isinstance(self._data, float) else self._data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(float) if isinstance(self.data, float) else self.data.dtype
+        return np.dtype(float) if isinstance(self._data, float) else self._data.dtype
 
     def item(self) -> float:
         """The one number in it, as a Python float. Raises ValueError if there are more, or none."""
-        if isinstance(self.data, float):
-            return self.data
-        if self.data.size != 1:
+        data = self.data
+        if isinstance(data, float):
+            return data
+        if data.size != 1:
             raise ValueError(f"item() needs a single number, but the data has shape {self.shape}")
-        return float(self.data.item())
+        return float(data.item())
 
     def backward(self, seed: ArrayLike | Value | None = None, create_graph: bool = False) -> None:
         """Compute the gradient of this value with respect to every node it was made of, into their `grad`.
@@ -125,7 +139,7 @@ class Value:
 
     def detach(self) -> Value:
         """A leaf with the same data and name: gradients stop there."""
-        return Value(self.data, self.name)
+        return Value(self._data, self.name)
 
     # Arithmetic. Each operator is one operation; see tinygrad_edu/ops/arithmetic.py.
 
@@ -229,51 +243,49 @@ class Value:
     def min(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
         return apply(ops.min, (self,), {"axis": axis, "keepdims": keepdims})
 
-    # Reading: comparisons, bool and float look at the data and give plain results. Identity is what hashes.
+    # Reading: comparisons and bool look at the data and give plain results. Identity is what hashes.
 
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
-        return compared(self, other, "equal") if recording_branches.get() else self.data == data_of(other)
+        return compared(op.eq, self, other)
 
     def __ne__(self, other: object) -> Any:
-        return compared(self, other, "not_equal") if recording_branches.get() else self.data != data_of(other)
+        return compared(op.ne, self, other)
 
     def __lt__(self, other: Operand) -> Any:
-        return compared(self, other, "less") if recording_branches.get() else self.data < data_of(other)
+        return compared(op.lt, self, other)
 
     def __le__(self, other: Operand) -> Any:
-        return compared(self, other, "less_equal") if recording_branches.get() else self.data <= data_of(other)
+        return compared(op.le, self, other)
 
     def __gt__(self, other: Operand) -> Any:
-        return compared(self, other, "greater") if recording_branches.get() else self.data > data_of(other)
+        return compared(op.gt, self, other)
 
     def __ge__(self, other: Operand) -> Any:
-        return compared(self, other, "greater_equal") if recording_branches.get() else self.data >= data_of(other)
+        return compared(op.ge, self, other)
 
     def __and__(self, other: Operand) -> Any:
-        return compared(self, other, "logical_and") if recording_branches.get() else NotImplemented
+        return compared(op.and_, self, other)
 
     def __or__(self, other: Operand) -> Any:
-        return compared(self, other, "logical_or") if recording_branches.get() else NotImplemented
+        return compared(op.or_, self, other)
 
     __rand__, __ror__ = __and__, __or__
 
     def __invert__(self) -> Any:
-        if not recording_branches.get():
-            raise TypeError("~ is for the results of comparisons, which are booleans, and not for Values")
-        return compared(self, 0.0, "equal")
+        return compared(op.invert, self, None)
 
     def __bool__(self) -> bool:
-        check_branch(self)
         return bool(self.data)
 
     def __float__(self) -> float:
-        check_branch(self)
         return float(self.data)
 
     def __repr__(self) -> str:
-        shown = self.data if isinstance(self.data, float) else np.array2string(self.data, separator=", ", threshold=20)
+        shown = (
+            self._data if isinstance(self._data, float) else np.array2string(self._data, separator=", ", threshold=20)
+        )
         made = f", made by {self.operation.name}" if self.operation else ""
         name = f", name={self.name!r}" if self.name else ""
         return f"Value({shown}{name}{made})"
@@ -293,13 +305,13 @@ def apply(
 ) -> Value:
     """Compute, then record: the result as a Value, or as plain data where no input is a Value.
 
-    `within` is the context that applies, where the caller has it at hand.
+    `within` is the context, for whoever knows it; else it is asked for.
     """
     data: list[Any] = []
     has_value = converted = False
     for x in inputs:
         if isinstance(x, Value):
-            data.append(x.data)
+            data.append(x._data)
             has_value = True
         elif type(x) is float:
             data.append(x)
@@ -318,15 +330,19 @@ def apply(
         return out  # type: ignore[no-any-return]
     node = new_value(Value)
     kind = type(out)
-    node.data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
+    node._data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
     node.grad = node.name = None
-    recording, node.group = within or context.get()
+    recording, node.group, observer = within or context.get()
+    if recording is None:
+        recording, node.group, observer = current()
     if recording:
         if converted:
             inputs = tuple([x if isinstance(x, Value) else plain for x, plain in zip(inputs, data, strict=True)])
         node.operation, node.parents, node.primals, node.params = operation, inputs, data, params
     else:
         node.operation, node.parents, node.primals, node.params = None, (), (), NO_PARAMS
+    if observer is not None:
+        observer.made(node)
     return node
 
 
@@ -343,43 +359,26 @@ def as_result(out: Any, operation: Operation) -> Any:
         raise TypeError(f"{operation.name}: the result's {error}") from None
 
 
-recording_branches: ContextVar[bool] = ContextVar("tinygrad_edu.core.value.recording", default=False)
-"""Whether a function is being compiled, where a branch on data would be recorded one way for good."""
-
-
-def compared(value: Value, other: Any, name: str) -> Any:
-    """While a function is being compiled, a comparison is an operation, and so is what `&`, `|` and `~` make of it."""
-    from tinygrad_edu.ops import comparison
-
-    return apply(getattr(comparison, f"{name}_mask"), (value, other))
-
-
-def check_branch(value: Value) -> None:
-    """Raise where a function that is being compiled reads a number of its inputs, naming the line that does."""
-    if recording_branches.get():
-        frame = sys._getframe(2)
-        while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_edu", "numpy"):
-            frame = frame.f_back
-        raise TypeError(
-            f"{frame.f_code.co_filename}:{frame.f_lineno}: while compiling, Python reads the data of {value!r}, as a "
-            "branch or a loop bound does: only this way would be recorded. Use tg.where, or compile with static=True "
-            "to take this way always"
-        )
+def compared(compare: Callable[..., Any], a: Value, b: Any) -> Any:
+    """A comparison by numbers, or what the observer makes of it."""
+    observer = current()[2]
+    if observer is not None and (found := observer.compared(compare, a, b)) is not NotImplemented:
+        return found
+    if compare is op.and_ or compare is op.or_:
+        return NotImplemented
+    if compare is op.invert:
+        raise TypeError("~ is for the results of comparisons, which are booleans, and not for Values")
+    return compare(a._data, data_of(b))
 
 
 def data_of(x: Any) -> Any:
-    """The data of a Value; anything else as it is."""
-    if not isinstance(x, Value):
-        return x
-    if (name := rule_being_recorded.get()) is not None:
-        raise TypeError(
-            f"{name} can't be compiled: its gradient rule looks at numbers, and would be recorded for these only"
-        )
-    return x.data
+    """The data of a Value, whose form the library asks for; anything else as it is."""
+    return x._data if isinstance(x, Value) else x
 
 
-rule_being_recorded: ContextVar[str | None] = ContextVar("tinygrad_edu.core.value.rule", default=None)
-"""The operation whose gradient rule is being recorded by the compiler, which may look at shapes and not at numbers."""
+def numbers_of(x: Any) -> Any:
+    """The same where the numbers are read, so that the result depends on them without a gradient."""
+    return x.data if isinstance(x, Value) else x
 
 
 def as_data(x: Any) -> Data:
@@ -414,7 +413,8 @@ def plain_key(key: Any) -> Any:
         return tuple(map(plain_key, key))
     if not isinstance(key, Value):
         return key
-    whole = np.asarray(key.data).astype(int)
-    if not np.array_equal(whole, key.data):
+    numbers = np.asarray(key.data)
+    whole = numbers.astype(int)
+    if not np.array_equal(whole, numbers):
         raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
     return whole

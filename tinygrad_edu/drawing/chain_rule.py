@@ -177,7 +177,7 @@ def explain(loss: Value, wrt: Value, format: Format = "text", limit: int = 12) -
         raise ValueError(f'format must be "text", "latex" or "markdown", got {format!r}')
     if loss.ndim:
         raise ValueError(f"loss must be a number, got shape {loss.shape}")
-    between = order_between([loss], [wrt])
+    between = order_between([loss], [wrt])[::-1]
     if loss is not wrt and loss not in set(between):
         raise ValueError("loss doesn't depend on wrt")
     seed = 1.0 if isinstance(loss.data, float) else np.ones_like(loss.data)

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.backward import differentiating, order_between, topological_order
+from tinygrad_edu.core.backward import backward_order, order_between
+from tinygrad_edu.core.context import depth
 from tinygrad_edu.core.value import Array, Data, Value, as_data, data_of
 from tinygrad_edu.gradient_check.diagnosis import Graph, Suspect, diagnose
 from tinygrad_edu.gradient_check.numerical import (
@@ -115,11 +116,11 @@ class Check:
 
     def call(self, leaves: Sequence[Any]) -> Any:
         """The function of inputs with these leaves."""
-        token = differentiating.set(True)
+        token = depth.set(depth.get() + 1)
         try:
             return self.function(*rebuilt(self.inputs, iter(leaves)))
         finally:
-            differentiating.reset(token)
+            depth.reset(token)
 
     def computed(self, modes: Sequence[Mode], order: int) -> GradientReport:
         """Check the library's own gradient of the function."""
@@ -350,7 +351,7 @@ def complex_steps(graph: Graph) -> list[list[Estimate]]:
         ValueError: An operation isn't defined for complex numbers.
     """
     h = 1e-30
-    order = topological_order([graph.output])
+    order = backward_order([graph.output])[::-1]
     dependent = set(order_between([graph.output], graph.inputs))
     for node in dependent:
         assert node.operation is not None
@@ -386,7 +387,7 @@ def lengths_of(check: Check, graph: Graph | None) -> dict[int, str]:
     """Lengths of axes of the data that a function computes with, and what they are: batch sizes and the like."""
     lengths: dict[int, str] = {}
     if graph is not None:
-        for node in topological_order([graph.output]):
+        for node in backward_order([graph.output])[::-1]:
             for parent in node.parents:
                 if not isinstance(parent, Value) and np.ndim(parent):
                     for axis, n in enumerate(np.shape(parent)):

@@ -167,7 +167,7 @@ class Site(NamedTuple):
 def activation_sites(graph: Graph) -> list[Site]:
     """The activations of a computation: operations of that name, and sigmoids written out as 1 / (1 + exp(-z))."""
     sites: list[Site] = []
-    for node in order_between([graph.output], graph.inputs):
+    for node in reversed(order_between([graph.output], graph.inputs)):
         assert node.operation is not None
         out, name = node.data, node.operation.name
         if name == "sigmoid":
@@ -243,7 +243,7 @@ def bias_axes(
     for s in left:
         if s.claimed.ndim != 1:
             continue
-        for node in order_between([graph.output], graph.inputs):
+        for node in reversed(order_between([graph.output], graph.inputs)):
             if any(parent is by_name[s.name] for parent in node.parents) and np.ndim(node.data) == 2:
                 seed = 1.0 if isinstance(graph.output.data, float) else np.ones_like(graph.output.data)
                 (cotangent,) = pull_back([graph.output], [seed], [node], create_graph=False)

@@ -15,9 +15,9 @@ import numpy as np
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
-from tinygrad_edu.compiler.program import Program, Step, alive, program_of, reading_order, root_of
+from tinygrad_edu.compiler.program import Program, Step, alive, program_of, root_of
 from tinygrad_edu.compiler.recording import names_of, roots_of, watched
-from tinygrad_edu.core.backward import gradients
+from tinygrad_edu.core.backward import forward_order, gradients
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.nn.layer import Layer
 
@@ -154,7 +154,7 @@ def epoch_of(
     values = [*row, *target, *(x for further in given for x in further), *parameters]
     error.name = "loss"
     results = [error, *figures, *new]
-    order = reading_order([*roots_of(owners), *results], values)
+    order = forward_order([*roots_of(owners), *results], values)
     names = names_of({v: v.name or "x" for v in values}, order, owners)
     hints = hints_of(parameters, new, {*roots_of(owners), *values})
     program = program_of(values, results, order, names, hints)

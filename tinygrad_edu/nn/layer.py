@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.context import Context, Groups, context
+from tinygrad_edu.core.context import Context, Groups, current
 from tinygrad_edu.core.value import NO_PARAMS, Array, Operand, Value, apply
 from tinygrad_edu.nn.neuron import Neuron, activated
 from tinygrad_edu.ops.activation import sigmoid
@@ -50,7 +50,7 @@ class Layer:
         if not isinstance(inputs, list):
             inputs = inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)
         outputs = []
-        for inner, neuron in zip(self.groups.contexts(within or context.get()), self.neurons):  # noqa: B905 - time
+        for inner, neuron in zip(self.groups.contexts(within or current()), self.neurons):  # noqa: B905 - time
             outputs.append(neuron.feed_forward(inputs, inner))
         return outputs
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_edu.compiler.compiled import Backend, check_backend
-from tinygrad_edu.core.context import Groups, context, no_grad
+from tinygrad_edu.core.context import Groups, current, no_grad
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.nn.compiled import Epoch, Trainer, epoch_of
 from tinygrad_edu.nn.layer import Dense, Layer
@@ -111,7 +111,7 @@ class Network:
         Raises:
             ValueError: The row has another length than the network has inputs.
         """
-        for inner, layer in zip(self.groups.contexts(context.get()), self.layers):  # noqa: B905 - time
+        for inner, layer in zip(self.groups.contexts(current()), self.layers):  # noqa: B905 - time
             x = layer.feed_forward(x, inner)
         return x
 

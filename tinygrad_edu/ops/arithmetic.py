@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.core.value import Value, numbers_of
 from tinygrad_edu.ops.comparison import equal_mask, maximum, minimum, one_for_zero
 from tinygrad_edu.ops.entry import BROADCAST, ELEMENTWISE, binary, by_kind, stepwise, unary, zero_of
 
@@ -241,7 +241,7 @@ def _nan_to_num(x: Any, /, nan: float = 0.0, posinf: float | None = None, neginf
 
 nan_to_num = operation(
     _nan_to_num,
-    (lambda g, out, x, **_: g * np.isfinite(data_of(x)),),
+    (lambda g, out, x, **_: g * np.isfinite(numbers_of(x)),),
     formula="∂nan_to_num(x) = ∂x where x is finite",
     shapes=ELEMENTWISE,
     analytic=True,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator as op
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.context import current
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, check_branch, data_of, recording_branches
+from tinygrad_edu.core.value import Value, data_of, numbers_of
 from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind
 
 
@@ -79,10 +81,10 @@ def where(condition: Any, *choices: Any) -> Any:
         TypeError: One choice, or more than two.
     """
     if not choices:
-        return np.where(data_of(condition))
+        return np.where(numbers_of(condition))
     if len(choices) != 2:
         raise TypeError(f"where takes a condition, or a condition and two choices, got {len(choices)} choices")
-    if not (isinstance(condition, Value) and recording_branches.get()):
+    if current()[2] is None:
         condition = data_of(condition)
     return choose(condition, *choices)
 
@@ -171,14 +173,18 @@ def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def comparing(numpy_function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
-    """The same; while a function is compiled, the comparison as an operation."""
+def comparing(numpy_function: Callable[..., Any], comparison: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """The same, or what an observer makes of the comparison."""
     function = plain(numpy_function)
 
     @wraps(numpy_function)
     def compare(a: Any, b: Any, **options: Any) -> Any:
-        compiling = recording_branches.get() and not options and (isinstance(a, Value) or isinstance(b, Value))
-        return operation(a, b) if compiling else function(a, b, **options)
+        observer = current()[2]
+        if observer is not None and not options and (isinstance(a, Value) or isinstance(b, Value)):
+            found = observer.compared(comparison, a, b)
+            if found is not NotImplemented:
+                return found
+        return function(a, b, **options)
 
     return compare
 
@@ -189,7 +195,7 @@ def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(numpy_function)
     def unread(*args: Any, **options: Any) -> Any:
-        return function(*(x.data if isinstance(x, Value) else x for x in args[:1]), *args[1:], **options)
+        return function(*map(data_of, args[:1]), *args[1:], **options)
 
     return unread
 
@@ -198,16 +204,13 @@ def without_values(x: Any) -> Any:
     """The same with data in place of Values, in lists and tuples too."""
     if isinstance(x, (list, tuple)):
         return type(x)(map(without_values, x))
-    if isinstance(x, Value):
-        check_branch(x)
-        return x.data
-    return x
+    return numbers_of(x)
 
 
-equal, not_equal = comparing(np.equal, equal_mask), comparing(np.not_equal, not_equal_mask)
-less, less_equal = comparing(np.less, less_mask), comparing(np.less_equal, less_equal_mask)
-greater, greater_equal = comparing(np.greater, greater_mask), comparing(np.greater_equal, greater_equal_mask)
-logical_and, logical_or = comparing(np.logical_and, logical_and_mask), comparing(np.logical_or, logical_or_mask)
+equal, not_equal = comparing(np.equal, op.eq), comparing(np.not_equal, op.ne)
+less, less_equal = comparing(np.less, op.lt), comparing(np.less_equal, op.le)
+greater, greater_equal = comparing(np.greater, op.gt), comparing(np.greater_equal, op.ge)
+logical_and, logical_or = comparing(np.logical_and, op.and_), comparing(np.logical_or, op.or_)
 logical_not, logical_xor = plain(np.logical_not), plain(np.logical_xor)
 isfinite, isinf, isnan, signbit = plain(np.isfinite), plain(np.isinf), plain(np.isnan), plain(np.signbit)
 isclose, allclose, array_equal = plain(np.isclose), plain(np.allclose), plain(np.array_equal)

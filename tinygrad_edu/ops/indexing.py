@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.core.value import Value, data_of, numbers_of
 from tinygrad_edu.ops.entry import shape_of
 
 
@@ -120,7 +120,7 @@ def put_back_along(g: Any, order: tuple[Any, Any, int], shape: tuple[int, ...]) 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
-    indices = np.asarray(data_of(indices), dtype=int)
+    indices = np.asarray(numbers_of(indices), dtype=int)
     if axis is None:
         return index((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), key=indices)
     return index(x, key=(*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
@@ -132,7 +132,7 @@ def _take_along_axis(x: Any, /, indices: Any, axis: int | None = -1) -> Any:
 
 
 def _take_along_axis_rule(g: Any, out: Any, x: Any, indices: Any, axis: int | None = -1) -> Any:
-    data = data_of(x) if axis is not None else data_of(x).reshape(-1)
+    data = numbers_of(x) if axis is not None else numbers_of(x).reshape(-1)
     return put_back_along(g, (data, indices, 0 if axis is None else axis), shape_of(x))
 
 

@@ -76,7 +76,7 @@ def matrix_times_vector(a: Any, v: Any) -> Any:
 
 def times(a: Any, b: Any, like: Any) -> Any:
     """a @ b, laid out in memory as `like` is, so that weights that entered transposed get a gradient in their order."""
-    held: Any = like.data if isinstance(like, Value) else like
+    held: Any = data_of(like)
     layout = held.flags  # which is part of what a recording is made for
     return swap(swap(b) @ swap(a)) if layout.f_contiguous and not layout.c_contiguous else a @ b
 

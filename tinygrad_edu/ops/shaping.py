@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, apply, as_data, data_of
+from tinygrad_edu.core.value import Value, apply, as_data, data_of, numbers_of
 from tinygrad_edu.ops.entry import each, shape_of
 from tinygrad_edu.ops.indexing import add_at, moving, put_back_along
 
@@ -375,7 +375,7 @@ def _sort(x: Any, /, axis: int | None = -1) -> Any:
 
 def order_of(arg_function: Callable[..., Any], x: Any, axis: int | None, *args: Any) -> tuple[Any, Any, int]:
     """The data, an order of it along the axis, and the axis: what take_along_axis needs."""
-    x = np.asarray(data_of(x))
+    x = np.asarray(numbers_of(x))
     if axis is None:
         x, axis = x.reshape(-1), 0
     kind = {"kind": "stable"} if arg_function is np.argsort else {}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.backward import topological_order
+from tinygrad_edu.core.backward import backward_order
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.labels import digits, is_small, summary
 from tinygrad_edu.drawing.slopes import local_slopes
@@ -38,7 +38,7 @@ def record(loss: Value, learning_rate: float, max_nodes: int) -> Recording:
     numbers = number_nodes([loss])
     names = {node: name_of(view.boxes[f"value{number}"], number) for node, number in numbers.items()}
     arrows = {ends: arrow.id for ends, arrow in view.arrows.items()}
-    order = topological_order([loss])
+    order = backward_order([loss])[::-1]
     steps = [forward_step(node, numbers, names, arrows) for node in order]
     backward, table = backward_steps(loss, order, numbers, names, arrows)
     leaves = [node for node in numbers if node.operation is None]
