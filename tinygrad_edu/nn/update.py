@@ -56,9 +56,9 @@ class SGD:
 
     def __call__(self, parameters: Sequence[Value], counts: Sequence[int] | None = None) -> None:
         gradients = [p.grad if type(p.grad) is float else gradient_of(p) for p in parameters]
-        new = self.rule([p.data for p in parameters], gradients, counts)
+        new = self.rule([p._data for p in parameters], gradients, counts)
         for p, data in zip(parameters, new):  # noqa: B905 - time
-            p.data = data
+            p._data = data
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.rate})"
