@@ -1,5 +1,7 @@
 """Gradient checks: right gradients pass, wrong ones fail and are located, and the numbers are those of the formula."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,12 +41,13 @@ def test_a_wrong_rule_fails_and_the_input_and_index_are_named():
 def test_the_report_shows_the_worst_entries_in_aligned_columns():
     lines = repr(tg.gradcheck(lambda x: (x**2).sum(), np.arange(20.0), gradient=np.zeros(20))).split("\n")
     assert lines[0] == "gradient check FAILED: 19 of 20 entries are wrong, in x"
-    assert lines[1] == "  x: no gradient arrives (all entries are 0, and the numerical ones are not)"
-    assert lines[2].split("  ")[0] == "input"
-    assert len(lines) == 3 + 4 + 1
+    assert lines[1] == "  x: no gradient arrives"
+    assert lines[2] == "    all entries are 0, and the numerical ones are not"
+    assert lines[3].split("  ")[0] == "input"
+    assert len(lines) == 4 + 4 + 1
     assert lines[-1] == "… and 16 more entries, none worse than those of their input"
-    column = lines[2].index("numerical")
-    assert all(line[column - 1] == " " and line[column] != " " for line in lines[3:-1])
+    column = lines[3].index("numerical")
+    assert all(line[column - 1] == " " and line[column] != " " for line in lines[4:-1])
 
 
 def test_hand_written_gradients_may_be_numbers_arrays_or_a_function():
@@ -85,18 +88,135 @@ def test_bad_arguments_are_refused():
         tg.gradcheck(lambda: 1.0)
     with pytest.raises(ValueError, match=r"function must give one number, but gave shape \(2,\)"):
         tg.gradcheck(lambda x: x * 2.0, np.ones(2), gradient=np.ones(2))
-    with pytest.raises(
-        ValueError, match=r"shape \(3, 2\), which is the shape of its transpose, but x has shape \(2, 3\)"
-    ):
-        tg.gradcheck(lambda x: x.sum(), np.ones((2, 3)), gradient=np.ones((3, 2)))
     with pytest.raises(ValueError, match="order must be 1 or 2, got 3"):
         tg.gradcheck(lambda x: x, 1.0, order=3)
     with pytest.raises(ValueError, match='method must be "central", "extrapolated" or "complex"'):
         tg.gradcheck(lambda x: x, 1.0, method="guess")
-    with pytest.raises(ValueError, match=r"the gradient of x has shape \(3,\), but x has shape \(2,\)"):
-        tg.gradcheck(lambda x: x.sum(), np.ones(2), gradient=np.ones(3))
-    with pytest.raises(ValueError, match="gradient has 1 parts, but there are 2 inputs: a, b"):
-        tg.gradcheck(lambda a, b: a * b, 1.0, 2.0, gradient=1.0)
+    with pytest.raises(TypeError, match="the first argument must be the function, got ndarray"):
+        tg.gradcheck(np.ones(2), lambda x: x)
+    with pytest.raises(TypeError, match="result is None: is its `return` missing"):
+        tg.gradcheck(lambda x: None, np.ones(2), gradient=np.ones(2))
+    with pytest.raises(TypeError, match="its result is a tuple of 2 parts; for"):
+        tg.gradcheck(lambda x: (x.sum(), x), np.ones(2), gradient=np.ones(2))
+    with pytest.raises(ValueError, match=r"the inputs are empty, x of shape \(0,\)"):
+        tg.gradcheck(lambda x: x.sum(), np.ones(0), gradient=np.ones(0))
+
+
+@pytest.mark.parametrize(
+    ("gradient", "what"),
+    [
+        (None, r"no gradient is returned for it \(None\)"),
+        (np.ones((3, 2)), r"shape \(3, 2\), which is the shape of its transpose; it should have shape \(2, 3\)"),
+        (np.ones(3), r"shape \(3,\); it should have shape \(2, 3\)"),
+        (np.full(6, 2.0), "the numbers are right: keepdims or a reshape is missing"),
+        (np.full((5, 2, 3), 0.4), "its sum over the broadcast axes is right"),
+        (np.zeros((0, 3)), r"empty: a slice p:-p with p = 0 is"),
+        ("twos", "its gradient is a str, not an array of numbers"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_line_for_its_input_and_the_others_are_checked(gradient, what):
+    def loss(a, b):
+        return float(2.0 * a.sum() + (b * b).sum())
+
+    a, b = np.ones((2, 3)), np.arange(4.0)
+    report = tg.gradcheck(loss, a, b, gradient=lambda a, b: (gradient, 2.0 * b))
+    assert not report
+    assert report.failing_inputs == report.unchecked == ["a"]
+    assert [e.holds for e in report.entries] == 4 * [True]
+    (found,) = report.diagnoses
+    assert found.inputs == ("a",)
+    assert re.search(what, found.text)
+    assert not tg.gradcheck(loss, a, b, gradient=lambda a, b: (gradient, b)).entries[0].holds
+
+
+def test_missing_additional_and_exchanged_parts_are_said():
+    def loss(a, b):
+        return float(2.0 * a.sum() + (b * b).sum())
+
+    a, b = np.ones(3), np.arange(4.0)
+    report = tg.gradcheck(loss, a, b, gradient=np.full(3, 2.0))
+    assert report.unchecked == ["b"]
+    assert "1 gradients came for 2 inputs" in repr(report)
+    report = tg.gradcheck(loss, a, b, gradient=(np.full(3, 2.0), 2.0 * b, b))
+    assert not report
+    assert len(report.entries) == 7
+    assert "3 gradients are returned for 2 inputs" in repr(report)
+    report = tg.gradcheck(loss, a, b, gradient=(2.0 * b, np.full(3, 2.0)))
+    assert "is the gradient of b: two are swapped" in repr(report)
+
+
+def test_the_loss_along_with_the_gradient_is_said_and_the_gradient_is_checked():
+    report = tg.gradcheck(lambda w: float((w * w).sum()), np.ones(3), gradient=lambda w: ((w * w).sum(), 2.0 * w))
+    assert not report
+    assert "a tuple of 2 parts came, (loss, gradient)" in repr(report)
+    assert all(entry.holds for entry in report.entries)
+
+
+def test_dicts_are_matched_by_key_in_any_order():
+    def loss(p):
+        return float((p["w"] ** 2).sum() + p["b"])
+
+    parameters = {"w": np.arange(3.0), "b": 1.0}
+    assert tg.gradcheck(loss, parameters, gradient=lambda p: {"b": 1.0, "w": 2.0 * p["w"]})
+    report = tg.gradcheck(loss, parameters, gradient={"b": 1.0, "dw": np.zeros(3)})
+    assert report.unchecked == ["p['w']"]
+    assert "no gradient under the key 'w'; the gradient has the keys 'b', 'dw'" in repr(report)
+
+
+def test_a_function_that_is_not_one_is_named_and_not_diagnosed():
+    rng, calls = np.random.default_rng(0), []
+
+    def counts(w):
+        calls.append(1)
+        return float((w * w).sum()) * (1.0 + 0.1 * len(calls))
+
+    for loss in (lambda w: float(((rng.random(5) > 0.5) * w * w).sum()), counts):
+        for options in ({"gradient": lambda w: w}, {}):
+            report = tg.gradcheck(loss, np.arange(1.0, 6.0), **options)
+            assert not report
+            assert not report.entries
+            (found,) = report.diagnoses
+            assert "gives two results for the same inputs" in found.text
+            assert "draw the random mask once, outside" in found.hint
+    mask = np.array([1.0, 0.0, 1.0])
+    assert tg.gradcheck(lambda w: float((mask * w * w).sum()), np.ones(3), gradient=lambda w: 2.0 * mask * w)
+
+
+def test_a_gradient_function_that_changes_its_argument_is_noted_and_judged_by_what_it_returned():
+    def gradient(w):
+        result = 2.0 * w
+        w[:] = 0.0
+        return result
+
+    w = np.ones(3)
+    report = tg.gradcheck(lambda w: float((w * w).sum()), w, gradient=gradient)
+    assert report
+    assert "the gradient function changes its argument w" in repr(report)
+    assert w.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_gradient_function_gets_the_dtype_that_was_given():
+    seen = []
+
+    def gradient(w):
+        seen.append(w.dtype)
+        return 2.0 * w
+
+    assert tg.gradcheck(lambda w: float((w * w).sum()), np.ones(3, np.float32), gradient=gradient)
+    assert seen == [np.dtype(np.float32)]
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-6, 1.0, 1e6])
+def test_scales_do_not_matter(scale):
+    x = np.array([0.5, -1.5, 2.0])
+    loss, slope = (lambda x: float(np.sum(x**3))), (lambda x: 3.0 * x * x)
+    of_results = lambda x: scale * loss(x)  # noqa: E731
+    assert tg.gradcheck(of_results, x, gradient=lambda x: scale * slope(x))
+    of_inputs = lambda x: loss(x / scale)  # noqa: E731
+    assert tg.gradcheck(of_inputs, scale * x, gradient=lambda x: slope(x / scale) / scale)
+    for wrong in (-1.0, 0.0, 0.5, 1.001):
+        assert not tg.gradcheck(of_results, x, gradient=lambda x, wrong=wrong: wrong * scale * slope(x))
+        assert not tg.gradcheck(of_inputs, scale * x, gradient=lambda x, wrong=wrong: wrong * slope(x / scale) / scale)
 
 
 def test_the_articles_numpy_backprop_as_printed_fails_and_the_hidden_layer_is_named():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu.gradient_check.numerical import central, extrapolated, kink
+from tinygrad_edu.gradient_check.numerical import EPSILON, central, extrapolated, settle
 from tinygrad_edu.testing import assert_gradients
 
 FUNCTIONS = {
@@ -91,7 +91,7 @@ def test_fast_compares_in_one_direction():
     x = np.linspace(-1.0, 1.0, 1000)
     report = tg.gradcheck(f, x, fast=True)
     assert report
-    assert len(calls) < 15
+    assert len(calls) < 60
     wrong = 2.0 * np.tanh(x) * (1.0 - np.tanh(x) ** 2)
     wrong[17] += 0.1
     assert not tg.gradcheck(lambda x: float(np.sum(np.tanh(x) ** 2)), x, gradient=wrong, fast=True)
@@ -131,7 +131,8 @@ def test_a_gradient_outside_the_slopes_of_a_kink_is_wrong():
 
 @given(st.floats(-2.0, 2.0), st.sampled_from(list(FUNCTIONS)))
 def test_smooth_functions_have_no_kinks(x, name):
-    assert kink(FUNCTIONS[name][0], x) is None
+    f = FUNCTIONS[name][0]
+    assert settle(f, x, 6e-6, EPSILON * abs(f(x))).slopes is None
 
 
 def test_order_2_finds_a_rule_that_is_right_once_and_wrong_when_differentiated():

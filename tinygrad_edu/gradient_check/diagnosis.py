@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.backward import order_between, pull_back
+from tinygrad_edu.core.backward import forward_order, order_between, pull_back
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Array, Value, data_of
-from tinygrad_edu.gradient_check.report import Diagnosis
+from tinygrad_edu.gradient_check.complex_step import Graph
+from tinygrad_edu.gradient_check.search import Finding, Search, explain
+
+if TYPE_CHECKING:
+    from tinygrad_edu.gradient_check.comparison import Comparison
 
 
 class Suspect(NamedTuple):
@@ -30,19 +34,94 @@ class Suspect(NamedTuple):
     wrong: bool
 
 
-class Graph(NamedTuple):
-    """The function's computation, recorded: its result, and the Values that its inputs became."""
+def diagnoses_of(
+    forward: Callable[..., Any],
+    inputs: Sequence[Any],
+    wanted: Sequence[int],
+    cotangents: Sequence[Any],
+    comparison: Comparison,
+    gradients: Sequence[Array | None],
+    graph: Graph | None = None,
+) -> Search:
+    """The line of the forward code whose derivative is wrong; by the figures alone where it can't be followed.
 
-    output: Value
-    inputs: list[Value]
+    An input without a gradient to compare is taken for right here.
+    """
+    if comparison.fast:
+        return Search()
+    claimed, right, wrong = figures_of(comparison, gradients)
+    if not wrong:
+        return Search()
+    k = comparison.worst
+    error = max(float(np.max(e[:, k], initial=0.0)) for e in comparison.errors)
+    size = max(float(np.max(np.abs(r), initial=0.0)) for r in right.values()) or 1.0
+    precision = 1e-3 if comparison.single else min(max(error / size, 1e-6), 1e-3)
+    search = explain(forward, inputs, wanted, cotangents, claimed, right, comparison.names, precision)
+    if search.findings or search.followed:
+        return search
+    return by_figures(comparison, claimed, right, wrong, graph, search.tried)
 
 
-def diagnose(suspects: Sequence[Suspect], graph: Graph | None, lengths: dict[int, str]) -> list[Diagnosis]:
+def figures_of(
+    comparison: Comparison, gradients: Sequence[Array | None]
+) -> tuple[dict[str, Array], dict[str, Array], list[str]]:
+    """The claimed and the right gradients by name, and the names of those to be explained."""
+    k = comparison.worst
+    shapes = [np.shape(x) for x in comparison.data]
+    right = {n: v[:, k].reshape(s) for n, v, s in zip(comparison.names, comparison.values, shapes, strict=True)}
+    claimed = {
+        name: right[name] if g is None else np.asarray(g, dtype=np.float64)
+        for name, g in zip(comparison.names, gradients, strict=True)
+    }
+    wrong = [e.name for e in comparison.entries if not e.holds and np.all(np.isfinite(claimed[e.name]))]
+    said = {name for found in comparison.findings for name in found.inputs if found.kind in ("ties", "nan or infinity")}
+    return claimed, right, [name for name in dict.fromkeys(wrong) if name not in said]
+
+
+def by_figures(
+    comparison: Comparison,
+    claimed: dict[str, Array],
+    right: dict[str, Array],
+    wrong: Sequence[str],
+    graph: Graph | None,
+    tried: Sequence[str] = (),
+) -> Search:
+    """What the numbers alone tell, where the code can't be followed."""
+    suspects = [
+        Suspect(name, claimed[name], right[name], comparison.allowed(i, right[name], 0.0), name in wrong)
+        for i, name in enumerate(comparison.names)
+    ]
+    found = diagnose(suspects, graph, lengths_of(comparison, graph))
+    named = {name for one in found for name in one.inputs}
+    return Search(found, [name for name in wrong if name not in named], tried, False)
+
+
+def lengths_of(comparison: Comparison, graph: Graph | None) -> dict[int, str]:
+    """Lengths of axes of the data that a function computes with, and what they are: batch sizes and the like."""
+    lengths: dict[int, str] = {}
+    for node in [] if graph is None else forward_order([graph.output]):
+        for parent in node.parents:
+            if not isinstance(parent, Value) and np.ndim(parent):
+                for axis, n in enumerate(np.shape(parent)):
+                    what = "the number of rows" if axis == 0 else f"the length of axis {axis}"
+                    lengths.setdefault(n, f"{what} of an array of shape {np.shape(parent)}")
+    for name, x in zip(comparison.names, comparison.data, strict=True):
+        for axis, n in enumerate(np.shape(x)):
+            lengths.setdefault(n, f"the length of axis {axis} of {name}")
+        lengths.setdefault(np.size(x), f"the number of entries of {name}")
+    return lengths
+
+
+def described(kind: str, inputs: tuple[str, ...], evidence: str) -> Finding:
+    return Finding(kind, inputs, kind, evidence=evidence)
+
+
+def diagnose(suspects: Sequence[Suspect], graph: Graph | None, lengths: dict[int, str]) -> list[Finding]:
     """The diagnoses that fit, each for the inputs it explains; no input has two.
 
     `lengths` are lengths of axes that the function's data has, with what they are: candidates for a factor 1/n or n.
     """
-    found: list[Diagnosis] = []
+    found: list[Finding] = []
     left = [s for s in suspects if s.wrong and np.all(np.isfinite(s.claimed))]
     for hypothesis in (zeros, signs, activations, other_inputs, transposes, shifts, bias_axes, factors):
         for diagnosis in hypothesis(left, suspects, graph, lengths):
@@ -59,8 +138,10 @@ def fits(suspect: Suspect, expected: Any) -> bool:
     if expected.shape != suspect.claimed.shape:
         return False
     scale = np.max(np.abs(expected), initial=0.0)
-    near = np.abs(suspect.claimed - expected) <= 10.0 * np.max(suspect.tolerance, initial=0.0) + 1e-5 * scale
-    return bool(scale > 0.0 and np.all(near))
+    near = 10.0 * np.max(suspect.tolerance, initial=0.0) + 1e-5 * scale
+    if suspect.wrong:  # what is left must be small beside the mistake, not beside the gradient
+        near = min(near, 1e-3 * np.max(np.abs(suspect.claimed - suspect.numerical)) + 1e-9 * scale)
+    return bool(scale > 0.0 and np.all(np.abs(suspect.claimed - expected) <= near))
 
 
 def plain(suspect: Suspect) -> bool:
@@ -68,43 +149,43 @@ def plain(suspect: Suspect) -> bool:
     return bool(np.max(np.abs(suspect.numerical), initial=0.0) > 100.0 * np.max(suspect.tolerance, initial=0.0))
 
 
-def zeros(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+def zeros(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Finding]:
     names = [s.name for s in left if not s.claimed.any() and plain(s)]
     if names:
-        yield Diagnosis("no gradient arrives", tuple(names), "all entries are 0, and the numerical ones are not")
+        yield described("no gradient arrives", tuple(names), "all entries are 0, and the numerical ones are not")
 
 
-def signs(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+def signs(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Finding]:
     flipped = [s for s in left if plain(s) and fits(s, -s.numerical)]
     if flipped:
-        yield Diagnosis("sign flipped", names_of(flipped), f"the ratio is -1 at {entries_of(flipped)}")
+        yield described("sign flipped", names_of(flipped), f"the ratio is -1 at {entries_of(flipped)}")
 
 
-def other_inputs(left: list[Suspect], suspects: Sequence[Suspect], graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+def other_inputs(left: list[Suspect], suspects: Sequence[Suspect], graph: Any, lengths: Any) -> Iterator[Finding]:
     for s in left:
         for other in suspects:
             if other.name != s.name and s.claimed.size > 1 and plain(other) and fits(s, other.numerical):
-                yield Diagnosis(f"the gradient of {other.name} given for it", (s.name,), f"equal at {entries_of([s])}")
+                yield described(f"the gradient of {other.name} given for it", (s.name,), f"equal at {entries_of([s])}")
                 break
 
 
-def transposes(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+def transposes(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Finding]:
     for s in left:
         if s.claimed.ndim == 2 and plain(s) and fits(s, s.numerical.T):
-            yield Diagnosis("transposed", (s.name,), f"the transpose agrees at {entries_of([s])}")
+            yield described("transposed", (s.name,), f"the transpose agrees at {entries_of([s])}")
 
 
-def shifts(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Diagnosis]:
+def shifts(left: list[Suspect], suspects: Any, graph: Any, lengths: Any) -> Iterator[Finding]:
     kinds = {0: "row", 1: "column"}
     for s in left:
         for axis, by in itertools.product(range(s.claimed.ndim), (1, -1)):
             if s.claimed.shape[axis] > 2 and plain(s) and fits(s, np.roll(s.numerical, by, axis)):
                 kind = "entry" if s.claimed.ndim == 1 else kinds.get(axis, f"axis {axis}")
-                yield Diagnosis(f"off by one {kind}", (s.name,), f"shifted back it agrees at {entries_of([s])}")
+                yield described(f"off by one {kind}", (s.name,), f"shifted back it agrees at {entries_of([s])}")
                 break
 
 
-def factors(left: list[Suspect], suspects: Any, graph: Any, lengths: dict[int, str]) -> Iterator[Diagnosis]:
+def factors(left: list[Suspect], suspects: Any, graph: Any, lengths: dict[int, str]) -> Iterator[Finding]:
     """Inputs whose ratio is one constant: named where it is a known one, or one ratio at several entries."""
     groups: dict[float, list[Suspect]] = {}
     for s in left:
@@ -118,7 +199,7 @@ def factors(left: list[Suspect], suspects: Any, graph: Any, lengths: dict[int, s
     for ratio, members in groups.items():
         name = name_of_factor(ratio, lengths)
         if name or sum(s.claimed.size for s in members) > 2:
-            yield Diagnosis(
+            yield described(
                 f"a constant factor {name or format(ratio, '.6g')}",
                 names_of(members),
                 f"the ratio is {ratio:.6g} at {entries_of(members)}",
@@ -136,7 +217,7 @@ def name_of_factor(ratio: float, lengths: dict[int, str]) -> str:
 
 def activations(
     left: list[Suspect], suspects: Sequence[Suspect], graph: Graph | None, lengths: Any
-) -> Iterator[Diagnosis]:
+) -> Iterator[Finding]:
     """A backward pass in which the derivative of activations is missing, or taken twice: of one, of several, of all."""
     if graph is None or not left:
         return
@@ -147,7 +228,7 @@ def activations(
             if explains(gradients_with(graph, chosen, power), left, suspects):
                 slopes = " and ".join(f"{site.label} of {site.where}" for site in chosen)
                 evidence = f"a backward pass with {slopes} {kind} gives these numbers at {entries_of(left)}"
-                yield Diagnosis(f"the derivative of the activation {kind}", names_of(left), evidence)
+                yield described(f"the derivative of the activation {kind}", names_of(left), evidence)
                 return
 
 
@@ -233,9 +314,7 @@ def explains(expected: list[Array], left: Sequence[Suspect], suspects: Sequence[
     return True
 
 
-def bias_axes(
-    left: list[Suspect], suspects: Sequence[Suspect], graph: Graph | None, lengths: Any
-) -> Iterator[Diagnosis]:
+def bias_axes(left: list[Suspect], suspects: Sequence[Suspect], graph: Graph | None, lengths: Any) -> Iterator[Finding]:
     """A vector that was added to rows of a matrix, whose cotangent was summed over the other axis."""
     if graph is None:
         return
@@ -248,7 +327,7 @@ def bias_axes(
                 seed = 1.0 if isinstance(graph.output.data, float) else np.ones_like(graph.output.data)
                 (cotangent,) = pull_back([graph.output], [seed], [node], create_graph=False)
                 if fits(s, np.sum(data_of(cotangent), axis=1)):
-                    yield Diagnosis(
+                    yield described(
                         "summed over the wrong axis", (s.name,), f"the sum over axis 1 agrees at {entries_of([s])}"
                     )
                     break

@@ -1,21 +1,25 @@
 """Numerical derivatives: of the function alone, with an estimate of their error.
 
 The one thing to know: this side only calls the function; it knows nothing of rules. So the two sides of a check share
-no mistake.
+no mistake. Two calls for each number are the rule. Where the slopes on both sides of it differ, smaller steps tell a
+kink nearby (the slope of its own side counts) from a kink right there (any slope between both counts).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.value import Data
+from tinygrad_edu.core.value import Array, Data
 
-Evaluate = Callable[[list[Data]], float]
+Evaluate: TypeAlias = Callable[[list[Data]], Array]
+"""The function of its inputs: one number for each cotangent that it is checked with."""
 EPSILON = float(np.finfo(float).eps)
+FINER = (1.0, 0.1, 0.01, 1e-3, 1e-4)
+"""Steps that are tried near a kink, as parts of the usual one."""
 
 
 class Estimate(NamedTuple):
@@ -25,35 +29,181 @@ class Estimate(NamedTuple):
     error: float
 
 
+class Slopes(NamedTuple):
+    """The derivatives by every number of one input, for each cotangent: arrays of shape (n, cotangents)."""
+
+    value: Array
+    error: Array
+    left: Array
+    right: Array
+
+
+class Point:
+    """A function at the inputs of a check: its value there, how noisy it is, and the step that suits each input.
+
+    Attributes:
+        here: The function's value.
+        noise: How far two values may differ by rounding, for each cotangent. It is measured, so that a function that
+            computes in float32 inside gets larger steps.
+        steps: For each input the step of a difference, relative to max(1, |x|).
+    """
+
+    def __init__(self, evaluate: Evaluate, data: list[Data], eps: float) -> None:
+        self.evaluate, self.data = evaluate, data
+        self.here = evaluate(copies_of(data))
+        line = on_line(evaluate, data, [d * own_size(x) for d, x in zip(random_direction(data), data, strict=True)])
+        self.noise = np.maximum(EPSILON * np.abs(self.here), noise_of(line))
+        self.steps = [self.step_for_input(i, eps) for i in range(len(data))]
+
+    def step_for_input(self, i: int, eps: float) -> float:
+        """The usual step, unless another tells more: for inputs of size 1e-6, or for a noisy function."""
+        if not np.size(self.data[i]):
+            return eps
+        line = self.line(i)
+        usual = self.quality(line, eps)
+        if usual <= 1e-6:
+            return eps
+        factors = (0.1, 0.01, 1e-3, 10.0, 100.0, 1000.0, float(np.max(own_size(self.data[i]), initial=0.0)))
+        others = {eps * factor: self.quality(line, eps * factor) for factor in factors}
+        best = min(others, key=lambda step: others[step])
+        return best if others[best] < 0.3 * usual else eps
+
+    def quality(self, line: Callable[[float], Array], step: float) -> float:
+        """The relative error of the derivative along a line, at this step; infinite where the function isn't finite."""
+        value, error = four_points(line, 0.0, step, self.noise)
+        relative = np.max(error / (np.abs(value) + 1e-300), initial=0.0)
+        return float(relative) if np.isfinite(relative) else math.inf
+
+    def line(self, i: int) -> Callable[[float], Array]:
+        """The function of the distance from the inputs, in a random direction of input i alone."""
+        direction = [0.0 * x for x in self.data]
+        direction[i] = random_direction(self.data)[i] * sizes(self.data[i])
+        return on_line(self.evaluate, self.data, direction)
+
+    def along(self, i: int, at: tuple[int, ...]) -> Callable[[float], Array]:
+        return along(self.evaluate, self.data, i, at)
+
+    def slopes(self, i: int, tick: Callable[[], object] = lambda: None) -> Slopes:
+        """The derivatives by every number of input i, from two calls for each; `tick` is called after each."""
+        x = np.asarray(self.data[i], dtype=np.float64)
+        flat = x.reshape(-1, 1)
+        step = (flat + self.steps[i] * np.asarray(sizes(flat))) - flat  # as the floats have it, on both sides
+        values = np.empty((2, x.size, self.here.size))
+        for n, at in enumerate(np.ndindex(x.shape)):
+            f, number, h = self.along(i, at), float(x[at]), float(step[n, 0])
+            values[0, n], values[1, n] = f(number + h), f(number - h)
+            tick()
+        with np.errstate(all="ignore"):
+            value = (values[0] - values[1]) / (2.0 * step)
+            right, left = (values[0] - self.here) / step, (self.here - values[1]) / step
+            gap = np.abs(right - left)
+            curvature = np.minimum(gap, gap * gap / (np.abs(value) + 1e-300)) / 6.0
+        return Slopes(value, curvature + 2.0 * self.noise / step, left, right)
+
+
+class Settled(NamedTuple):
+    """What smaller steps tell of one derivative.
+
+    `slopes` are those on the left and on the right where no step makes them agree: a kink.
+    """
+
+    value: float
+    error: float
+    slopes: tuple[float, float] | None
+
+
+def settle(f: Callable[[float], float], x: float, step: float, noise: float) -> Settled:
+    """The derivative at the step whose slopes on both sides agree best.
+
+    Where the function isn't finite on one side, the slope of the other side is the derivative.
+    """
+    here = f(x)
+    found = [at_step(f, x, here, step * factor, noise) for factor in FINER]
+    best = min(range(len(found)), key=lambda n: (not math.isfinite(found[n].doubt), found[n].doubt))
+    value, left, right = found[best].value, found[best].left, found[best].right
+    if not math.isfinite(found[best].doubt):
+        return Settled(math.nan, math.inf, None)
+    gap, neighbour = abs(right - left), found[best - 1] if best else found[1]
+    clear = 1e-4 * max(abs(left), abs(right)) + 4.0 * found[best].rounding
+    persists = gap > clear and gap > 0.3 * abs(neighbour.right - neighbour.left)
+    if best == 0:
+        persists = persists and abs(neighbour.right - neighbour.left) > 0.3 * gap
+    return Settled(value, found[best].error, (left, right) if persists else None)
+
+
+class AtStep(NamedTuple):
+    """The slopes at one step; `doubt` is how far those of both sides, and of the double step, differ."""
+
+    value: float
+    error: float
+    left: float
+    right: float
+    rounding: float
+    doubt: float
+
+
+def at_step(f: Callable[[float], float], x: float, here: float, h: float, noise: float) -> AtStep:
+    h = (x + h) - x  # as the floats have it, on both sides
+    far, near, back, far_back = f(x + 2.0 * h), f(x + h), f(x - h), f(x - 2.0 * h)
+    left, right = (here - back) / h, (near - here) / h
+    fine, coarse = (near - back) / (2.0 * h), (far - far_back) / (4.0 * h)
+    if not math.isfinite(fine):
+        fine, coarse, left, right = one_side(here, (near, far), (back, far_back), h)
+    rounding = 2.0 * noise / h
+    error = abs(fine - coarse) / 3.0 + rounding
+    return AtStep(fine, error, left, right, rounding, abs(right - left) + abs(fine - coarse) + rounding)
+
+
+def one_side(
+    here: float, after: tuple[float, float], before: tuple[float, float], h: float
+) -> tuple[float, float, float, float]:
+    """The slope of second order on the side where the function is finite, twice; nan where neither is."""
+    for (near, far), sign in ((after, 1.0), (before, -1.0)):
+        if math.isfinite(near) and math.isfinite(far):
+            fine = sign * (4.0 * near - 3.0 * here - far) / (2.0 * h)
+            return fine, sign * (near - here) / h, fine, fine
+    return math.nan, math.nan, math.nan, math.nan
+
+
+def four_points(f: Callable[[float], Array], x: float, step: float, noise: Array) -> tuple[Array, Array]:
+    """(f(x+h) - f(x-h)) / 2h and its error, from the same with 2h, for each cotangent."""
+    values = [f(x + k * step) for k in (2.0, 1.0, -1.0, -2.0)]
+    h = ((x + step) - (x - step)) / 2.0
+    fine, coarse = (values[1] - values[2]) / (2.0 * h), (values[0] - values[3]) / (4.0 * h)
+    return fine, np.abs(fine - coarse) / 3.0 + 2.0 * noise / h
+
+
 def central(f: Callable[[float], float], x: float, step: float) -> Estimate:
     """(f(x+h) - f(x-h)) / 2h. The error, of order h², is estimated from the same with 2h, plus what rounding makes.
 
     Source: Press et al., Numerical Recipes (3rd ed.), section 5.7.
     """
-    values = [f(x + k * step) for k in (2.0, 1.0, -1.0, -2.0)]
-    h = ((x + step) - (x - step)) / 2.0  # as the floats have it
-    fine, coarse = (values[1] - values[2]) / (2.0 * h), (values[0] - values[3]) / (4.0 * h)
-    return Estimate(fine, abs(fine - coarse) / 3.0 + rounding(values, h))
+    noise = EPSILON * np.array([max(abs(f(x + 2.0 * step)), abs(f(x - 2.0 * step)))])
+    value, error = four_points(lambda t: np.array([f(t)]), x, step, noise)
+    return Estimate(float(value[0]), float(error[0]))
 
 
-def extrapolated(f: Callable[[float], float], x: float) -> Estimate:
+def extrapolated(f: Callable[[float], float], x: float, first: float = 0.06, noise: float = 0.0) -> Estimate:
     """Central differences at shrinking steps, extrapolated to step 0; the best entry of the table and its error.
+
+    `first` is the first step, relative to max(1, |x|).
 
     Source: Ridders' method, as in Press et al., Numerical Recipes (3rd ed.), section 5.7.
     """
     shrink, rows, most = 1.6, 9, 40
-    step = 0.06 * max(1.0, abs(x))
+    step = first * max(1.0, abs(x))
     best = Estimate(math.nan, math.inf)
     previous: list[float] = []
     for _ in range(most):
         values = [f(x + step), f(x - step)]
         h = ((x + step) - (x - step)) / 2.0
         row = [(values[0] - values[1]) / (2.0 * h)]
+        rounding = 2.0 * max(EPSILON * max(map(abs, values)), noise) / h
         factor = shrink * shrink
         for coarse in previous:
             row.append((row[-1] * factor - coarse) / (factor - 1.0))
             factor *= shrink * shrink
-            error = max(abs(row[-1] - row[-2]), abs(row[-1] - coarse)) + rounding(values, h)
+            error = max(abs(row[-1] - row[-2]), abs(row[-1] - coarse)) + rounding
             if error < best.error:
                 best = Estimate(row[-1], error)
         previous = row if math.isfinite(row[0]) else []  # outside the function's domain: start again closer
@@ -63,55 +213,87 @@ def extrapolated(f: Callable[[float], float], x: float) -> Estimate:
     return best
 
 
-def one_sided(f: Callable[[float], float], x: float, step: float) -> tuple[float, float]:
-    """(f(x) - f(x-h)) / h and (f(x+h) - f(x)) / h."""
-    here = f(x)
-    return (here - f(x - step)) / (x - (x - step)), (f(x + step) - here) / ((x + step) - x)
+def noise_of(line: Callable[[float], Array]) -> Array:
+    """How far neighbouring values scatter, from their third differences: a smooth function has nearly none.
 
+    The least of three spacings counts, so that a steep function isn't taken for a noisy one, of those at which values
+    move at all. A kink is left out by a quantile.
 
-def kink(f: Callable[[float], float], x: float) -> tuple[float, float] | None:
-    """The slopes on both sides, where they differ in a way that no smaller step mends; None where f is smooth.
-
-    For a smooth function the difference of the two shrinks with the step; at a kink it stays.
+    Source: Moré and Wild, Estimating computational noise, 2011.
     """
-    scale = max(1.0, abs(x))
-    gaps = []
-    for step in (1e-4 * scale, 1e-6 * scale):
-        left, right = one_sided(f, x, step)
-        gaps.append(abs(right - left))
-    noise = 1e-4 * max(abs(left), abs(right)) + 1e-6
-    if not (math.isfinite(gaps[1]) and gaps[1] > noise and gaps[1] > 0.5 * gaps[0]):
-        return None
-    return left, right
+    found: list[Array] = []
+    for spacing in (1e-6, 1e-8, 1e-10):
+        values = np.array([line(k * spacing) for k in range(-4, 5)])
+        moved = np.mean(np.diff(values, axis=0) != 0.0, axis=0) > 0.7
+        third = np.sort(np.abs(np.diff(values, 3, axis=0)) / math.sqrt(20.0), axis=0)[2]
+        found.append(np.where(moved & np.isfinite(third), 3.0 * third, np.inf))
+        if np.all(found[-1] <= 16.0 * EPSILON * np.abs(values[4])):
+            break
+    least: Array = np.min(found, axis=0)
+    return np.where(np.isfinite(least), least, 0.0)
 
 
-def rounding(values: list[float], h: float) -> float:
-    """About how much the rounding of function values adds to a difference quotient."""
-    return 2.0 * EPSILON * max(map(abs, values)) / h
+def directions_of_slopes(
+    evaluate: Evaluate, data: list[Data], i: int, direction: Array, side: Array
+) -> tuple[Array, Array]:
+    """The least and the greatest slope along a direction of input i, at points very near: those that ties allow.
+
+    `side` says for each number on which side of its tie the gradient in question would be right: one of the points is
+    there, one opposite, the others anywhere.
+    """
+    rng = np.random.default_rng(1)
+    random = [np.asarray(rng.normal(size=direction.shape)) for _ in range(8)]
+    step = 1e-5 * float(np.max(sizes(data[i])))
+    slopes: list[Array] = []
+    for where in [side, -side, direction, -direction, *random]:
+        near = copies_of(data)
+        near[i] = near[i] + step * direction * where * rng.uniform(0.5, 1.0, direction.shape)
+        line = on_line(evaluate, near, [direction if j == i else 0.0 * x for j, x in enumerate(data)])
+        slopes.append((line(1e-2 * step) - line(-1e-2 * step)) / (2e-2 * step))
+    return np.min(slopes, axis=0), np.max(slopes, axis=0)
 
 
-def step_for(x: float, eps: float) -> float:
-    return eps * max(1.0, abs(x))
-
-
-def along(evaluate: Evaluate, data: list[Data], position: int, index: tuple[int, ...]) -> Callable[[float], float]:
+def along(evaluate: Evaluate, data: list[Data], position: int, index: tuple[int, ...]) -> Callable[[float], Array]:
     """The function of one entry alone. Inputs are copies: a function may keep or change what it is given."""
 
-    def f(number: float) -> float:
-        copies: list[Any] = [x if isinstance(x, float) else x.copy() for x in data]
-        if isinstance(copies[position], float):
+    def f(number: float) -> Array:
+        copies = copies_of(data)
+        x = copies[position]
+        if isinstance(x, float):
             copies[position] = number
         else:
-            copies[position][index] = number
+            x[index] = number
         return evaluate(copies)
 
     return f
 
 
-def on_line(evaluate: Evaluate, data: list[Data], direction: list[Any]) -> Callable[[float], float]:
+def on_line(evaluate: Evaluate, data: Sequence[Data], direction: Sequence[Any]) -> Callable[[float], Array]:
     """The function of the distance t from the inputs in a direction."""
 
-    def f(t: float) -> float:
+    def f(t: float) -> Array:
         return evaluate([x + t * d for x, d in zip(data, direction, strict=True)])
 
     return f
+
+
+def sizes(x: Data) -> Any:
+    """max(1, |x|), which steps are relative to."""
+    return max(1.0, abs(x)) if isinstance(x, float) else np.maximum(1.0, np.abs(x))
+
+
+def own_size(x: Data) -> Any:
+    """What steps are relative to where all numbers of an input are small: the largest; else as `sizes`."""
+    largest = float(np.max(np.abs(x), initial=0.0))
+    return largest if 0.0 < largest < 1.0 else sizes(x)
+
+
+def copies_of(data: Sequence[Data]) -> list[Data]:
+    return [x if isinstance(x, float) else x.copy() for x in data]
+
+
+def random_direction(data: Sequence[Any], seed: int = 0) -> list[Any]:
+    """Random numbers from ½ to 1½ of either sign, the same at each call, in the shapes of the data."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.uniform(0.5, 1.5, np.shape(x)) * rng.choice([-1.0, 1.0], np.shape(x)) for x in data]
+    return [float(d) if np.ndim(d) == 0 else d for d in drawn]

@@ -1,0 +1,321 @@
+"""One side of a gradient check held against the other: which entries hold, and what is to be said of the function.
+
+The one thing to know: an entry is called wrong only after smaller steps have been asked, wherever the slopes on both
+sides of it differ. A gradient at a kink may lie anywhere between them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tinygrad_edu.core.value import Array, Data
+from tinygrad_edu.gradient_check.numerical import (
+    EPSILON,
+    Evaluate,
+    Point,
+    Settled,
+    Slopes,
+    copies_of,
+    directions_of_slopes,
+    extrapolated,
+    four_points,
+    on_line,
+    random_direction,
+    settle,
+    sizes,
+)
+from tinygrad_edu.gradient_check.progress import progress
+from tinygrad_edu.gradient_check.report import Entry, GradientReport
+from tinygrad_edu.gradient_check.search.findings import Finding, Language, Search
+from tinygrad_edu.gradient_check.sentences import finding, say
+
+Method: TypeAlias = Literal["central", "extrapolated", "complex"]
+
+
+class Sizes(NamedTuple):
+    """The step of differences, and the tolerances; `atol` is None where it follows the gradient's own size."""
+
+    eps: float = 6e-6
+    rtol: float = 1e-5
+    atol: float | None = None
+
+
+class Comparison:
+    """A function at one point, its numerical derivatives, and what gradients were compared with them.
+
+    Where the function gives one number for each of several cotangents, a gradient is compared for each.
+
+    Attributes:
+        random: Whether the function gives two results for the same inputs; nothing is compared then.
+        report: What was found so far.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        given: Sequence[Data],
+        evaluate: Evaluate,
+        method: Method,
+        fast: bool,
+        tolerances: Sizes,
+        language: Language = "en",
+    ) -> None:
+        self.names, self.method, self.fast, self.language = list(names), method, fast, language
+        self.data: list[Data] = [x if isinstance(x, float) else x.astype(np.float64) for x in given]
+        self.single = any(isinstance(x, np.ndarray) and x.dtype == np.float32 for x in given)
+        self.eps, self.atol = tolerances.eps, tolerances.atol
+        self.rtol = max(tolerances.rtol, 1e-3) if self.single else tolerances.rtol
+        self.entries: list[Entry] = []
+        self.findings: list[Finding] = []
+        self.unchecked: list[str] = []
+        self.notes: list[str] = []
+        self.tried: list[str] = []
+        self.values: list[Array] = []
+        self.errors: list[Array] = []
+        self.slopes: list[Slopes] = []
+        self.worst = 0
+        self.evaluate = quiet(evaluate)
+        self.random = self.is_random()
+        if not self.random:
+            self.point = Point(self.evaluate, self.data, self.eps)
+            self.note_rounding()
+
+    @property
+    def report(self) -> GradientReport:
+        worst_first = sorted(self.entries, key=lambda e: (e.holds, -e.relative_error))
+        return GradientReport(
+            worst_first, self.names, self.findings, self.unchecked, self.notes, self.tried, (), self.language
+        )
+
+    def is_random(self) -> bool:
+        """Whether calls with the same inputs give the same numbers; said in the report where they don't."""
+        first = self.evaluate(copies_of(self.data))
+        for _ in range(3):
+            again = self.evaluate(copies_of(self.data))
+            if not np.allclose(first, again, rtol=1e-13, atol=0.0, equal_nan=True):
+                k = int(np.argmax(np.abs(first - again)))
+                self.findings.append(
+                    finding(
+                        "random",
+                        "not a function of its inputs",
+                        tuple(self.names),
+                        a=f"{first[k]:.9g}",
+                        b=f"{again[k]:.9g}",
+                    )
+                )
+                self.unchecked = list(self.names)
+                return True
+        return False
+
+    def note_rounding(self) -> None:
+        """Say so where the function's numbers have far fewer digits than float64 has."""
+        here, noise = np.abs(self.point.here), self.point.noise
+        if np.any(noise > 1e4 * EPSILON * here) and np.any(self.point.steps > np.float64(2.0 * self.eps)):
+            worst = float(np.max(noise / np.maximum(here, 1e-300)))
+            self.notes.append(say("rounded", self.language, digits=max(round(-math.log10(worst)), 1)))
+
+    def note(self, key: str, who: str, name: str) -> None:
+        """A note that one of the user's functions changes an argument."""
+        text = say(key, self.language, who=say(who, self.language), name=name)
+        self.notes.append(text + ("" if who == "the forward pass" else say("judged first", self.language)))
+
+    def add(self, other: Comparison) -> None:
+        self.entries += other.entries
+        self.notes += [note for note in other.notes if note not in self.notes]
+
+    def explain(self, search: Search) -> None:
+        self.findings += search.findings
+        self.tried += search.tried if search.unexplained else []
+
+    # --- the numerical side ---------------------------------------------------------------------------------------
+
+    def use(self, values: Sequence[Array]) -> None:
+        """Take these derivatives, exact to rounding, in place of differences."""
+        self.values = [np.asarray(v).reshape(-1, 1) for v in values]
+        self.errors = [1e-14 * np.abs(v) for v in self.values]
+
+    def measure(self) -> None:
+        """The numerical derivatives of each input: arrays of shape (entries, cotangents)."""
+        if self.values:
+            return
+        if self.fast:
+            for i in range(len(self.data)):
+                slopes = self.along_line(i)
+                self.values.append(slopes[0].reshape(1, -1))
+                self.errors.append(slopes[1].reshape(1, -1))
+            return
+        with progress(sum(np.size(x) for x in self.data), say("entries", self.language, n="")) as tick:
+            for i in range(len(self.data)):
+                if self.method == "extrapolated":
+                    self.values_and_errors(i, tick)
+                else:
+                    self.slopes.append(self.point.slopes(i, tick))
+                    self.values.append(self.slopes[i].value)
+                    self.errors.append(self.slopes[i].error)
+
+    def values_and_errors(self, i: int, tick: Callable[[], object]) -> None:
+        x, k = np.asarray(self.data[i]), self.point.here.size
+        found = np.empty((2, x.size, k))
+        for n, at in enumerate(np.ndindex(x.shape)):
+            for j in range(k):
+                found[:, n, j] = extrapolated(self.one(i, at, j), float(x[at]), noise=float(self.point.noise[j]))
+            tick()
+        self.values.append(found[0])
+        self.errors.append(found[1])
+
+    def along_line(self, i: int) -> tuple[Array, Array]:
+        return four_points(on_line(self.evaluate, self.data, self.direction(i)), 0.0, self.step(i), self.point.noise)
+
+    def direction(self, i: int) -> list[Any]:
+        """A random direction of input i alone; steps along it are relative to its numbers' size."""
+        direction = [0.0 * x for x in self.data]
+        direction[i] = random_direction(self.data)[i]
+        return direction
+
+    def step(self, i: int) -> float:
+        size = float(np.max(sizes(self.data[i]), initial=1.0)) if self.fast else 1.0
+        return self.point.steps[i] * size
+
+    def one(self, i: int, at: tuple[int, ...], k: int) -> Callable[[float], float]:
+        """The function of one number, for one cotangent; of the distance on a line with `fast`."""
+        f = on_line(self.evaluate, self.data, self.direction(i)) if self.fast else self.point.along(i, at)
+        return lambda number: float(f(number)[k])
+
+    def scale(self, i: int) -> float:
+        finite = self.values[i][np.isfinite(self.values[i])]
+        return float(np.max(np.abs(finite), initial=0.0))
+
+    def absolute(self, i: int) -> float:
+        """The tolerance of an entry that is small beside the others."""
+        if self.atol is not None:
+            return max(self.atol, 1e-4) if self.single else self.atol
+        own, all_of_them = self.scale(i), max(map(self.scale, range(len(self.values))))
+        if self.single:
+            return 1e-5 * own + 1e-6 * all_of_them
+        return (1e-8 * own if self.method == "central" else 1e-12 * own) + 1e-11 * all_of_them
+
+    def allowed(self, i: int, value: Any, error: Any) -> Any:
+        """How far from a numerical derivative a gradient may be: by its error alone where that is well known."""
+        if self.method == "central" or self.single:
+            return self.absolute(i) + self.rtol * np.abs(value) + error
+        return self.absolute(i) + 1e-12 * np.abs(value) + 4.0 * error
+
+    # --- the comparison -------------------------------------------------------------------------------------------
+
+    def compare(self, gradients: Sequence[Sequence[Array | None]], mode: str, order: int) -> None:
+        """Compare the gradients of each cotangent; inputs without one are left out.
+
+        Each number gets one entry: of the cotangent for which it is wrong, else of the first.
+        """
+        self.measure()
+        found: list[list[list[Entry]]] = []
+        for k, of_inputs in enumerate(gradients):
+            found.append([self.of_input(i, g, k, mode, order) for i, g in enumerate(of_inputs)])
+        self.worst = max(range(len(found)), key=lambda k: sum(not e.holds for own in found[k] for e in own))
+        for i in range(len(self.names)):
+            for of_number in zip(*[own[i] for own in found if own[i]], strict=True):
+                self.entries.append(min(of_number, key=lambda e: e.holds))
+
+    def of_input(self, i: int, gradient: Array | None, k: int, mode: str, order: int) -> list[Entry]:
+        if gradient is None:
+            return []
+        claimed = np.asarray(gradient, dtype=np.float64).reshape(-1)
+        value, error = self.values[i][:, k], self.errors[i][:, k]
+        rounding = self.point.noise[k] * 2.0 / self.point.steps[i] if self.method == "central" else error
+        with np.errstate(invalid="ignore"):
+            holds = np.abs(claimed - value) <= self.allowed(i, value, np.minimum(error, rounding))
+        holds |= claimed == value
+        x, entries = np.asarray(self.data[i]), []
+        places = [()] if self.fast else np.ndindex(x.shape)
+        for n, at in enumerate(places):
+            number = 0.0 if self.fast else float(x[at])
+            settled = Settled(float(value[n]), float(error[n]), None)
+            passes = bool(holds[n])
+            if not passes:
+                passes, settled = self.again(i, at, k, n, float(claimed[n]), number, settled)
+            entries.append(
+                Entry(
+                    self.names[i],
+                    at,
+                    number,
+                    settled.value,
+                    settled.error,
+                    float(claimed[n]),
+                    passes,
+                    settled.slopes,
+                    mode,
+                    order,
+                )
+            )
+        return self.with_ties(i, k, entries, order)
+
+    def again(
+        self, i: int, at: tuple[int, ...], k: int, n: int, claimed: float, number: float, first: Settled
+    ) -> tuple[bool, Settled]:
+        """An entry that seems wrong, looked at with smaller steps: unless both sides' slopes agree at the usual one."""
+        if not math.isfinite(claimed):
+            return False, first
+        off = abs(claimed - first.value)
+        if self.slopes:
+            left, right = self.slopes[i].left[n, k], self.slopes[i].right[n, k]
+            if abs(right - left) <= 1e-3 * off:
+                return False, first
+        f, step = self.one(i, at, k), self.step(i) * max(1.0, abs(number))
+        settled = settle(f, number, step, float(self.point.noise[k]))
+        if settled.slopes:
+            slack = 1e-4 * (abs(settled.slopes[0]) + abs(settled.slopes[1])) + settled.error
+            low, high = min(settled.slopes) - slack, max(settled.slopes) + slack
+            return (True, settled) if low <= claimed <= high else (False, settled._replace(slopes=None))
+        if self.method == "complex":
+            return False, first
+        if self.method == "extrapolated":
+            return self.closer(f, i, claimed, number, first)
+        if not math.isfinite(settled.value):
+            return False, first
+        return bool(abs(claimed - settled.value) <= self.allowed(i, settled.value, settled.error)), settled
+
+    def closer(
+        self, f: Callable[[float], float], i: int, claimed: float, x: float, first: Settled
+    ) -> tuple[bool, Settled]:
+        """Extrapolation from smaller first steps: the usual ones may have crossed a kink."""
+        for start in (6e-4, 6e-6, 6e-8):
+            estimate = extrapolated(f, x, start)
+            known = estimate.error <= 0.05 * abs(claimed - first.value)
+            if known and abs(claimed - estimate.value) <= self.allowed(i, estimate.value, estimate.error):
+                return True, Settled(*estimate, None)
+        return False, first
+
+    def with_ties(self, i: int, k: int, entries: list[Entry], order: int) -> list[Entry]:
+        """The entries; those of ties are wrong where each alone may be right, and all of them together can't."""
+        tied = [entry for entry in entries if entry.kink]
+        if len(tied) < 2 or self.fast or order == 2:
+            return entries
+        direction, side = np.zeros(np.shape(self.data[i])), np.zeros(np.shape(self.data[i]))
+        for entry in tied:
+            assert entry.kink
+            direction[entry.index] = 1.0
+            nearer_right = abs(entry.computed - entry.kink[1]) < abs(entry.computed - entry.kink[0])
+            side[entry.index] = 1.0 if nearer_right else -1.0
+        low, high = directions_of_slopes(self.evaluate, self.data, i, direction, side)
+        total = sum(entry.computed for entry in tied)
+        slack = 1e-3 * (abs(low[k]) + abs(high[k])) + 1e-6 * sum(abs(entry.computed) for entry in tied)
+        if low[k] - slack <= total <= high[k] + slack:
+            return entries
+        if not any(found.kind == "ties" and self.names[i] in found.inputs for found in self.findings):
+            parts = {"got": f"{total:.6g}", "low": f"{low[k]:.6g}", "high": f"{high[k]:.6g}"}
+            self.findings.append(finding("ties", "ties", (self.names[i],), **parts))
+        return [entry if not entry.kink else entry.fails() for entry in entries]
+
+
+def quiet(evaluate: Evaluate) -> Evaluate:
+    """The function without numpy's warnings: a step may leave its domain."""
+
+    def f(data: list[Data]) -> Array:
+        with np.errstate(all="ignore"):
+            return evaluate(data)
+
+    return f
