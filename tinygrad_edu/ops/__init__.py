@@ -25,7 +25,7 @@ FAMILIES: dict[str, str] = {
     "roll flip fliplr flipud rot90 pad diag diagonal trace tril triu meshgrid outer kron sort partition",
     "indexing": "index take take_along_axis sliding_windows",
     "linear_algebra": "matmul weighted_sum affine dot vdot inner tensordot einsum inv solve pinv "
-    "det slogdet cholesky eigh qr svd lstsq norm matrix_power",
+    "det slogdet cholesky eigh eigvalsh qr svd svdvals lstsq norm matrix_power",
     "convolution": "conv2d max_pool2d average_pool2d",
 }
 """For each family, which is a file, its public functions: the operations, and what is composed of them."""

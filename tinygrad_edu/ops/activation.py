@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Array
+from tinygrad_edu.ops.arithmetic import clip
 from tinygrad_edu.ops.comparison import choose, greater_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of, by_kind
 from tinygrad_edu.ops.exponential import exp
@@ -141,14 +142,18 @@ silu = operation(
 def gelu(x: Any) -> Any:
     """½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), elementwise: composed of others, whose rules give its derivative.
 
-    Source: the tanh approximation of Hendrycks and Gimpel, 2016.
+    Above 20 it is x, below -20 it is -0, to the last bit. Source: the tanh approximation of Hendrycks and Gimpel, 2016.
     """
-    inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
-    return 0.5 * x * (1.0 + tanh(inner))
+    small = clip(x, -20.0, 20.0)  # x³ would overflow
+    inner = math.sqrt(2.0 / math.pi) * (small + 0.044715 * (small * small * small))
+    return choose(greater_mask(x, 20.0), x, 0.5 * small * (1.0 + tanh(inner)))
 
 
 def _logsumexp(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log Σ eˣⁱ over the axes, all where None, without overflow. ∂/∂xᵢ = eˣⁱ⁻ᵒ, the softmax."""
+    """log Σ eˣⁱ over the axes, all where None, without overflow. ∂/∂xᵢ = eˣⁱ⁻ᵒ, the softmax.
+
+    Where the result is infinite, the xᵢ that equal it have equal shares: of n that are all -inf 1/n each.
+    """
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0).astype(np.asarray(x).dtype)
     with np.errstate(divide="ignore"):
@@ -162,11 +167,35 @@ logsumexp = operation(
     _logsumexp,
     (
         lambda g, out, x, axis=None, keepdims=False: (
-            spread(g, x, axis, keepdims) * exp(x - spread(out, x, axis, keepdims))
+            spread(g, x, axis, keepdims) * exp_share(x, spread(out, x, axis, keepdims), axis=axis)
         ),
     ),
     formula="∂log Σeˣⁱ = Σ eˣⁱ⁻ᵒ·∂xᵢ",
     shapes=REDUCED,
+    analytic=True,
+)
+
+
+def _exp_share(x: Any, total: Any, /, axis: Axis = None) -> Any:
+    """eˣ⁻ᵗ for t = log Σ eˣ over the axes; where t is infinite, equal shares for the x that equal it.
+
+    ∂/∂x = eˣ⁻ᵗ, ∂/∂t = -eˣ⁻ᵗ.
+    """
+    if np.isfinite(total).all():
+        return np.exp(x - total) if type(x) is not float else math.exp(x - total)
+    largest = np.equal(x, total)
+    with np.errstate(invalid="ignore"):
+        shares = np.exp(np.where(largest, 0.0, x - total))
+    ties = np.sum(largest, axis=axis, keepdims=True)
+    out = (shares / np.where(np.isinf(total), np.maximum(ties, 1), 1)).astype(np.asarray(x).dtype, copy=False)
+    return float(out) if type(x) is float else out
+
+
+exp_share: Operation = operation(
+    _exp_share,
+    (lambda g, out, x, total, axis=None: g * out, lambda g, out, x, total, axis=None: -g * out),
+    formula="∂eˣ⁻ᵗ = eˣ⁻ᵗ·(∂x − ∂t)",
+    shapes="two that broadcast → their common shape",
     analytic=True,
 )
 

@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, numbers_of
-from tinygrad_edu.ops.comparison import equal_mask, maximum, minimum, one_for_zero
+from tinygrad_edu.core.value import Value
+from tinygrad_edu.ops.comparison import (
+    equal_mask,
+    greater_equal_mask,
+    kink,
+    less_equal_mask,
+    less_mask,
+    maximum,
+    minimum,
+    one_for_zero,
+)
 from tinygrad_edu.ops.entry import BROADCAST, ELEMENTWISE, binary, by_kind, stepwise, unary, zero_of
 
 
@@ -118,13 +127,13 @@ positive = operation(
 
 
 def _absolute(a: Any, /) -> Any:
-    """|a|, elementwise. ∂/∂a = sign(a), 0 at 0."""
+    """|a|, elementwise. ∂/∂a = sign(a), by convention 0 at 0."""
     return abs(a)
 
 
 absolute = operation(
     _absolute,
-    (lambda g, out, a: g * sign(a),),
+    (lambda g, out, a: kink(g, sign(a), a, a, flat=True),),
     symbol="|·|",
     formula="∂|a| = sign(a)·∂a",
     analytic=False,
@@ -134,9 +143,9 @@ absolute = operation(
 fabs = unary(
     np.fabs,
     math.fabs,
-    lambda g, out, x: g * sign(x),
+    lambda g, out, x: kink(g, sign(x), x, x, flat=True),
     "∂|x| = sign(x)·∂x",
-    "|x|, elementwise. ∂/∂x = sign(x), 0 at 0.",
+    "|x|, elementwise. ∂/∂x = sign(x), by convention 0 at 0.",
     "|·|",
     False,
 )
@@ -225,23 +234,30 @@ hypot = binary(
     np.hypot,
     math.hypot,
     (
-        lambda g, out, a, b: g * divide(a, one_for_zero(out)),
-        lambda g, out, a, b: g * divide(b, one_for_zero(out)),
+        lambda g, out, a, b: kink(g, divide(a, one_for_zero(out)), a, out),
+        lambda g, out, a, b: kink(g, divide(b, one_for_zero(out)), b, out),
     ),
     "∂√(a²+b²) = (a·∂a + b·∂b)/√(a²+b²)",
-    "√(a² + b²), elementwise. ∂/∂a = a/√(a² + b²), ∂/∂b = b/√(a² + b²), both 0 at the origin.",
+    "√(a² + b²), elementwise. ∂/∂a = a/√(a² + b²), ∂/∂b = b/√(a² + b²), by convention both 0 at the origin, where "
+    "second derivatives are nan.",
 )
 
 
-def _nan_to_num(x: Any, /, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
-    """x with numbers for nan and ±inf, elementwise. ∂/∂x = 1 where x is finite, else 0."""
+def _nan_to_num(
+    x: Any, /, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """x with numbers for nan and ±inf, elementwise; the arguments are numpy's, but `copy=False` is refused: no Value
+    is changed in place. ∂/∂x = 1 where x is finite, else 0.
+    """
+    if not copy:
+        raise TypeError("nan_to_num: copy=False would change x in place; use the returned Value")
     out = np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
     return float(out) if type(x) is float else out
 
 
 nan_to_num = operation(
     _nan_to_num,
-    (lambda g, out, x, **_: g * np.isfinite(numbers_of(x)),),
+    (lambda g, out, x, **_: g * less_mask(absolute(x), math.inf),),
     formula="∂nan_to_num(x) = ∂x where x is finite",
     shapes=ELEMENTWISE,
     analytic=True,
@@ -249,14 +265,23 @@ nan_to_num = operation(
 
 
 def _clip(x: Any, /, a_min: Any = None, a_max: Any = None) -> Any:
-    """x, no less than a_min and no more than a_max, elementwise. ∂/∂x = 1 from a_min to a_max, else 0."""
+    """x, no less than a_min and no more than a_max, elementwise; a_max where the bounds cross.
+
+    ∂/∂x = 1 from a_min to a_max, by convention at the bounds too, else 0; 0 everywhere where the bounds cross.
+    """
     out = np.clip(x, a_min, a_max)
     return float(out) if type(x) is float else out
 
 
+def within(x: Any, low: Any, high: Any) -> Any:
+    """1 from low to high, both included, else 0; a bound that is None is none."""
+    above = less_equal_mask(x, x) if low is None else greater_equal_mask(x, low)
+    return above if high is None else above * less_equal_mask(x, high)
+
+
 _clip_to = operation(
     _clip,
-    (lambda g, out, x, a_min=None, a_max=None: g * equal_mask(out, x),),
+    (lambda g, out, x, a_min=None, a_max=None: g * within(x, a_min, a_max),),
     name="clip",
     formula="∂clip(x) = ∂x between the bounds, else 0",
     shapes=ELEMENTWISE,
@@ -265,7 +290,7 @@ _clip_to = operation(
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
-    """x, no less than a_min and no more than a_max. Bounds that are Values get gradients too."""
+    """x, no less than a_min and no more than a_max. Bounds that are Values get gradients too; a tie is shared."""
     if not (isinstance(a_min, Value) or isinstance(a_max, Value)):
         return _clip_to(x, a_min=a_min, a_max=a_max)
     above = x if a_min is None else maximum(x, a_min)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator as op
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -117,13 +118,82 @@ def _minimum(a: Any, b: Any, /) -> Any:
     return np.minimum(a, b)
 
 
+def _kink(
+    g: Any, slope: Any, x: Any, level: Any, /, between: tuple[float, float] = (0.0, 0.0), flat: bool = False
+) -> Any:
+    """g · slope, for a slope that is a choice, as 0 is for |x| at 0: what rules of functions with a kink give.
+
+    ∂/∂g = slope, ∂/∂slope = g, and ∂/∂x is nan at the kink, where the level lies between the two bounds: a slope that
+    was chosen has no derivative, and a made-up second derivative would be wrong. Where a kink is `flat`, this is so
+    only for g = 0; else it is 0 there, as it is beside it.
+    """
+    return g * slope
+
+
+def _kink_rule_x(
+    g: Any,
+    out: Any,
+    to: Any,
+    slope: Any,
+    x: Any,
+    level: Any,
+    between: tuple[float, float] = (0.0, 0.0),
+    flat: bool = False,
+) -> Any:
+    low, high = between
+    at_kink = equal_mask(level, low) if low == high else less_mask(low, level) * less_mask(level, high)
+    return nan_at(g, at_kink * equal_mask(to, 0.0) if flat else at_kink)
+
+
+kink = operation(
+    _kink,
+    (
+        lambda g, out, to, slope, x, level, **_: g * slope,
+        lambda g, out, to, slope, x, level, **_: g * to,
+        _kink_rule_x,
+        None,
+    ),
+    symbol="×",
+    formula="∂(g·slope) = slope·∂g + g·∂slope, nan·∂x at the kink",
+    shapes="four that broadcast → the common shape of the first two",
+    prints="{0} * {1}",
+    analytic=True,
+)
+
+
+def _nan_at(g: Any, at: Any, /) -> Any:
+    """nan where the mask holds and g isn't 0, else 0: a cotangent times a slope that there is none of.
+
+    ∂/∂g is the same; the mask has no gradient.
+    """
+    if type(g) is type(at) is float:
+        return math.nan if g != 0.0 and at else 0.0
+    return np.where(np.not_equal(g, 0.0) & np.asarray(at, dtype=bool), np.nan, 0.0).astype(np.result_type(g, at))
+
+
+nan_at: Operation = operation(
+    _nan_at,
+    (lambda g, out, to, at: nan_at(g, at), None),
+    formula="nan·∂g at the mask, else 0",
+    shapes=BROADCAST,
+)
+
+
 def share(out: Any, x: Any, other: Any) -> Any:
     """How much of the result `x` is: 1, or ½ at a tie with the other input, or 0."""
     mine = equal_mask(x, out)
     return mine - 0.5 * (mine * equal_mask(other, out))
 
 
-SHARES = (lambda g, out, a, b: g * share(out, a, b), lambda g, out, a, b: g * share(out, b, a))
+def shared(g: Any, part: Any, x: Any) -> Any:
+    """g · part, where a part between 0 and 1 is a tie: a kink."""
+    return kink(g, part, x, part, between=(0.0, 1.0), flat=True)
+
+
+SHARES = (
+    lambda g, out, a, b: shared(g, share(out, a, b), a),
+    lambda g, out, a, b: shared(g, share(out, b, a), b),
+)
 
 
 LARGER = "∂max(a, b) = ∂a where a > b, ∂b where b > a, half of each at a tie"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value
+from tinygrad_edu.core.value import Value, data_of
 
 ELEMENTWISE = "any → the same"
 BROADCAST = "two that broadcast → their common shape"
@@ -136,7 +136,9 @@ def each(rule: Rule) -> Callable[..., list[Any]]:
 
 def zero_of(x: Any) -> Any:
     """A zero of the kind and shape of `x`."""
-    return 0.0 if type(x) is float else np.zeros(x.shape, x.dtype) if x.ndim or not isinstance(x, Value) else 0.0
+    data = data_of(x)
+    zero = 0.0 if type(data) is float else np.zeros(data.shape, data.dtype)
+    return Value(zero) if isinstance(x, Value) else zero
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

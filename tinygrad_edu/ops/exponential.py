@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.ops.arithmetic import divide
-from tinygrad_edu.ops.comparison import choose, equal_mask, one_for_zero
+from tinygrad_edu.ops.comparison import choose, equal_mask, greater_mask, kink, one_for_zero
 from tinygrad_edu.ops.entry import BROADCAST, binary, unary
 
 LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
@@ -67,22 +67,29 @@ logaddexp: Operation = binary(
     np.logaddexp,
     None,
     (
-        lambda g, out, a, b: g * exp(finite_difference(a, out)),
-        lambda g, out, a, b: g * exp(finite_difference(b, out)),
+        lambda g, out, a, b: g * (exp(finite_difference(a, out)) * unless_tied(a, b, out)),
+        lambda g, out, a, b: g * (exp(finite_difference(b, out)) * unless_tied(a, b, out)),
     ),
     "∂log(eᵃ+eᵇ) = eᵃ⁻ᵒ·∂a + eᵇ⁻ᵒ·∂b",
-    "log(eᵃ + eᵇ) without overflow, elementwise. ∂/∂a = eᵃ/(eᵃ + eᵇ), ∂/∂b = eᵇ/(eᵃ + eᵇ).",
+    "log(eᵃ + eᵇ) without overflow, elementwise. ∂/∂a = eᵃ/(eᵃ + eᵇ), ∂/∂b = eᵇ/(eᵃ + eᵇ); "
+    "of two that are the same infinity ½ each.",
 )
 logaddexp2: Operation = binary(
     np.logaddexp2,
     None,
     (
-        lambda g, out, a, b: g * exp2(finite_difference(a, out)),
-        lambda g, out, a, b: g * exp2(finite_difference(b, out)),
+        lambda g, out, a, b: g * (exp2(finite_difference(a, out)) * unless_tied(a, b, out)),
+        lambda g, out, a, b: g * (exp2(finite_difference(b, out)) * unless_tied(a, b, out)),
     ),
     "∂log₂(2ᵃ+2ᵇ) = 2ᵃ⁻ᵒ·∂a + 2ᵇ⁻ᵒ·∂b",
-    "log₂(2ᵃ + 2ᵇ) without overflow, elementwise. ∂/∂a = 2ᵃ/(2ᵃ + 2ᵇ), ∂/∂b = 2ᵇ/(2ᵃ + 2ᵇ).",
+    "log₂(2ᵃ + 2ᵇ) without overflow, elementwise. ∂/∂a = 2ᵃ/(2ᵃ + 2ᵇ), ∂/∂b = 2ᵇ/(2ᵃ + 2ᵇ); "
+    "of two that are the same infinity ½ each.",
 )
+
+
+def unless_tied(a: Any, b: Any, out: Any) -> Any:
+    """1, and ½ where both inputs are the result, as both being -inf are: each has its half."""
+    return 1.0 - 0.5 * (equal_mask(a, out) * equal_mask(b, out))
 
 
 def finite_difference(a: Any, b: Any) -> Any:
@@ -94,8 +101,8 @@ def finite_difference(a: Any, b: Any) -> Any:
 def _power(a: Any, b: Any, /) -> Any:
     """a to the power b, elementwise. ∂/∂a = b·aᵇ⁻¹, ∂/∂b = aᵇ·log a.
 
-    A negative number to a fractional power is nan. By convention ∂/∂a is 0 where b = 0, and ∂/∂b is 0
-    where a = 0.
+    A negative number to a fractional power is nan, and so is ∂/∂b for a negative a. ∂/∂a is 0 where b = 0, also at
+    a = 0. ∂/∂b is 0 where a = 0 and b > 0, and -inf at a = b = 0, where aᵇ falls from 1 to 0.
     """
     if not (type(a) is type(b) is float):
         return a**b
@@ -108,6 +115,36 @@ def _power(a: Any, b: Any, /) -> Any:
     return float(np.power(a, b))
 
 
+def power_slope(a: Any, b: Any) -> Any:
+    """b·aᵇ⁻¹, and 0 at a = b = 0, where it has no derivative by b."""
+    if type(b) is float:
+        return b * power(a, one_for_zero(b) - 1.0)
+    both = equal_mask(a, 0.0) * equal_mask(b, 0.0)
+    return choose(both, kink(both, b, b, b), b * power(a, b + both - 1.0))
+
+
+def one_for_zero_where(holds: Any, x: Any) -> Any:
+    """`x` with 1 in place of 0 where a mask holds."""
+    return choose(holds * equal_mask(x, 0.0), 1.0, x)
+
+
+def _times_log(y: Any, x: Any, /) -> Any:
+    """y · log x, elementwise; 0 where y = 0. ∂/∂y = log x, ∂/∂x = y/x."""
+    if type(y) is type(x) is float:
+        return 0.0 if y == 0.0 else y * log(x)
+    zero = np.equal(y, 0.0)
+    return y * np.log(np.where(zero, 1.0, x)) if zero.any() else y * np.log(x)
+
+
+times_log: Operation = operation(
+    _times_log,
+    (lambda g, out, y, x: g * log(x), lambda g, out, y, x: g * divide(y, x)),
+    formula="∂(y·log x) = log(x)·∂y + y/x·∂x",
+    shapes=BROADCAST,
+    analytic=True,
+)
+
+
 def printed_power(a: Any, b: Any) -> str | None:
     """With floats only where no exponent can ask for more than Python's own power: whole numbers from 1 on."""
     floats = type(a.data) is type(b.data) is float
@@ -117,8 +154,8 @@ def printed_power(a: Any, b: Any) -> str | None:
 power: Operation = operation(
     _power,
     (
-        lambda g, out, a, b: g * (b * power(a, one_for_zero(b) - 1.0)),
-        lambda g, out, a, b: g * (out * log(one_for_zero(a))),
+        lambda g, out, a, b: g * power_slope(a, b),
+        lambda g, out, a, b: g * times_log(out, one_for_zero_where(greater_mask(b, 1.0), a)),
     ),
     symbol="^",
     formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b",

@@ -111,13 +111,6 @@ def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
     return add_at(g.reshape(-1), key=where_from.reshape(-1), shape=(math.prod(shape),)).reshape(shape)
 
 
-def put_back_along(g: Any, order: tuple[Any, Any, int], shape: tuple[int, ...]) -> Any:
-    """Zeros of the given shape, with each number of g added where `order` took it from along an axis."""
-    data, indices, axis = order
-    places = np.take_along_axis(np.arange(data.size).reshape(data.shape), indices, axis)
-    return put_back(g, places, shape)
-
-
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
     indices = np.asarray(numbers_of(indices), dtype=int)
@@ -132,8 +125,10 @@ def _take_along_axis(x: Any, /, indices: Any, axis: int | None = -1) -> Any:
 
 
 def _take_along_axis_rule(g: Any, out: Any, x: Any, indices: Any, axis: int | None = -1) -> Any:
-    data = numbers_of(x) if axis is not None else numbers_of(x).reshape(-1)
-    return put_back_along(g, (data, indices, 0 if axis is None else axis), shape_of(x))
+    def taken(places: Any) -> Any:
+        return np.take_along_axis(places, indices, axis)
+
+    return put_back(g, positions(taken, shape_of(x), {}), shape_of(x))
 
 
 take_along_axis = operation(

@@ -17,12 +17,13 @@ import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Operand, Value, apply, data_of
-from tinygrad_edu.ops.arithmetic import absolute, divide
-from tinygrad_edu.ops.entry import each, shape_of
+from tinygrad_edu.ops.arithmetic import absolute, divide, sign
+from tinygrad_edu.ops.comparison import kink, not_equal_mask, one_for_zero
+from tinygrad_edu.ops.entry import axes_of, each, shape_of, zero_of
 from tinygrad_edu.ops.exponential import power
-from tinygrad_edu.ops.indexing import add_at
-from tinygrad_edu.ops.reduction import euclidean_norm, max, min, sum
-from tinygrad_edu.ops.shaping import broadcast_to, ravel, reshape, tril
+from tinygrad_edu.ops.indexing import add_at, index
+from tinygrad_edu.ops.reduction import REDUCED, euclidean_norm, max, min, spread, sum
+from tinygrad_edu.ops.shaping import broadcast_to, expand_dims, moveaxis, ravel, reshape, squeeze, tril, triu
 
 
 def _matmul(a: Any, b: Any, /) -> Any:
@@ -293,14 +294,15 @@ inv = operation(
 
 
 def _solve(a: Any, b: Any, /) -> Any:
-    """The x with a @ x = b, b a vector or a matrix of columns. ∂x = a⁻¹ @ (∂b - ∂a @ x)."""
+    """The x with a @ x = b, b a vector (one for a whole stack) or matrices of columns. ∂x = a⁻¹ @ (∂b - ∂a @ x)."""
     return np.linalg.solve(a, b)
 
 
 def _solve_rule(g: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    to_b = solve(swap(a), g)
-    if b.ndim == 1:
+    if b.ndim == 1:  # one vector, for each matrix of a stack
+        to_b = solve(swap(a), g) if g.ndim == 1 else solve(swap(a), g[..., None])[..., 0]
         return -(to_b[..., :, None] * out[..., None, :]), to_b
+    to_b = solve(swap(a), g)
     return -(to_b @ swap(out)), to_b
 
 
@@ -337,17 +339,68 @@ pinv = operation(
 
 
 def _det(a: Any, /) -> Any:
-    """The determinant. ∂/∂a = det(a)·a⁻ᵀ."""
+    """The determinant. ∂/∂a is the matrix of cofactors, det(a)·a⁻ᵀ where a has an inverse."""
     return np.linalg.det(a)
 
 
-det = operation(
+det: Operation = operation(
     _det,
-    (lambda g, out, a: (g * out)[..., None, None] * swap(inv(a)),),
+    (lambda g, out, a: g[..., None, None] * cofactors(a),),
     symbol="det",
-    formula="∂det(a) = det(a)·tr(a⁻¹∂a)",
+    formula="∂det(a) = Σ cofᵢⱼ(a)·∂aᵢⱼ",
     shapes="(…, n, n) → (…)",
     analytic=True,
+)
+
+
+def _cofactors(a: Any, /) -> Any:
+    """The cofactors: at [i, j] the determinant without row i and column j, negative where i + j is odd.
+
+    ∂ is the sum of the same over the minors; of matrices larger than 8 x 8, which must then have an inverse, that of
+    det(a)·a⁻ᵀ. Where a is singular or nearly so, they are computed from a = u·s·vᵀ as det(u)·det(v)·u·cof(s)·vᵀ.
+    """
+    a = np.asarray(a)
+    try:
+        inverse = np.linalg.inv(a)
+    except np.linalg.LinAlgError:
+        return cofactors_by_svd(a)
+    well = np.linalg.norm(a, 1, axis=(-2, -1)) * np.linalg.norm(inverse, 1, axis=(-2, -1)) < 1e6
+    out = np.linalg.det(a)[..., None, None] * np.swapaxes(inverse, -1, -2)
+    return out if np.all(well) else np.where(well[..., None, None], out, cofactors_by_svd(a))
+
+
+def cofactors_by_svd(a: Any) -> Any:
+    u, s, v = np.linalg.svd(a)
+    others = np.where(np.eye(s.shape[-1], dtype=bool), 1.0, s[..., None, :]).prod(axis=-1)
+    signs = np.linalg.det(u) * np.linalg.det(v)
+    return (signs[..., None, None] * ((u * others[..., None, :]) @ v)).astype(a.dtype, copy=False)
+
+
+def _cofactors_rule(g: Any, out: Any, a: Any) -> Any:
+    n = a.shape[-1]
+    if n > 8:
+        inverse = swap(inv(a))
+        inner = sum(g * out, axis=(-2, -1), keepdims=True)
+        return inner * inverse - inverse @ swap(g) @ out
+    if n < 2:
+        return zero_of(a)
+    key = minors_of(n)
+    signs = np.where(np.add.outer(np.arange(n), np.arange(n)) % 2, -1.0, 1.0).astype(a.dtype)
+    return add_at((g * signs)[..., None, None] * cofactors(index(a, key=key)), key=key, shape=a.shape)
+
+
+def minors_of(n: int) -> tuple[Any, ...]:
+    """The key of all minors of a matrix: at [i, j] the matrix without row i and column j."""
+    kept = np.array([[k for k in range(n) if k != i] for i in range(n)])
+    return (Ellipsis, kept[:, None, :, None], kept[None, :, None, :])
+
+
+cofactors: Operation = operation(
+    _cofactors,
+    (_cofactors_rule,),
+    symbol="cof",
+    formula="∂cofᵢⱼ(a) = Σ ±cof(a without i, j)·∂a",
+    shapes="(…, n, n) → the same",
 )
 
 
@@ -375,7 +428,8 @@ def slogdet(a: Any) -> tuple[Any, Any]:
 def _cholesky(a: Any, /) -> Any:
     """The lower triangular l with l @ lᵀ = a, for a symmetric and positive definite. ∂l = l·Φ(l⁻¹∂al⁻ᵀ).
 
-    Φ takes the lower half of a matrix, and half of its diagonal.
+    Φ takes the lower half of a matrix, and half of its diagonal. As numpy's, it reads the lower triangle only, which
+    stands for both: the gradient is in that triangle.
     """
     return np.linalg.cholesky(a)
 
@@ -383,8 +437,13 @@ def _cholesky(a: Any, /) -> Any:
 def _cholesky_rule(g: Any, l: Any, a: Any) -> Any:  # noqa: E741 - its name in every textbook
     middle = half_diagonal(tril(swap(l) @ g))
     inverse = inv(l)
-    s = swap(inverse) @ middle @ inverse
-    return 0.5 * (s + swap(s))
+    return one_triangle(swap(inverse) @ middle @ inverse)
+
+
+def one_triangle(x: Any, upper: bool = False) -> Any:
+    """The gradient of a symmetric matrix of which only one triangle is read: what the other would get is added."""
+    half = (triu if upper else tril)(x + swap(x))
+    return half - x * np.eye(x.shape[-1], dtype=x.dtype)
 
 
 def half_diagonal(x: Any) -> Any:
@@ -401,14 +460,18 @@ cholesky = operation(
 )
 
 
-def _eigh_values(a: Any, /) -> Any:
-    """The eigenvalues of a symmetric matrix, ascending. ∂λᵢ = vᵢᵀ∂avᵢ."""
-    return np.linalg.eigh(a)[0]
+def _eigh_values(a: Any, /, UPLO: Any = "L") -> Any:
+    """The eigenvalues of a symmetric matrix, ascending. ∂λᵢ = vᵢᵀ∂avᵢ.
+
+    As numpy's, it reads one triangle only, the lower or with UPLO="U" the upper, which stands for both: the gradient
+    is in that triangle.
+    """
+    return np.linalg.eigh(a, UPLO)[0]
 
 
-def _eigh_values_rule(g: Any, out: Any, a: Any) -> Any:
-    vectors = eigh_vectors(a)
-    return (vectors * g[..., None, :]) @ swap(vectors)
+def _eigh_values_rule(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
+    vectors = eigh_vectors(a, UPLO=UPLO)
+    return one_triangle((vectors * g[..., None, :]) @ swap(vectors), upper=UPLO in "uU")
 
 
 eigh_values = operation(
@@ -422,16 +485,15 @@ eigh_values = operation(
 )
 
 
-def _eigh_vectors(a: Any, /) -> Any:
+def _eigh_vectors(a: Any, /, UPLO: Any = "L") -> Any:
     """Their eigenvectors, as columns. ∂vᵢ = Σⱼ≠ᵢ vⱼ·(vⱼᵀ∂avᵢ)/(λᵢ - λⱼ), for eigenvalues that differ."""
-    return np.linalg.eigh(a)[1]
+    return np.linalg.eigh(a, UPLO)[1]
 
 
-def _eigh_vectors_rule(g: Any, vectors: Any, a: Any) -> Any:
-    values = eigh_values(a)
-    gaps = inverse_gaps(values)
+def _eigh_vectors_rule(g: Any, vectors: Any, a: Any, UPLO: Any = "L") -> Any:
+    gaps = inverse_gaps(eigh_values(a, UPLO=UPLO))
     s = vectors @ (gaps * (swap(vectors) @ g)) @ swap(vectors)
-    return 0.5 * (s + swap(s))
+    return one_triangle(0.5 * (s + swap(s)), upper=UPLO in "uU")
 
 
 def inverse_gaps(values: Any) -> Any:
@@ -451,9 +513,26 @@ eigh_vectors: Operation = operation(
 )
 
 
-def eigh(a: Any) -> tuple[Any, Any]:
-    """Eigenvalues, ascending, and eigenvectors as columns, of a symmetric matrix. The gradient comes back symmetric."""
-    return eigh_values(a), eigh_vectors(a)
+def eigh(a: Any, UPLO: Any = "L") -> tuple[Any, Any]:
+    """Eigenvalues, ascending, and eigenvectors as columns, of a symmetric matrix: as numpy's, of one triangle of it.
+
+    The lower one is read or, with UPLO="U", the upper; the gradient is in that triangle.
+    """
+    return eigh_values(a, UPLO=UPLO), eigh_vectors(a, UPLO=UPLO)
+
+
+def _eigvalsh(a: Any, /, UPLO: Any = "L") -> Any:
+    """The eigenvalues alone, ascending: those of `eigh`, by a quicker way. ∂λᵢ = vᵢᵀ∂avᵢ."""
+    return np.linalg.eigvalsh(a, UPLO)
+
+
+eigvalsh = operation(
+    _eigvalsh,
+    (_eigh_values_rule,),
+    symbol="λ",
+    formula="∂λᵢ = vᵢᵀ∂avᵢ",
+    shapes="(…, n, n) → (…, n)",
+)
 
 
 def _qr_q(a: Any, /) -> Any:
@@ -566,11 +645,22 @@ svd_v: Operation = operation(
 )
 
 
-def svd(a: Any, full_matrices: bool = False) -> tuple[Any, Any, Any]:
-    """a = u @ diag(s) @ vᵀ, reduced. Raises ValueError for full_matrices, whose extra columns have no derivative."""
+def svd(a: Any, full_matrices: bool = False, compute_uv: bool = True) -> Any:
+    """a = u @ diag(s) @ vᵀ, reduced; s alone with compute_uv=False.
+
+    Raises:
+        ValueError: full_matrices is asked for, whose extra columns have no derivative.
+    """
+    if not compute_uv:
+        return svd_s(a)
     if full_matrices:
         raise ValueError("svd: full_matrices=True has no gradient; use full_matrices=False")
     return svd_u(a), svd_s(a), svd_v(a)
+
+
+def svdvals(a: Any) -> Any:
+    """The singular values, descending: those of `svd`."""
+    return svd_s(a)
 
 
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, Any]:
@@ -580,17 +670,68 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, An
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """The norm of vectors (any order p) or of matrices (Frobenius). Raises ValueError for other norms of matrices."""
-    of_matrix = (np.ndim(data_of(x)) if axis is None else np.size(axis)) == 2
-    if ord in (None, "fro") or (ord == 2 and not of_matrix):
+    """The norm of vectors or matrices, as `np.linalg.norm`.
+
+    Of vectors (Σ|xᵢ|ᵖ)^(1/p) for the order p, None being 2; inf and -inf: the largest and the smallest |xᵢ|; 0: how
+    many aren't 0, whose derivative is 0. Of matrices "fro" or None: √Σxᵢⱼ²; "nuc", 2 and -2: the sum, the largest and
+    the smallest of the singular values; 1, -1, inf, -inf: the largest and smallest sum of |xᵢⱼ| in a column or row.
+    ∂ is by convention 0 where all are 0.
+
+    Raises:
+        ValueError: There is no norm of that order.
+    """
+    n_axes = np.ndim(data_of(x)) if axis is None else np.size(axis)
+    if ord is None or (ord == "fro" and n_axes == 2) or (ord == 2 and n_axes == 1):
         return euclidean_norm(x, axis=axis, keepdims=keepdims)
-    if of_matrix or isinstance(ord, str):
-        raise ValueError(f"norm: of matrices there is the Frobenius norm (ord None or 'fro'), got ord={ord!r}")
+    if n_axes == 2:
+        return matrix_norm_of(x, ord, (0, 1) if axis is None else axis, keepdims)
+    if n_axes != 1 or isinstance(ord, str):
+        raise ValueError(f"norm: there is no norm of order {ord!r} over {n_axes} axes")
     if np.isinf(ord):
         return (max if ord > 0 else min)(absolute(x), axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return sum(not_equal_mask(x, 0.0), axis=axis, keepdims=keepdims)
     if ord == 1:
         return sum(absolute(x), axis=axis, keepdims=keepdims)
-    return power(sum(power(absolute(x), float(ord)), axis=axis, keepdims=keepdims), 1.0 / ord)
+    return p_norm(x, p=float(ord), axis=axis, keepdims=keepdims)
+
+
+def matrix_norm_of(x: Any, ord: Any, axes: Any, keepdims: bool) -> Any:
+    rows, columns = axes_of(tuple(axes), np.ndim(data_of(x)))
+    if ord in (1, -1, np.inf, -np.inf):
+        summed, other = (rows, columns) if abs(ord) == 1 else (columns, rows)
+        sums = sum(absolute(x), axis=summed, keepdims=True)
+        out = (max if ord > 0 else min)(sums, axis=other, keepdims=True)
+    elif ord in (2, -2, "nuc"):
+        singular = svd_s(moveaxis(x, (rows, columns), (-2, -1)))
+        out = {2: max, -2: min, "nuc": sum}[ord](singular, axis=-1)
+        return expand_dims(out, tuple(sorted((rows, columns)))) if keepdims else out
+    else:
+        raise ValueError(f"norm: there is no norm of matrices of order {ord!r}")
+    return out if keepdims else squeeze(out, axis=(rows, columns))
+
+
+def _p_norm(x: Any, /, p: float, axis: Any = None, keepdims: bool = False) -> Any:
+    """(Σ|xᵢ|ᵖ)^(1/p) over the axes. ∂/∂xᵢ = sign(xᵢ)·(|xᵢ|/‖x‖)ᵖ⁻¹, by convention 0 where the norm is 0; second
+    derivatives are nan there.
+    """
+    return np.sum(np.abs(x) ** p, axis=axis, keepdims=keepdims) ** (1.0 / p)
+
+
+def _p_norm_rule(g: Any, out: Any, x: Any, p: float, axis: Any = None, keepdims: bool = False) -> Any:
+    length = spread(out, x, axis, keepdims)
+    slope = sign(x) * power(divide(absolute(x), one_for_zero(length)), p - 1.0)
+    return kink(spread(g, x, axis, keepdims), slope, x, length)
+
+
+p_norm = operation(
+    _p_norm,
+    (_p_norm_rule,),
+    name="norm p",
+    symbol="‖·‖ₚ",
+    formula="∂‖x‖ = Σ sign(xᵢ)·(|xᵢ|/‖x‖)ᵖ⁻¹·∂xᵢ",
+    shapes=REDUCED,
+)
 
 
 def matrix_power(a: Any, n: int) -> Any:

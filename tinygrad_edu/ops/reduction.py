@@ -11,9 +11,9 @@ import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value
-from tinygrad_edu.ops.arithmetic import divide, multiply, sqrt, square
-from tinygrad_edu.ops.comparison import equal_mask, one_for_zero
-from tinygrad_edu.ops.entry import axes_of, shape_of
+from tinygrad_edu.ops.arithmetic import divide, square
+from tinygrad_edu.ops.comparison import equal_mask, kink, one_for_zero, shared
+from tinygrad_edu.ops.entry import axes_of, shape_of, zero_of
 from tinygrad_edu.ops.shaping import broadcast_to, concatenate, flip, reshape, stack
 
 Axis = int | tuple[int, ...] | None
@@ -132,8 +132,8 @@ def _extreme_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = 
     hits = equal_mask(x, spread(out, x, axis, keepdims))
     if shape_of(x) == ():
         return g * hits
-    share = divide(hits, sum(hits, axis=axes_of(axis, len(x.shape)), keepdims=True))
-    return spread(g, x, axis, keepdims) * share
+    part = divide(hits, sum(hits, axis=axes_of(axis, len(x.shape)), keepdims=True))
+    return shared(spread(g, x, axis, keepdims), part, x)
 
 
 max = operation(
@@ -161,8 +161,8 @@ def _prod(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _prod_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    if shape_of(x) == ():
-        return g
+    if 0 in shape_of(x) or shape_of(x) == ():
+        return g if shape_of(x) == () else zero_of(x)
     axes = axes_of(axis, len(x.shape))
     kept = tuple(a for a in range(len(x.shape)) if a not in axes)
     order = (*axes, *kept)
@@ -175,8 +175,6 @@ def _prod_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = Fal
 def products_before(x: Any) -> Any:
     """For each row the product of the rows before it, in log₂ n steps: at each, rows reach twice as far back."""
     rows, n = (np.ones((1, *x.shape[1:]), x.dtype), x[:-1]), x.shape[0]
-    if n == 0:
-        return x
     products, reach = concatenate(rows, axis=0), 1
     while reach < n:
         products = concatenate((products[:reach], products[reach:] * products[:-reach]), axis=0)
@@ -220,12 +218,12 @@ def _cumprod(x: Any, /, axis: int | None = None) -> Any:
 
 def _cumprod_rule(g: Any, out: Any, x: Any, axis: int | None = None) -> Any:
     shape = shape_of(x)
+    if 0 in shape:
+        return zero_of(x)
     if axis is None:
         x, axis = reshape(x, shape=(-1,)), 0
     order = (axis % x.ndim, *(a for a in range(x.ndim) if a != axis % x.ndim))
     rows, g = x.transpose(order), g.transpose(order)
-    if rows.shape[0] == 0:
-        return g
     after = [g[-1]]  # from the right: what a factor at row i is multiplied with, gⱼ·Πᵢ<ₖ≤ⱼ xₖ summed over j ≥ i
     for i in range(rows.shape[0] - 2, -1, -1):
         after.append(g[i] + rows[i + 1] * after[-1])
@@ -253,19 +251,26 @@ def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
 
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """√var(x): composed of others, whose rules give its derivative."""
+    """√var(x), the root of the mean square of x - mean. ∂ is by convention 0 where nothing spreads, as for `norm`."""
     if not isinstance(x, Value):
         return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
-    return sqrt(var(x, axis=axis, ddof=ddof, keepdims=keepdims))
+    axes = axes_of(axis, x.ndim)
+    n = float(builtins.max(math.prod(x.shape[a] for a in axes) - ddof, 0))
+    return euclidean_norm(x - mean(x, axis=axes, keepdims=True), axis=axes, keepdims=keepdims, divisor=n)
 
 
-def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
-    """√Σxᵢ², over the given axes, all where None. ∂/∂xᵢ = xᵢ/√Σxₖ², 0 where all are 0."""
-    return np.sqrt(np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims))
+def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False, divisor: float = 1.0) -> Any:
+    """√(Σxᵢ²/d), over the given axes, all where None; the divisor d is 1, and what `std` divides by there.
+
+    ∂/∂xᵢ = xᵢ/√Σxₖ², by convention 0 where all are 0; second derivatives are nan there.
+    """
+    squares = np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims)
+    return np.sqrt(squares if divisor == 1.0 else np.divide(squares, divisor))
 
 
-def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return multiply(spread(divide(g, one_for_zero(out)), x, axis, keepdims), x)
+def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False, divisor: float = 1.0) -> Any:
+    over_length = divide(g, one_for_zero(out) if divisor == 1.0 else one_for_zero(out) * divisor)
+    return kink(spread(over_length, x, axis, keepdims), x, x, spread(out, x, axis, keepdims))
 
 
 euclidean_norm = operation(

@@ -5,15 +5,15 @@ The one thing to know: most are a reshape, a transpose, or made by `moving` (see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, apply, as_data, data_of, numbers_of
+from tinygrad_edu.core.value import Value, apply, as_data, data_of
 from tinygrad_edu.ops.entry import each, shape_of
-from tinygrad_edu.ops.indexing import add_at, moving, put_back_along
+from tinygrad_edu.ops.indexing import add_at, moving
 
 Shape = int | tuple[int, ...]
 
@@ -240,18 +240,20 @@ def has_value(nested: Any) -> bool:
 
 def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Cut along an axis, into so many parts as equal as can be, or at the given places: a list of slices."""
-    n = np.shape(data_of(x))[axis]
-    pieces = np.array_split(np.arange(n), indices_or_sections)
-    before = (slice(None),) * (axis % np.ndim(data_of(x)))
-    starts = np.cumsum([0, *map(len, pieces)]).tolist()
     x = x if isinstance(x, Value) else np.asarray(x)
-    return [x[(*before, slice(a, a + len(piece)))] for a, piece in zip(starts, pieces)]  # noqa: B905 - one start more
+    n, before = x.shape[axis], (slice(None),) * (axis % x.ndim)
+    if isinstance(indices_or_sections, (int, np.integer)):
+        lengths = [len(part) for part in np.array_split(np.arange(n), indices_or_sections)]
+        places = np.cumsum(lengths)[:-1].tolist()
+    else:
+        places = list(indices_or_sections)
+    return [x[(*before, slice(a, b))] for a, b in zip([0, *places], [*places, n], strict=True)]
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """As `array_split`, but parts must be equal. Raises ValueError where they can't be."""
     n = np.shape(data_of(x))[axis]
-    if isinstance(indices_or_sections, int) and n % indices_or_sections:
+    if isinstance(indices_or_sections, (int, np.integer)) and n % indices_or_sections:
         raise ValueError(f"split: an axis of length {n} can't be cut into {indices_or_sections} equal parts")
     return array_split(x, indices_or_sections, axis)
 
@@ -369,40 +371,66 @@ def kron(a: Any, b: Any) -> Any:
 
 
 def _sort(x: Any, /, axis: int | None = -1) -> Any:
-    """In ascending order along an axis. ∂ goes back with each number to where it came from."""
-    return np.take_along_axis(*order_of(np.argsort, x, axis))
-
-
-def order_of(arg_function: Callable[..., Any], x: Any, axis: int | None, *args: Any) -> tuple[Any, Any, int]:
-    """The data, an order of it along the axis, and the axis: what take_along_axis needs."""
-    x = np.asarray(numbers_of(x))
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    kind = {"kind": "stable"} if arg_function is np.argsort else {}
-    return x, arg_function(x, *args, axis=axis, **kind), axis
-
-
-def _sort_rule(g: Any, out: Any, x: Any, axis: int | None = -1) -> Any:
-    return put_back_along(g, order_of(np.argsort, x, axis), shape_of(x))
-
-
-sort = operation(
-    _sort,
-    (_sort_rule,),
-    formula="∂sort(x) = ∂x in the order that sorts x",
-    shapes="any → the same; flat where the axis is None",
-    analytic=True,
-)
+    """In ascending order along an axis, equals in the order in which they came. ∂ goes back with each number to where
+    it came from.
+    """
+    return _ordered(x, x, axis=axis)
 
 
 def _partition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
     """The kth number where sorting would place it, smaller before, larger behind. ∂ goes back to where it came from."""
-    return np.take_along_axis(*order_of(np.argpartition, x, axis, kth))
+    return _ordered(x, x, axis=axis, kth=kth)
 
 
+def _ordered(x: Any, by: Any, /, axis: int | None = -1, kth: Any = None) -> Any:
+    """x in the order that sorts `by` along an axis, or that parts it at kth. ∂x goes back to where it came from."""
+    x, by, axis = flat_where_none(x, by, axis)
+    return np.take_along_axis(x, order_of(by, axis, kth), axis)
+
+
+def _unordered(x: Any, by: Any, /, axis: int | None = -1, kth: Any = None) -> Any:
+    """Each number where the order that sorts `by` took it from: the inverse of `ordered`, and its transpose."""
+    shape = np.shape(by)
+    x, by, axis = flat_where_none(x, by, axis)
+    out = np.empty_like(x)
+    np.put_along_axis(out, order_of(by, axis, kth), x, axis)
+    return out.reshape(shape)
+
+
+def flat_where_none(x: Any, by: Any, axis: int | None) -> tuple[Any, Any, int]:
+    x, by = np.asarray(x), np.asarray(by)
+    return (x.reshape(-1), by.reshape(-1), 0) if axis is None else (x, by, axis)
+
+
+def order_of(by: Any, axis: int, kth: Any) -> Any:
+    """The positions along an axis in the order that sorts, or parts at kth."""
+    return np.argsort(by, axis=axis, kind="stable") if kth is None else np.argpartition(by, kth, axis=axis)
+
+
+ordered: Operation = operation(
+    _ordered,
+    (lambda g, out, x, by, axis=-1, kth=None: unordered(g, by, axis=axis, kth=kth), None),
+    formula="∂ordered(x) = ordered(∂x)",
+    shapes="two alike → the same; flat where the axis is None",
+    analytic=True,
+)
+unordered: Operation = operation(
+    _unordered,
+    (lambda g, out, x, by, axis=-1, kth=None: ordered(g, by, axis=axis, kth=kth), None),
+    formula="∂unordered(x) = unordered(∂x)",
+    shapes="what `ordered` gives, and what orders → the second's",
+    analytic=True,
+)
+sort = operation(
+    _sort,
+    (lambda g, out, x, axis=-1: unordered(g, x, axis=axis),),
+    formula="∂sort(x) = ∂x in the order that sorts x",
+    shapes="any → the same; flat where the axis is None",
+    analytic=True,
+)
 partition = operation(
     _partition,
-    (lambda g, out, x, kth, axis=-1: put_back_along(g, order_of(np.argpartition, x, axis, kth), shape_of(x)),),
+    (lambda g, out, x, kth, axis=-1: unordered(g, x, axis=axis, kth=kth),),
     formula="∂partition(x) = ∂x in the order that parts x",
     shapes="any → the same; flat where the axis is None",
     analytic=True,
