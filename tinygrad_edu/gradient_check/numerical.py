@@ -56,23 +56,31 @@ class Point:
         self.steps = [self.step_for_input(i, eps) for i in range(len(data))]
 
     def step_for_input(self, i: int, eps: float) -> float:
-        """The usual step, unless another tells more: for inputs of size 1e-6, or for a noisy function."""
+        """The usual step, unless another tells more: a smaller one for small inputs, a larger one for much noise.
+
+        Larger ones cross kinks, so that they are tried only where rounding would hide the derivative.
+        """
         if not np.size(self.data[i]):
             return eps
         line = self.line(i)
-        usual = self.quality(line, eps)
+        usual, hidden = self.quality(line, eps)
         if usual <= 1e-6:
             return eps
-        factors = (0.1, 0.01, 1e-3, 10.0, 100.0, 1000.0, float(np.max(own_size(self.data[i]), initial=0.0)))
-        others = {eps * factor: self.quality(line, eps * factor) for factor in factors}
+        factors = [0.1, 0.01, 1e-3, float(np.max(own_size(self.data[i]), initial=0.0))]
+        factors += [10.0, 100.0, 1000.0] if hidden > 1e-4 else []
+        others = {eps * factor: self.quality(line, eps * factor)[0] for factor in factors}
         best = min(others, key=lambda step: others[step])
         return best if others[best] < 0.3 * usual else eps
 
-    def quality(self, line: Callable[[float], Array], step: float) -> float:
-        """The relative error of the derivative along a line, at this step; infinite where the function isn't finite."""
+    def quality(self, line: Callable[[float], Array], step: float) -> tuple[float, float]:
+        """The relative error of the derivative along a line, at this step, and that of rounding alone.
+
+        Infinite where the function isn't finite.
+        """
         value, error = four_points(line, 0.0, step, self.noise)
-        relative = np.max(error / (np.abs(value) + 1e-300), initial=0.0)
-        return float(relative) if np.isfinite(relative) else math.inf
+        size = np.abs(value) + 1e-300
+        relative, rounding = np.max(error / size, initial=0.0), np.max(2.0 * self.noise / step / size, initial=0.0)
+        return float(relative) if np.isfinite(relative) else math.inf, float(rounding)
 
     def line(self, i: int) -> Callable[[float], Array]:
         """The function of the distance from the inputs, in a random direction of input i alone."""
@@ -112,13 +120,13 @@ class Settled(NamedTuple):
     slopes: tuple[float, float] | None
 
 
-def settle(f: Callable[[float], float], x: float, step: float, noise: float) -> Settled:
-    """The derivative at the step whose slopes on both sides agree best.
+def settle(f: Callable[[float], float], x: float, steps: Sequence[float], noise: float) -> Settled:
+    """The derivative at that of the steps, the largest first, whose slopes on both sides agree best.
 
     Where the function isn't finite on one side, the slope of the other side is the derivative.
     """
     here = f(x)
-    found = [at_step(f, x, here, step * factor, noise) for factor in FINER]
+    found = [at_step(f, x, here, step, noise) for step in steps]
     best = min(range(len(found)), key=lambda n: (not math.isfinite(found[n].doubt), found[n].doubt))
     value, left, right = found[best].value, found[best].left, found[best].right
     if not math.isfinite(found[best].doubt):
@@ -231,6 +239,25 @@ def noise_of(line: Callable[[float], Array]) -> Array:
             break
     least: Array = np.min(found, axis=0)
     return np.where(np.isfinite(least), least, 0.0)
+
+
+def slopes_nearby(evaluate: Evaluate, data: list[Data], i: int, at: tuple[int, ...]) -> tuple[Array, Array]:
+    """The least and the greatest slope by one number, at points within 1e-8 of the inputs.
+
+    At a tie of several inputs these are more than the two slopes along the one number: what each may give in its turn.
+    """
+    rng = np.random.default_rng(2)
+    moves = [[sign * (j == k) + 0.0 * x for j, x in enumerate(data)] for k in range(len(data)) for sign in (1.0, -1.0)]
+    moves += [[rng.normal(size=np.shape(x)) for x in data] for _ in range(24)]
+    slopes: list[Array] = []
+    for move in moves:
+        near: list[Any] = [x + 1e-8 * sizes(x) * m for x, m in zip(data, move, strict=True)]
+        near = [float(x) if isinstance(own, float) else x for x, own in zip(near, data, strict=True)]
+        number = float(np.asarray(near[i])[at])
+        h = 1e-9 * max(1.0, abs(number))
+        f = along(evaluate, near, i, at)
+        slopes.append((f(number + h) - f(number - h)) / ((number + h) - (number - h)))
+    return np.min(slopes, axis=0), np.max(slopes, axis=0)
 
 
 def directions_of_slopes(

@@ -15,10 +15,12 @@ import numpy as np
 from tinygrad_edu.core.value import Array, Data, data_of
 from tinygrad_edu.gradient_check.search.findings import Finding
 from tinygrad_edu.gradient_check.sentences import finding
+from tinygrad_edu.gradient_check.signatures import stands_for
 from tinygrad_edu.tree import leaves_of, path_names
 
 if TYPE_CHECKING:
     from tinygrad_edu.gradient_check.comparison import Comparison
+    from tinygrad_edu.gradient_check.forms import Arguments
 
 
 @dataclass
@@ -237,3 +239,83 @@ def taken(gradient: Any, key: Any, argument: Any) -> tuple[bool, Any]:
         return (True, gradient[key]) if isinstance(gradient, dict) and key in gradient else (False, None)
     sequence = isinstance(gradient, (tuple, list)) or (isinstance(gradient, np.ndarray) and gradient.ndim > 0)
     return (True, gradient[key]) if sequence and key < len(gradient) else (False, None)
+
+
+def by_names(returned: Any, arguments: Arguments, names: Sequence[str]) -> Claims:
+    """The gradients that a backward pass returned, for the arguments that are varied.
+
+    A dict is matched by its keys (dW for W), a tuple by position; by the names in the source's `return` where there are
+    fewer parts than arguments, or where the shapes fit those names only.
+    """
+    claims = Claims([leaf.name for leaf in arguments.leaves], [None] * len(arguments.leaves))
+    wanted = [arguments.names[i] for i in arguments.chosen]
+    trees = [arguments.given[i] for i in arguments.chosen]
+    if returned is None:
+        claims.say("none", "no gradient", claims.names)
+        return claims
+    parts = parts_for(returned, arguments, wanted, trees, names, claims)
+    at = 0
+    for tree, (found, part) in zip(trees, parts, strict=True):
+        own = list(claims.names[at : at + len(leaves_of(tree))])
+        if found:
+            fill(claims, part, tree, at, own)
+        else:
+            what = f"{described(returned)} was returned"
+            claims.say("missing", "missing part", own, what=what, names=", ".join(wanted))
+        at += len(own)
+    return claims
+
+
+def parts_for(
+    returned: Any, arguments: Arguments, wanted: list[str], trees: list[Any], names: Sequence[str], claims: Claims
+) -> list[tuple[bool, Any]]:
+    """For each varied argument whether a gradient was returned for it, and that gradient."""
+    if isinstance(returned, dict):
+        if len(trees) == 1 and isinstance(trees[0], dict) and (set(trees[0]) & set(returned)):
+            return [(True, returned)]
+        return [under_name(returned, name, tree) for name, tree in zip(wanted, trees, strict=True)]
+    parts = list(returned) if isinstance(returned, (tuple, list)) and not fits_as_array(returned, trees) else [returned]
+    others = [i for i in range(len(arguments.args)) if i not in arguments.chosen]
+    if others and len(parts) == len(arguments.args) and all(parts[i] is None for i in others):
+        return [(True, parts[i]) for i in arguments.chosen]
+    by_name = [
+        next((k for k, n in enumerate(names) if k < len(parts) and n and stands_for(n, name)), None) for name in wanted
+    ]
+    in_names_order = [parts[k] for k in by_name if k is not None]
+    all_named = len(names) == len(parts) and len({k for k in by_name if k is not None}) == len(wanted)
+    if all_named and (len(parts) != len(wanted) or (not fit(parts, trees) and fit(in_names_order, trees))):
+        return [(True, part) for part in in_names_order]
+    if len(parts) < len(wanted) and len(names) == len(parts) and any(k is not None for k in by_name):
+        return [(k is not None, None if k is None else parts[k]) for k in by_name]
+    if len(parts) > len(wanted):
+        what = {"n": len(parts), "wanted": len(wanted), "names": ", ".join(wanted)}
+        claims.say("additional", "additional part", claims.names, True, **what)
+    return [(k < len(parts), parts[k] if k < len(parts) else None) for k in range(len(wanted))]
+
+
+def under_name(returned: dict[Any, Any], name: str, tree: Any) -> tuple[bool, Any]:
+    """The part of a dict of gradients that belongs to an argument, or to the entries of one that is a dict."""
+    key = next((k for k in returned if stands_for(str(k), name)), None)
+    if key is not None or not isinstance(tree, dict):
+        return key is not None, returned.get(key)
+    keys = {own: next((k for k in returned if stands_for(str(k), str(own))), None) for own in tree}
+    return True, {own: returned[k] for own, k in keys.items() if k is not None}
+
+
+def fit(parts: Sequence[Any], trees: Sequence[Any]) -> bool:
+    """Whether gradients have their arguments' shapes."""
+    if len(parts) != len(trees):
+        return False
+    return all(
+        np.shape(data_of(p)) == np.shape(t)
+        for p, t in zip(parts, trees, strict=True)
+        if not isinstance(t, (dict, list, tuple))
+    )
+
+
+def fits_as_array(returned: Any, trees: list[Any]) -> bool:
+    """Whether a list or tuple of numbers is the gradient of the one array that is varied."""
+    if len(trees) != 1 or isinstance(trees[0], (tuple, list, dict)):
+        return False
+    array = as_numbers(returned)
+    return array is not None and array.shape == np.shape(trees[0]) and np.ndim(trees[0]) > 0

@@ -1,0 +1,200 @@
+"""`check_layer` and `check_loss`: code in the forms of courses is taken as it is, and wrong parts are told apart."""
+
+import copy
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+
+spec = importlib.util.spec_from_file_location("course_code", Path(__file__).with_name("course_code.py"))
+course = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(course)
+
+RNG = np.random.default_rng
+LAYERS = {name: parts for name, *parts in course.layers(RNG(0))}
+LOSSES = {name: parts for name, *parts in course.losses(RNG(0))}
+
+
+def as_single(args):
+    return [x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype == np.float64 else x for x in args]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_right_layers_pass_in_both_precisions_and_keep_their_arguments(name):
+    forward, backward, args = LAYERS[name]
+    before = copy.deepcopy(args)
+    for given in (args, as_single(args)):
+        report = tg.check_layer(forward, backward, *given)
+        assert report, report
+        assert not report.diagnoses
+    np.testing.assert_equal(args, before)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_right_losses_pass_in_both_precisions(name):
+    loss, args = LOSSES[name]
+    for given in (args, as_single(args)):
+        report = tg.check_loss(loss, *given)
+        assert report, report
+
+
+@pytest.mark.parametrize(
+    ("name", "slip", "wrong"),
+    [
+        ("affine", "mean", ["b"]),
+        ("batchnorm", "no mean", ["x"]),
+        ("conv", "overwritten", ["x"]),
+        ("lstm step", "no dnext_c", ["x", "prev_h", "prev_c", "Wx", "Wh", "b"]),
+    ],
+)
+def test_a_slip_is_found_in_its_inputs(name, slip, wrong):
+    forward, backward, args = LAYERS[name]
+    report = tg.check_layer(forward, lambda *given: backward(*given, slip), *args)
+    assert report.failing_inputs == wrong
+
+
+def test_the_inputs_of_a_loss_are_told_by_the_names_that_are_returned():
+    assert tg.check_loss(*LOSSES["svm loss"][:1], *LOSSES["svm loss"][1]).inputs == ["W"]
+    assert tg.check_loss(*LOSSES["logistic"][:1], *LOSSES["logistic"][1]).inputs == ["w", "b"]
+    report = tg.check_loss(lambda *args: course.svm_loss(*args, "penalty"), *LOSSES["svm loss"][1])
+    assert report.failing_inputs == ["input 0"]
+
+
+@pytest.mark.parametrize("kind", [course.Affine, course.AffineWithLists, course.AffineWithDicts])
+def test_objects_are_checked_with_their_parameters(kind):
+    rng = RNG(1)
+    layer, x = kind(rng.normal(size=(3, 2)), rng.normal(size=2)), rng.normal(size=(4, 3))
+    report = tg.check_layer(layer, x)
+    assert report, report
+    assert len(report.inputs) == 3
+    assert not hasattr(layer, "x")
+
+    class Wrong(kind):
+        def backward(self, dout):
+            return super().backward(dout) + 0 * super().backward(2 * dout)
+
+    wrong = tg.check_layer(Wrong(rng.normal(size=(3, 2)), rng.normal(size=2)), x)
+    assert wrong.failing_inputs == report.inputs[1:]
+
+
+def test_a_models_loss_is_checked_for_its_parameters():
+    net = course.TwoLayerNet(RNG(2))
+    report = tg.check_loss(net.loss, RNG(3).normal(size=(4, 3)), np.array([0, 1, 1, 0]))
+    assert report, report
+    assert report.inputs == ["W1", "b1", "W2", "b2"]
+
+
+def test_gradients_in_a_dict_belong_to_arguments_and_to_entries_of_dicts():
+    rng = RNG(4)
+    parameters = {"Wax": rng.normal(size=(3, 2)), "Waa": rng.normal(size=(3, 3)), "ba": rng.normal(size=(3, 1))}
+    report = tg.check_layer(
+        course.cell_forward, course.cell_backward, rng.normal(size=(2, 4)), rng.normal(size=(3, 4)), parameters
+    )
+    assert report, report
+    assert report.inputs == ["xt", "a_prev", "parameters['Wax']"]
+
+
+def test_wrt_chooses_and_masks_pass_through():
+    def forward(x, mask):
+        return x * mask, mask
+
+    x, mask = RNG(5).normal(size=4), np.array([1.0, 0.0, 1.0, 1.0])
+    assert tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask).inputs == ["x"]
+    report = tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask + 0.5)
+    assert report.unchecked == ["mask"]
+    assert tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask + 0.5, wrt="x").inputs == ["x"]
+    assert tg.check_loss(lambda w, x: ((w * x).sum(), x), x, mask, wrt=0)
+    with pytest.raises(ValueError, match="wrt names 'y', and the arguments are x, mask"):
+        tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask, wrt="y")
+
+
+def test_a_gradient_that_is_right_for_one_dout_only_is_wrong():
+    ones = np.ones((2, 3))
+    report = tg.check_layer(lambda x: (2 * x, None), lambda dout, cache: 2 * dout**2, ones, dout=ones)
+    assert report
+    assert not tg.check_layer(lambda x: (2 * x, None), lambda dout, cache: 2 * dout**2, ones)
+    with pytest.raises(ValueError, match="dout has the shapes"):
+        tg.check_layer(lambda x: (2 * x, None), lambda dout, cache: dout, ones, dout=np.ones(3))
+
+
+def test_what_a_backward_pass_changes_is_noted_and_judged_by_what_it_returned():
+    def backward(dout, cache):
+        dx = 3.0 * dout * cache["x"] ** 2
+        dout *= 0.0
+        cache["x"][...] = 0.0
+        return dx
+
+    report = tg.check_layer(lambda x: (x**3, {"x": x}), backward, RNG(6).normal(size=3))
+    assert report
+    assert any("changes the dout it is given" in note for note in report.notes)
+    assert any("changes what is cached" in note for note in report.notes)
+
+
+def test_a_layer_that_draws_a_mask_at_each_call_is_named():
+    report = tg.check_layer(
+        course.dropout_forward, course.dropout_backward, np.ones((4, 5)), {"mode": "train", "p": 0.5}
+    )
+    assert not report
+    assert "gives two results for the same inputs" in repr(report)
+    assert not report.entries
+
+
+def test_none_wrong_shapes_and_missing_parts_are_lines_of_the_report():
+    forward, _, args = LAYERS["affine"]
+
+    def backward(dout, cache):
+        _, dw, _ = course.affine_backward(dout, cache)
+        return None, dw, dout.sum(axis=0, keepdims=True)
+
+    report = tg.check_layer(forward, backward, *args)
+    assert report.unchecked == ["x", "b"]
+    assert all(entry.holds for entry in report.entries)
+    assert {entry.name for entry in report.entries} == {"w"}
+    assert "x: no gradient is returned for it (None)" in repr(report)
+    assert "the numbers are right: keepdims or a reshape is missing" in repr(report)
+    swapped = tg.check_layer(forward, lambda *given: course.affine_backward(*given)[::-1], *args)
+    assert not swapped
+    forward, backward, args = LAYERS["conv"]
+    args = [*args[:3], {"stride": 1, "pad": 0}]
+    report = tg.check_layer(forward, lambda *given: backward(*given, "empty"), *args)
+    assert report.unchecked == ["x"]
+    assert "empty: a slice p:-p with p = 0 is" in repr(report)
+
+
+def test_ties_of_a_max_pool_may_go_to_one_or_be_shared_and_not_be_given_twice():
+    forward, backward, _ = LAYERS["max pool"]
+    x = RNG(7).integers(0, 3, size=(2, 2, 4, 4)).astype(float)
+    assert tg.check_layer(forward, backward, x, {"size": 2})
+    report = tg.check_layer(forward, lambda *given: backward(*given, "ties"), x, {"size": 2})
+    assert not report
+    assert "a tie's gradient is given more than once" in repr(report)
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(TypeError, match=r"check_layer takes \(forward, backward, \*arguments\)"):
+        tg.check_layer(np.sin, np.ones(2))
+    with pytest.raises(ValueError, match="choose what is differentiated with wrt="):
+        tg.check_layer(lambda x: (x, x), lambda dout, cache: dout, 3)
+    with pytest.raises(TypeError, match=r"must give an array of floats, then maybe a cache; got a str"):
+        tg.check_layer(lambda x: ("a", x), lambda dout, cache: dout, np.ones(2))
+    with pytest.raises(TypeError, match=r"check_loss needs a function that gives \(loss, gradients\), got a float"):
+        tg.check_loss(lambda w: float(w.sum()), np.ones(2))
+
+
+def test_a_report_is_a_dict_that_json_holds_a_table_and_chinese():
+    forward, backward, args = LAYERS["affine"]
+    wrong = lambda *given: backward(*given, "mean")  # noqa: E731
+    report = tg.check_layer(forward, wrong, *args)
+    known = json.loads(json.dumps(report.to_dict()))
+    assert known["passed"] is False
+    assert known["failing_inputs"] == ["b"]
+    assert len(known["entries"]) == len(report.entries)
+    page = report._repr_html_()
+    assert page.count("background:#ffe0dc") == 3
+    chinese = tg.check_layer(forward, wrong, *args, language="zh")
+    assert repr(chinese).startswith("梯度检查未通过：38 个元素中有 3 个错误，出现在 b")
+    assert "相对误差" in chinese._repr_html_()

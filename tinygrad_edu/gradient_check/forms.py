@@ -1,0 +1,372 @@
+"""The forms in which courses write forward and backward passes, each as leaves, outputs and returned gradients.
+
+The one thing to know: every form becomes the same thing, a `Form`: numbers and arrays to be varied ("leaves"), a
+function from them to outputs, and one from cotangents of the outputs to the gradients that the user's code claims.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tinygrad_edu.core.value import Array, Data, data_of
+from tinygrad_edu.gradient_check.check import one_number
+from tinygrad_edu.gradient_check.layer_objects import Model, Parameters, parameters_of
+from tinygrad_edu.gradient_check.plain_data import (
+    as_data_tree,
+    as_output,
+    cast,
+    changes,
+    copied,
+    float_arrays,
+    is_float,
+    named_leaves,
+)
+from tinygrad_edu.gradient_check.returned import Claims, by_names, described
+from tinygrad_edu.gradient_check.signatures import argument_names, call_of_backward, returned_names, stands_for
+from tinygrad_edu.tree import rebuilt
+
+Wrt: TypeAlias = int | str | Sequence[int | str] | None
+DOUTS = 3
+"""How many random cotangents a backward pass is checked with."""
+
+
+class Leaf(NamedTuple):
+    """One number or array that is varied: its name, and its data as given."""
+
+    name: str
+    given: Data
+
+
+class Run(NamedTuple):
+    """What one pass there and back gave: the gradients as they were returned, and notes on what was changed."""
+
+    returned: Any
+    changed: Sequence[tuple[str, str, str]]
+
+
+class Form:
+    """What is checked; `outputs` and `run` are each form's own."""
+
+    who = "the backward pass"
+    leaves: list[Leaf]
+    arguments: Arguments
+    n_out = 1
+    explained: tuple[Callable[..., Any], list[Any], list[int]] | None = None
+
+    def split(self, result: Any) -> tuple[list[Array], Any]:
+        """The outputs among what the forward pass gave, and its cache."""
+        if not isinstance(result, (tuple, list)):
+            return [as_output(result)], None
+        rest = result[self.n_out :]
+        return [as_output(out) for out in result[: self.n_out]], rest[-1] if rest else None
+
+    def call_backward(self, backward: Callable[..., Any], douts: list[Any], result: Any, args: list[Any]) -> Any:
+        """Call the backward pass with what it takes, after a forward pass with this result."""
+        has_cache = isinstance(result, (tuple, list)) and len(result) > self.n_out
+        return call_of_backward(backward, douts, self.split(result)[1], args, self.arguments.names, has_cache)
+
+    def outputs(self, leaves: Sequence[Any]) -> list[Array]:
+        """The outputs for these leaves, which are copies that may be changed."""
+        raise NotImplementedError
+
+    def douts(self) -> list[list[Any]]:
+        """The cotangents of the outputs, for each backward pass that is made."""
+        raise NotImplementedError
+
+    def run(self, douts: Sequence[Any]) -> Run:
+        """The gradients that the user's code gives for these cotangents."""
+        raise NotImplementedError
+
+    def claims(self, returned: Any) -> Claims:
+        """The returned gradients, matched with the leaves."""
+        raise NotImplementedError
+
+
+class Arguments:
+    """A function's positional arguments, and which of them are varied; of a dict it may be some `entries`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        chosen: Sequence[int],
+        entries: dict[int, list[Any]] | None = None,
+    ) -> None:
+        self.names = argument_names(function, len(args))
+        self.args, self.chosen = list(args), sorted({*chosen, *(entries or {})})
+        parts = {i: {key: args[i][key] for key in keys} for i, keys in (entries or {}).items()}
+        self.given = {i: as_data_tree(parts.get(i, args[i]), self.names[i]) for i in self.chosen}
+        paths = [pair for i in self.chosen for pair in named_leaves(self.given[i], self.names[i])]
+        self.leaves = [Leaf(name, leaf) for name, leaf in paths]
+
+    def with_leaves(self, leaves: Sequence[Any]) -> list[Any]:
+        """The arguments with these leaves; everything else is copied."""
+        parts = iter(leaves)
+        args = []
+        for i, x in enumerate(self.args):
+            own = rebuilt(self.given[i], parts) if i in self.given else copied(x)
+            args.append({**copied(x), **own} if isinstance(x, dict) and i in self.given else own)
+        return args
+
+    def fresh(self) -> list[Any]:
+        """The arguments as given, all of them copies."""
+        return self.with_leaves([x if isinstance(x, float) else x.copy() for _, x in self.leaves])
+
+
+class PairForm(Form):
+    """`forward(*args) -> out, cache` and `backward(dout, cache) -> gradients`."""
+
+    def __init__(
+        self, forward: Callable[..., Any], backward: Callable[..., Any], args: Sequence[Any], wrt: Wrt, dout: Any
+    ) -> None:
+        self.forward, self.backward, self.dout = forward, backward, dout
+        names = argument_names(forward, len(args))
+        chosen = chosen_by(wrt, names) if wrt is not None else float_arrays(args)
+        if not chosen:
+            raise ValueError("no argument is an array of floats: choose what is differentiated with wrt=")
+        self.arguments = Arguments(forward, args, chosen)
+        first = forward(*self.arguments.fresh())
+        self.n_out = outputs_in(first, backward, len(args))
+        self.shapes = [np.asarray(out) for out in self.split(first)[0]]
+        if wrt is None:
+            self.fit_to_what_is_returned()
+        self.leaves = self.arguments.leaves
+        self.explained = (self.only_outputs, self.arguments.fresh(), self.arguments.chosen)
+
+    def only_outputs(self, *args: Any) -> Any:
+        result = self.forward(*args)
+        return tuple(result[: self.n_out]) if isinstance(result, (tuple, list)) else (result,)
+
+    def fit_to_what_is_returned(self) -> None:
+        """Vary the entries of dicts for which gradients are returned by key; leave out masks, for which none are.
+
+        A mask is an argument that holds only 0 and 1.
+        """
+        returned, args = self.run(self.douts()[0]).returned, self.arguments.args
+        chosen = self.arguments.chosen
+        if isinstance(returned, dict):
+            entries = {i: entries_of(x, returned) for i, x in enumerate(args) if isinstance(x, dict)}
+            entries = {i: keys for i, keys in entries.items() if keys}
+            if entries:
+                self.arguments = Arguments(self.forward, args, chosen, entries)
+            return
+        n = len(returned) if isinstance(returned, (tuple, list)) else 1
+        masks = [i for i in chosen if np.all(np.isin(args[i], (0.0, 1.0)))]
+        if n < len(chosen) and len(chosen) - len(masks) == n:
+            self.arguments = Arguments(self.forward, args, [i for i in chosen if i not in masks])
+
+    def outputs(self, leaves: Sequence[Any]) -> list[Array]:
+        return self.split(self.forward(*self.arguments.with_leaves(leaves)))[0]
+
+    def douts(self) -> list[list[Any]]:
+        return cotangents(self.shapes, self.dout)
+
+    def run(self, douts: Sequence[Any]) -> Run:
+        args = self.arguments.fresh()
+        before = self.arguments.fresh()
+        result = self.forward(*args)
+        changed = changes("changes inputs", "the forward pass", self.arguments.names, before, args)
+        outs, cache = self.split(result)
+        own = [cast(d, out) for d, out in zip(douts, outs, strict=True)]
+        kept = [copied(d) for d in own], copied(cache), copied(args)
+        returned = copied(self.call_backward(self.backward, own, result, args))
+        changed += changes("changes dout", self.who, ["dout"] * len(own), kept[0], own)
+        changed += changes("changes cache", self.who, ["cache"], [kept[1]], [cache])
+        if not changed:
+            changed += changes("changes inputs", self.who, self.arguments.names, kept[2], args)
+        return Run(returned, changed)
+
+    def claims(self, returned: Any) -> Claims:
+        return by_names(returned, self.arguments, returned_names(self.backward))
+
+
+class LossForm(Form):
+    """`loss(*args) -> loss, gradients`, a function or a model's method."""
+
+    who = "the gradient function"
+
+    def __init__(self, function: Callable[..., Any], args: Sequence[Any], wrt: Wrt) -> None:
+        self.function = function
+        names = argument_names(function, len(args))
+        _, gradients = loss_and_gradients(function(*[copied(x) for x in args]))
+        self.model: Model | None = (
+            parameters_of(getattr(function, "__self__", None), gradients) if wrt is None else None
+        )
+        self.returned = returned_names(function)[1:]
+        if self.model:
+            self.leaves = [Leaf(name, x) for name, x in self.model.given.items()]
+            self.args = list(args)
+            return
+        chosen = chosen_by(wrt, names) if wrt is not None else self.guess(gradients, args, names)
+        if not chosen:
+            raise ValueError("no argument is an array of floats: choose what is differentiated with wrt=")
+        self.arguments = Arguments(function, args, chosen)
+        self.leaves = self.arguments.leaves
+        self.explained = (self.only_loss, self.arguments.fresh(), self.arguments.chosen)
+
+    def only_loss(self, *args: Any) -> Any:
+        return loss_and_gradients(self.function(*args))[0]
+
+    def guess(self, gradients: Any, args: Sequence[Any], names: Sequence[str]) -> list[int]:
+        """The arguments that the gradients belong to: by their keys or names, else the first float arrays."""
+        by_key = dict_argument(gradients, args)
+        if by_key is not None:
+            return [by_key]
+        keys = list(gradients) if isinstance(gradients, dict) else self.returned
+        found = [i for i, name in enumerate(names) if any(stands_for(str(key), name) for key in keys)]
+        n = len(gradients) if isinstance(gradients, (tuple, list, dict)) else 1
+        if len(found) == n:
+            return found
+        return (float_arrays(args) or [i for i, x in enumerate(args) if isinstance(x, float)])[:n]
+
+    def outputs(self, leaves: Sequence[Any]) -> list[Array]:
+        return [np.asarray(one_number(loss_and_gradients(self.call(leaves)[0])[0]))]
+
+    def call(self, leaves: Sequence[Any]) -> tuple[Any, list[Any]]:
+        if self.model:
+            args = [copied(x) for x in self.args]
+            return self.model.method(self.function, leaves)(*args), args
+        args = self.arguments.with_leaves(leaves)
+        return self.function(*args), args
+
+    def douts(self) -> list[list[Any]]:
+        return [[1.0]]
+
+    def run(self, douts: Sequence[Any]) -> Run:
+        leaves = [x if isinstance(x, float) else x.copy() for _, x in self.leaves]
+        result, args = self.call(leaves)
+        before = [copied(x) for x in self.args] if self.model else self.arguments.fresh()
+        names = argument_names(self.function, len(args))
+        return Run(copied(loss_and_gradients(result)[1]), changes("changes inputs", self.who, names, before, args))
+
+    def claims(self, returned: Any) -> Claims:
+        if self.model:
+            return self.model.claims(returned)
+        return by_names(returned, self.arguments, self.returned)
+
+
+class LayerForm(Form):
+    """An object with `forward` and `backward`, and parameters of its own."""
+
+    def __init__(self, layer: Any, args: Sequence[Any], wrt: Wrt, dout: Any) -> None:
+        self.layer, self.dout = layer, dout
+        names = argument_names(layer.forward, len(args))
+        chosen = chosen_by(wrt, names) if wrt is not None else float_arrays(args)
+        self.arguments = Arguments(layer.forward, args, chosen)
+        tried = copy.deepcopy(layer)
+        first = tried.forward(*self.arguments.fresh())
+        self.n_out = outputs_in(first, tried.backward, len(args))
+        self.shapes = [np.asarray(out) for out in self.split(first)[0]]
+        own = [cast(d, out) for d, out in zip(self.douts()[0], self.shapes, strict=True)]
+        returned = self.call_backward(tried.backward, own, first, self.arguments.fresh())
+        self.parameters = Parameters(layer, tried, returned, len(self.arguments.leaves))
+        self.leaves = self.arguments.leaves + [Leaf(name, x) for name, x in self.parameters.given.items()]
+        if not self.leaves:
+            raise ValueError("neither an argument nor a parameter of the layer is an array of floats")
+        inputs = [*self.arguments.fresh(), *self.parameters.given.values()]
+        wanted = [*self.arguments.chosen, *range(len(args), len(inputs))]
+        self.explained = (self.only_outputs, inputs, wanted)
+
+    def only_outputs(self, *inputs: Any) -> Any:
+        n = len(self.arguments.args)
+        result = self.parameters.copy_with(inputs[n:]).forward(*inputs[:n])
+        return tuple(result[: self.n_out]) if isinstance(result, (tuple, list)) else (result,)
+
+    def outputs(self, leaves: Sequence[Any]) -> list[Array]:
+        n = len(self.arguments.leaves)
+        layer = self.parameters.copy_with(leaves[n:])
+        return self.split(layer.forward(*self.arguments.with_leaves(leaves[:n])))[0]
+
+    def douts(self) -> list[list[Any]]:
+        return cotangents(self.shapes, self.dout)
+
+    def run(self, douts: Sequence[Any]) -> Run:
+        layer, args, before = self.parameters.copy_with(None), self.arguments.fresh(), self.arguments.fresh()
+        result = layer.forward(*args)
+        changed = changes("changes inputs", "the forward pass", self.arguments.names, before, args)
+        own = [cast(d, out) for d, out in zip(douts, self.split(result)[0], strict=True)]
+        kept = [copied(d) for d in own]
+        returned = copied(self.call_backward(layer.backward, own, result, args))
+        changed += changes("changes dout", self.who, ["dout"] * len(own), kept, own)
+        return Run((returned, self.parameters.gradients(layer, returned)), changed)
+
+    def claims(self, returned: Any) -> Claims:
+        of_args, of_parameters = returned
+        n, own = len(self.arguments.leaves), len(self.parameters.given)
+        names = [leaf.name for leaf in self.leaves]
+        if isinstance(of_args, (tuple, list)) and len(of_args) == n + own and self.parameters.returned:
+            of_args = of_args[:n] if n != 1 else of_args[0]
+        claims = by_names(of_args, self.arguments, returned_names(self.layer.backward))
+        parts = [*claims.parts, *of_parameters]
+        return Claims(names, parts, claims.findings, claims.unchecked)
+
+
+def outputs_in(result: Any, backward: Callable[..., Any], n_args: int) -> int:
+    """How many of the forward pass's results are outputs: all but the cache, which comes last."""
+    if not isinstance(result, (tuple, list)):
+        return 1
+    n = len(result) - 1
+    takes = len(argument_names(backward, None))
+    if n > 1 and takes == 2:  # backward(dout, cache): what stands between the output and the cache is looked at only
+        return 1
+    arrays = 0
+    while arrays < len(result) and is_float(result[arrays]):
+        arrays += 1
+    return max(min(n, arrays), 1)
+
+
+def cotangents(outputs: Sequence[Any], dout: Any) -> list[list[Any]]:
+    """The given cotangent, or random ones. Raises ValueError where one hasn't its output's shape."""
+    if dout is None:
+        generators = [np.random.default_rng(seed) for seed in range(DOUTS)]
+        return [[rng.normal(size=np.shape(out)) for out in outputs] for rng in generators]
+    given = list(dout) if isinstance(dout, (tuple, list)) and len(outputs) > 1 else [dout]
+    shapes = [np.shape(d) for d in given]
+    wanted = [np.shape(out) for out in outputs]
+    if shapes != wanted:
+        raise ValueError(f"dout has the shapes {shapes}, and the outputs have {wanted}")
+    return [[np.asarray(d, dtype=np.float64) for d in given]]
+
+
+def chosen_by(wrt: Any, names: Sequence[str]) -> list[int]:
+    """Positions of arguments. Raises ValueError for one that there isn't."""
+    found = []
+    for which in [wrt] if isinstance(wrt, (int, str)) else wrt:
+        position = names.index(which) if which in names else which
+        if not isinstance(position, int) or not -len(names) <= position < len(names):
+            raise ValueError(f"wrt names {which!r}, and the arguments are {', '.join(names)}")
+        found.append(position % len(names))
+    return found
+
+
+def entries_of(parameters: dict[Any, Any], gradients: dict[Any, Any]) -> list[Any]:
+    """The keys of a dict's float arrays that a dict of gradients has keys for: W where it has dW."""
+    arrays = [key for key, x in parameters.items() if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    return [key for key in arrays if any(stands_for(str(g), str(key)) for g in gradients)]
+
+
+def dict_argument(gradients: Any, args: Sequence[Any]) -> int | None:
+    """The argument that is a dict of parameters with the same keys as a dict of gradients."""
+    if not isinstance(gradients, dict):
+        return None
+    for i, x in enumerate(args):
+        if isinstance(x, dict) and x and set(x) == set(gradients) and any(map(is_float, x.values())):
+            return i
+    return None
+
+
+def loss_and_gradients(result: Any) -> tuple[Any, Any]:
+    """The loss and the gradients of what a loss function returned. Raises TypeError for anything else."""
+    if not isinstance(result, (tuple, list)) or len(result) < 2:
+        raise TypeError(
+            f"check_loss needs a function that gives (loss, gradients), got {described(result)}; "
+            "for a loss alone there is gradcheck"
+        )
+    first, rest = result[0], result[1] if len(result) == 2 else tuple(result[1:])
+    if (len(result) == 2 and np.size(data_of(first)) != 1) or isinstance(first, dict):
+        first, rest = rest, first  # (gradients, loss), as some have it
+    return first, rest

@@ -1,0 +1,169 @@
+"""Parameters of layer objects and models, and where their gradients are after a backward pass.
+
+The one thing to know: a varied parameter is put in by copying the object, with the new array in place of the old one
+wherever that is referred to. So `self.W` and `self.params[0]` stay one array.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.core.value import data_of
+from tinygrad_edu.gradient_check.returned import Claims
+from tinygrad_edu.gradient_check.signatures import PREFIXES, SUFFIXES, stands_for
+
+CONTAINERS = ("params", "parameters", "weights", "theta", "p")
+GRADIENTS = ("grads", "gradients", "dparams", "grad", "g", "d")
+Getter = Callable[[Any], Any]
+
+
+class Parameters:
+    """The parameters of a layer: those whose gradients are found after a backward pass.
+
+    Attributes:
+        given: By name, the arrays as the layer has them.
+        returned: Whether `backward` returns their gradients after those of the inputs.
+    """
+
+    def __init__(self, layer: Any, after: Any, returned: Any, n_inputs: int) -> None:
+        self.layer = layer
+        found = list(candidates(layer))
+        getters = {name: gradient_getter(after, name, k) for k, (name, _) in enumerate(found)}
+        required = {name for name, _ in found if is_declared(layer, name)}
+        self.given = {name: x for name, x in found if getters[name] or name in required}
+        self.getters = [getters[name] for name in self.given]
+        n = len(returned) if isinstance(returned, (tuple, list)) else 1
+        self.returned = False
+        if n > n_inputs and (not self.given or not any(self.getters)):
+            self.given = dict(found[: n - n_inputs])
+            self.getters, self.returned = [None] * len(self.given), True
+        self.n_inputs = n_inputs
+
+    def copy_with(self, values: Sequence[Any] | None) -> Any:
+        """A copy of the layer with these parameters; of its own where None."""
+        return copy_with(self.layer, self.given.values(), values)
+
+    def gradients(self, layer: Any, returned: Any) -> list[Any]:
+        """The gradient of each parameter after a backward pass, as copies; None where there is none."""
+        if self.returned:
+            return [copy.deepcopy(g) for g in returned[self.n_inputs :]]
+        return [None if get is None else copy.deepcopy(get(layer)) for get in self.getters]
+
+
+def copy_with(thing: Any, arrays: Any, values: Sequence[Any] | None) -> Any:
+    if values is None:
+        return copy.deepcopy(thing)
+    return copy.deepcopy(thing, {id(x): value for x, value in zip(arrays, values, strict=True)})
+
+
+def candidates(layer: Any) -> Iterator[tuple[str, Any]]:
+    """The float arrays that an object holds: as attributes, in `params`, or in parameter objects; each once."""
+    seen: set[int] = set()
+    for name, part in list(getattr(layer, "__dict__", {}).items()):
+        for below, x in arrays_in(name, part):
+            if id(x) not in seen and not looks_like_gradient(below, layer):
+                seen.add(id(x))
+                yield below, x
+
+
+def arrays_in(name: str, part: Any) -> Iterator[tuple[str, Any]]:
+    if is_float_array(part):
+        yield name, part
+    elif name in CONTAINERS and isinstance(part, (dict, list, tuple)):
+        for key, x in part.items() if isinstance(part, dict) else enumerate(part):
+            below = key if isinstance(key, str) else f"{name}[{key}]"
+            yield from ((below, x) for x in [parameter_data(x)] if x is not None)
+    elif not isinstance(part, (dict, list, tuple)) and hasattr(part, "grad") and parameter_data(part) is not None:
+        yield name, parameter_data(part)
+
+
+def is_float_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def parameter_data(x: Any) -> Any:
+    """The array of a parameter object, or the array itself; None for anything else."""
+    for name in ("data", "value"):
+        if not isinstance(x, np.ndarray) and is_float_array(getattr(x, name, None)):
+            return getattr(x, name)
+    return x if is_float_array(x) else None
+
+
+def looks_like_gradient(name: str, layer: Any) -> bool:
+    """Whether a name is that of another attribute's gradient, such as dW beside W."""
+    others = [other for other in vars(layer) if other != name]
+    return any(stands_for(name, other) for other in others)
+
+
+def is_declared(layer: Any, name: str) -> bool:
+    """Whether a parameter stands in `params`, so that its gradient has to be there."""
+    for container in CONTAINERS:
+        held = getattr(layer, container, None)
+        if (isinstance(held, dict) and name in held) or name.startswith(f"{container}["):
+            return True
+    return False
+
+
+def gradient_getter(layer: Any, name: str, k: int) -> Getter | None:
+    """Where an object keeps a parameter's gradient after a backward pass."""
+    spellings = [*(f"{p}{name}" for p in PREFIXES), *(f"{name}{s}" for s in SUFFIXES), f"D{name}", f"delta_{name}"]
+    for spelled in spellings:
+        if getattr(layer, spelled, None) is not None:
+            return lambda after, spelled=spelled: getattr(after, spelled)  # type: ignore[misc]
+    for container in GRADIENTS:
+        held = getattr(layer, container, None)
+        if isinstance(held, dict):
+            for key in [name, *spellings]:
+                if key in held:
+                    return lambda after, container=container, key=key: getattr(after, container)[key]  # type: ignore[misc]
+        position = int(name.partition("[")[2][:-1]) if "[" in name else k
+        if isinstance(held, (list, tuple)) and position < len(held):
+            return lambda after, container=container, at=position: getattr(after, container)[at]  # type: ignore[misc]
+    part = getattr(layer, name.partition("[")[0], None)
+    if "[" in name and isinstance(part, (list, tuple)):
+        part = part[int(name.partition("[")[2][:-1])]
+    if part is not None and not isinstance(part, (np.ndarray, dict, list)) and hasattr(part, "grad"):
+        return lambda after, name=name: owner(after, name).grad  # type: ignore[misc]
+    return None
+
+
+def owner(layer: Any, name: str) -> Any:
+    part = getattr(layer, name.partition("[")[0])
+    return part[int(name.partition("[")[2][:-1])] if "[" in name else part
+
+
+class Model:
+    """A model whose method gives a loss with a dict of gradients of its parameters."""
+
+    def __init__(self, model: Any, given: dict[str, Any]) -> None:
+        self.model, self.given = model, given
+
+    def method(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Callable[..., Any]:
+        """The method of a copy of the model with these parameters."""
+        changed = copy_with(self.model, self.given.values(), leaves)
+        return getattr(changed, function.__name__)  # type: ignore[no-any-return]
+
+    def claims(self, gradients: Any) -> Claims:
+        names = list(self.given)
+        claims = Claims(names, [gradients.get(key_for(gradients, name)) for name in names])
+        for name in names:
+            if key_for(gradients, name) is None:
+                claims.say("keys", "missing part", [name], key=repr(name), got=", ".join(map(repr, gradients)))
+        return claims
+
+
+def key_for(gradients: dict[str, Any], name: str) -> str | None:
+    return name if name in gradients else next((key for key in gradients if stands_for(key, name)), None)
+
+
+def parameters_of(model: Any, gradients: Any) -> Model | None:
+    """The parameters of the model that a method is bound to, where its gradients are a dict of theirs."""
+    if model is None or not isinstance(gradients, dict) or not hasattr(model, "__dict__"):
+        return None
+    given = {name: data_of(x) for name, x in candidates(model)}
+    matched = {name: x for name, x in given.items() if key_for(gradients, name) is not None or is_declared(model, name)}
+    return Model(model, matched) if matched else None

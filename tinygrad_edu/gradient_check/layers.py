@@ -1,0 +1,148 @@
+"""Gradient checks in the forms that courses use: forward and backward passes, losses that return gradients, layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.core.value import Array, Data
+from tinygrad_edu.gradient_check.comparison import Comparison, Sizes
+from tinygrad_edu.gradient_check.diagnosis import diagnoses_of
+from tinygrad_edu.gradient_check.forms import Form, LayerForm, LossForm, PairForm, Wrt
+from tinygrad_edu.gradient_check.report import GradientReport
+from tinygrad_edu.gradient_check.search.findings import Language
+
+
+def check_layer(
+    forward: Any,
+    *backward_and_args: Any,
+    wrt: Wrt = None,
+    dout: Any = None,
+    eps: float = 6e-6,
+    rtol: float = 1e-5,
+    atol: float | None = None,
+    language: Language = "en",
+) -> GradientReport:
+    """Check a forward and a backward pass as courses have them, or a layer object with both.
+
+    - `check_layer(forward, backward, x, w, b)`: `forward(x, w, b)` gives `out, cache` (or several outputs and the
+      cache, or the output alone), `backward(dout, cache)` the gradients: `dx, dw, db`, or a dict of them.
+    - `check_layer(layer, x)`: `layer.forward(x)` gives the output, `layer.backward(dout)` the gradient of `x`. The
+      layer's own parameters are checked too, where their gradients are found under the usual names: `W` and `dW`,
+      `params` and `grads`, or parameter objects with `data` and `grad`.
+
+    Args:
+        forward: The forward pass, or the layer.
+        backward_and_args: The backward pass (not for a layer), then the arguments of the forward pass. Arrays of floats
+            are differentiated; everything else (integers, masks of booleans, dicts, texts) is passed through, a copy
+            for each call.
+        wrt: The arguments that are differentiated, by position or name, where it isn't all arrays of floats.
+        dout: The cotangent of the output (a tuple for several). Otherwise three random ones are taken.
+        eps, rtol, atol, language: As in `gradcheck`.
+
+    Returns:
+        A report that is true where every gradient holds for every `dout`. It says which line of the forward code has a
+        wrong derivative, where that can be told.
+
+    Raises:
+        TypeError: `forward` or `backward` isn't one, or the result of the forward pass isn't made of float arrays.
+        ValueError: There is nothing to differentiate, or `wrt` names no argument.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> def affine_forward(x, w, b):
+    ...     return x @ w + b, (x, w, b)
+    >>> def affine_backward(dout, cache):
+    ...     x, w, b = cache
+    ...     return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+    >>> x, w, b = np.ones((2, 3)), np.ones((3, 4)), np.zeros(4)
+    >>> bool(tg.check_layer(affine_forward, affine_backward, x, w, b))
+    True
+    """
+    sizes = Sizes(eps, rtol, atol)
+    if hasattr(forward, "forward") and hasattr(forward, "backward"):
+        return check(LayerForm(forward, backward_and_args, wrt, dout), sizes, language)
+    if not backward_and_args or not callable(forward) or not callable(backward_and_args[0]):
+        raise TypeError(
+            "check_layer takes (forward, backward, *arguments), or (layer, *arguments) for an object with the methods "
+            f"forward and backward; got {', '.join(type(x).__name__ for x in (forward, *backward_and_args))}"
+        )
+    return check(PairForm(forward, backward_and_args[0], backward_and_args[1:], wrt, dout), sizes, language)
+
+
+def check_loss(
+    function: Callable[..., Any],
+    *args: Any,
+    wrt: Wrt = None,
+    eps: float = 6e-6,
+    rtol: float = 1e-5,
+    atol: float | None = None,
+    language: Language = "en",
+) -> GradientReport:
+    """Check a loss that returns its gradient along: `loss(W, X, y, reg) -> loss, dW`.
+
+    Args:
+        function: Gives `loss, gradient`: an array, a tuple of them, or a dict. It may be a method of a model with
+            parameters in `self.params`, of which it gives a dict of gradients.
+        args: Its arguments. Which of them the gradients belong to is read from the names that are returned (`dW`, a key
+            `"W"`), else they are the first arrays of floats, as many as there are gradients.
+        wrt: Those arguments, by position or name, where that guess is wrong.
+        eps, rtol, atol, language: As in `gradcheck`.
+
+    Returns:
+        A report that is true where every gradient holds.
+
+    Raises:
+        TypeError: The result isn't a loss with its gradients.
+        ValueError: There is nothing to differentiate, or `wrt` names no argument.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> def half_square(w, x):
+    ...     return 0.5 * np.sum((x @ w) ** 2), x.T @ (x @ w)
+    >>> bool(tg.check_loss(half_square, np.ones(3), np.eye(3)))
+    True
+    """
+    if not callable(function):
+        raise TypeError(f"the first argument must be the loss function, got {type(function).__name__}")
+    return check(LossForm(function, args, wrt), Sizes(eps, rtol, atol), language)
+
+
+def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
+    """Compare what the form's backward pass gives with numerical derivatives of its outputs, for each cotangent."""
+    douts = form.douts()
+    weights = np.stack(
+        [np.concatenate([np.ravel(np.asarray(d, dtype=np.float64)) for d in of_one]) for of_one in douts]
+    )
+
+    def evaluate(data: list[Data]) -> Array:
+        flat = np.concatenate([np.ravel(out) for out in form.outputs(data)])
+        result: Array = weights @ flat
+        return result
+
+    comparison = Comparison(
+        [leaf.name for leaf in form.leaves],
+        [leaf.given for leaf in form.leaves],
+        evaluate,
+        "central",
+        False,
+        sizes,
+        language,
+    )
+    if comparison.random:
+        return comparison.report
+    gradients = []
+    for k, of_one in enumerate(douts):
+        run = form.run(of_one)
+        if k == 0:
+            for key, who, name in run.changed:
+                comparison.note(key, who, name)
+        gradients.append(form.claims(run.returned).checked(comparison, k))
+    comparison.compare(gradients, "hand-written", 1)
+    if not comparison.report and form.explained:
+        function, args, wanted = form.explained
+        k = comparison.worst
+        comparison.explain(diagnoses_of(function, args, wanted, douts[k], comparison, gradients[k]))
+    return comparison.report
