@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu.core.backward import backward_order, forward_order
+from tinygrad_edu.core.backward import backward_order
+from tinygrad_edu.graph import forward_order
 
 
 def test_every_node_gets_its_gradient():

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import ops
-from tinygrad_edu.core.backward import gradients
 from tinygrad_edu.core.context import group, no_grad
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.graph import gradients
 
 if TYPE_CHECKING:
     from tinygrad_edu import nn

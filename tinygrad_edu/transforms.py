@@ -14,16 +14,19 @@ J. Townsend, A new trick for calculating Jacobian vector products, 2017.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.backward import cotangents, entries_of, order_between, pull_back
-from tinygrad_edu.core.context import depth, recording
+from tinygrad_edu import advice
+from tinygrad_edu.core.backward import backward_order, cotangents, fit
+from tinygrad_edu.core.context import Observer, current, depth, observing, recording
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Data, Value, apply, as_data, data_of
+from tinygrad_edu.core.value import Data, Value, apply, as_data, data_of, joined_values
+from tinygrad_edu.graph import entries_of, order_between, pull_back
 from tinygrad_edu.ops.shaping import reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
 
@@ -74,14 +77,13 @@ def value_and_grad(f: Function, argnum: Argnum = 0) -> Function:
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
         with Trace(args, argnum) as trace:
             out = f(*trace.args, **options)
-        if isinstance(out, Value) and not out.ndim:
-            return trace.result(out), trace.cotangents([out], [1.0 if type(out._data) is float else ONE])
-        if np.ndim(data_of(out)):
+            out = out if isinstance(out, Value) else the_result("grad", out)
+        if out.ndim:
             raise ValueError(
-                f"grad needs a function of one number as result, got shape {np.shape(data_of(out))}; "
+                f"grad needs a function of one number as result, got shape {out.shape}; "
                 "for arrays there are jacobian, vjp and elementwise_grad"
             )
-        return trace.result(out), trace.cotangents([out], [1.0])
+        return trace.result(out), trace.cotangents([out], [1.0 if type(out._data) is float else ONE])
 
     return both
 
@@ -90,20 +92,41 @@ ONE = np.array(1.0)
 ONE.flags.writeable = False
 
 
+def the_result(transform: str, out: Any) -> Value:
+    """What a function gave as one Value: a number or an array, of Values too, or a list of Values."""
+    if isinstance(out, (list, tuple, dict)):
+        raise ValueError(f"{transform} needs a function with one array as result, got a {type(out).__name__}")
+    if out is None:
+        raise TypeError(f"{transform} needs a function with a result, but it gave None: does its `return` miss?")
+    return results_of(out)[0]
+
+
+def results_of(out: Any) -> list[Value]:
+    """The leaves of what a function gave as Values: numbers become floats, and arrays of Values are joined."""
+    return [as_value(leaf) for leaf in leaves_of(out)]
+
+
+def as_value(leaf: Any) -> Value:
+    joined = joined_values(leaf)
+    return joined if isinstance(joined, Value) else Value(joined)
+
+
 def elementwise_grad(f: Function, argnum: Argnum = 0) -> Function:
     """The gradient of Σ f(x): for an elementwise f the derivative at each entry.
 
-    >>> import numpy as np
-    >>> import tinygrad_edu as tg
-    >>> tg.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
-    array([2., 4., 6.])
+        >>> import numpy as np
+
+    from tinygrad_edu import advice
+        >>> import tinygrad_edu as tg
+        >>> tg.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
+        array([2., 4., 6.])
     """
 
     @wraps(f)
     def derivative(*args: Any, **options: Any) -> Any:
         with Trace(args, argnum) as trace:
-            outputs = leaves_of(f(*trace.args, **options))
-        return trace.cotangents(outputs, [np.ones_like(data_of(out)) for out in outputs])
+            outputs = results_of(f(*trace.args, **options))
+        return trace.cotangents(outputs, [np.ones_like(out._data) for out in outputs])
 
     return derivative
 
@@ -118,14 +141,14 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
     """
     with Trace(primals, tuple(range(len(primals)))) as trace:
         out = f(*trace.args)
-    outputs = leaves_of(out)
+        outputs = results_of(out)
 
     def pullback(cotangent: Any) -> Any:
         if not same_structure(out, cotangent):
             raise ValueError("vjp: the cotangent hasn't the structure of the result")
         return trace.cotangents(outputs, leaves_of(cotangent))
 
-    return mapped(trace.result, out), pullback
+    return rebuilt(out, map(trace.result, outputs)), pullback
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -151,8 +174,8 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
     """
     with Trace(primals, tuple(range(len(primals)))) as trace:
         out = f(*trace.args)
-        outputs = leaves_of(out)
-        placeholders = [Value(np.zeros_like(data_of(o)) if np.ndim(data_of(o)) else 0.0) for o in outputs]
+        outputs = results_of(out)
+        placeholders = [Value(np.zeros_like(o._data) if o.ndim else 0.0) for o in outputs]
         pulled = trace.pull_back(outputs, placeholders, nested=True)
     order = order_between(pulled, placeholders, independent=True)
 
@@ -168,29 +191,27 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
         changes = pull_back(pulled, seeds, placeholders, nested, order)
         return rebuilt(out, iter(changes))
 
-    return mapped(trace.result, out), push_forward
+    return rebuilt(out, map(trace.result, outputs)), push_forward
 
 
 def jacobian(f: Function, argnum: Argnum = 0) -> Function:
     """The derivatives of all results with respect to all inputs: shape (*shape of f, *shape of x), for each leaf of x.
 
-    Row by row in reverse mode or, where there are fewer inputs than results, column by column in forward mode.
+        Row by row in reverse mode or, where there are fewer inputs than results, column by column in forward mode.
 
-    >>> import numpy as np
-    >>> import tinygrad_edu as tg
-    >>> tg.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.zeros(2))
-    array([[1., 2.],
-           [3., 4.]])
+        >>> import numpy as np
+
+    from tinygrad_edu import advice
+        >>> import tinygrad_edu as tg
+        >>> tg.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.zeros(2))
+        array([[1., 2.],
+               [3., 4.]])
     """
 
     @wraps(f)
     def derivative(*args: Any, **options: Any) -> Any:
         with Trace(args, argnum) as trace:
-            out = f(*trace.args, **options)
-            if isinstance(out, (list, tuple, dict)):
-                raise ValueError(f"jacobian needs a function with one array as result, got a {type(out).__name__}")
-            if not isinstance(out, Value):
-                out = Value(out)
+            out = the_result("jacobian", f(*trace.args, **options))
             n_inputs = sum(x.size for x in trace.variables)
             parts = jacobian_rows(trace, out) if out.size <= n_inputs else jacobian_columns(trace, out)
         return trace.in_structure(parts)
@@ -248,11 +269,13 @@ def joined(parts: list[Any], axis: int, shape: tuple[int, ...], nested: bool) ->
 def hessian(f: Function, argnum: int = 0) -> Function:
     """The second derivatives of a function of one number as result: shape (*shape of x, *shape of x).
 
-    >>> import numpy as np
-    >>> import tinygrad_edu as tg
-    >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
-    array([[6., 2.],
-           [2., 0.]])
+        >>> import numpy as np
+
+    from tinygrad_edu import advice
+        >>> import tinygrad_edu as tg
+        >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+        array([[6., 2.],
+               [2., 0.]])
     """
     return jacobian(grad(f, argnum), argnum)
 
@@ -260,30 +283,38 @@ def hessian(f: Function, argnum: int = 0) -> Function:
 def hessian_vector_product(f: Function, argnum: int = 0) -> Function:
     """A function of f's arguments and a vector v, shaped as x, that gives ∂²f/∂x² · v without making the Hessian.
 
-    >>> import numpy as np
-    >>> import tinygrad_edu as tg
-    >>> tg.hessian_vector_product(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
-    array([6., 2.])
+        >>> import numpy as np
+
+    from tinygrad_edu import advice
+        >>> import tinygrad_edu as tg
+        >>> tg.hessian_vector_product(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
+        array([6., 2.])
     """
     gradient = grad(f, argnum)
 
     @wraps(f)
     def product(*args: Any, **options: Any) -> Any:
         *args_of_f, v = args
+        (place,) = places_of(argnum, len(args_of_f))
 
         def along(x: Any) -> Any:
-            return gradient(*args_of_f[:argnum], x, *args_of_f[argnum + 1 :], **options)
+            return gradient(*args_of_f[:place], x, *args_of_f[place + 1 :], **options)
 
-        return jvp(along, (args_of_f[argnum],), (v,))[1]
+        return jvp(along, (args_of_f[place],), (v,))[1]
 
     return product
 
 
-def checkpoint(f: Function) -> Operation:
+def checkpoint(f: Function) -> Function:
     """`f` again, but its intermediate results are not kept: the backward pass computes them once more. Memory for time.
+
+    Values that `f` reads from outside, such as weights that it closes over, get their gradients too.
 
     Args:
         f: A function of numbers and arrays with one number or array as result.
+
+    Raises:
+        RuntimeError: In the backward pass: a Value that `f` reads from outside has other data than in the forward pass.
 
     >>> import tinygrad_edu as tg
     >>> x = tg.Value(0.5)
@@ -292,17 +323,60 @@ def checkpoint(f: Function) -> Operation:
     >>> y.parents == (x,), round(x.grad, 6)
     (True, 1.417424)
     """
+    name = getattr(f, "__name__", "checkpoint").strip("<>")
 
-    def forward(*inputs: Any) -> Any:
-        with recording(False):
-            return data_of(f(*map(Value, inputs)))
+    @wraps(f)
+    def checkpointed(*inputs: Any) -> Any:
+        recorded, _, observer = current()
+        if not recorded or observer is not None:
+            return f(*inputs)
+        made = MadeNodes()
+        with observing(made):
+            given = [Value(data_of(x)) for x in inputs]
+            out = the_result("checkpoint", f(*given))
+        outside = made.read_from_outside(out, given)
+        first = [out._data]
 
-    def rule(g: Any, out: Any, *inputs: Any) -> Any:
-        with Trace(inputs, tuple(range(len(inputs)))) as trace:
-            again = f(*trace.args)
-        return trace.cotangents([again], [g])
+        def forward(*data: Any) -> Any:
+            if first:
+                return first.pop()
+            with recording(False):
+                return data_of(f(*map(Value, data[: len(given)])))
 
-    return operation(forward, rule, name=getattr(f, "__name__", "checkpoint").strip("<>"), formula="computed again")
+        def rule(g: Any, out: Any, *inputs: Any) -> Any:
+            of_f, read = inputs[: len(given)], inputs[len(given) :]
+            for value, before in zip(outside, read, strict=True):
+                if not isinstance(before, Value) and before is not value._data:
+                    raise RuntimeError(f"{name}: {value!r} has other data than in the forward pass of the checkpoint")
+            with Trace(of_f, tuple(range(len(given)))) as trace:
+                again = the_result("checkpoint", f(*trace.args))
+            trace.variables += outside
+            trace.nested = isinstance(g, Value)
+            return trace.pull_back([again], [g], trace.nested)
+
+        once_more = operation(forward, rule, name=name, formula="computed again")
+        return apply(once_more, (*inputs, *outside))
+
+    return checkpointed
+
+
+class MadeNodes(Observer):
+    """Notes the nodes that are made, to tell them from those that a function reads from outside."""
+
+    def __init__(self) -> None:
+        self.nodes: set[Value] = set()
+
+    def made(self, node: Value) -> None:
+        self.nodes.add(node)
+
+    def read_from_outside(self, out: Value, given: list[Value]) -> list[Value]:
+        """What `out` was made of, but neither here nor of what was given."""
+        inside = {*self.nodes, *given}
+        found = {out: None} if out not in inside else {}
+        for node in backward_order([out], [*found]):
+            if node in inside:
+                found |= {x: None for x in node.parents if isinstance(x, Value) and x not in inside}
+        return [*found]
 
 
 def custom_gradient(f: Function) -> Operation:
@@ -356,17 +430,14 @@ class Trace:
     """
 
     def __init__(self, args: Sequence[Any], argnum: Argnum) -> None:
-        self.single = isinstance(argnum, int)
-        numbers = (argnum,) if isinstance(argnum, int) else argnum
-        for i in numbers:
-            if not -len(args) <= i < len(args):
-                raise TypeError(f"argnum is {i}, but there are {len(args)} positional arguments")
+        self.single = not isinstance(argnum, (tuple, list))
+        numbers = places_of(argnum, len(args))
         self.args = list(args)
         self.chosen = [args[i] for i in numbers]
         self.variables: list[Value] = []
         for i in numbers:
             self.args[i] = mapped(self.make_variable, args[i])
-        others = [arg for i, arg in enumerate(args) if i not in numbers and i - len(args) not in numbers]
+        others = [arg for i, arg in enumerate(args) if i not in numbers]
         self.nested = (
             depth.get() > 0
             or any(x.operation is not None for x in self.variables)
@@ -388,34 +459,49 @@ class Trace:
         self.recorded.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.recorded.__exit__()
         depth.reset(self.token)
+        if (lost := advice.root_of(error)) is not None and lost is not error:  # numpy put an error of its own on top
+            assert error is not None
+            raise advice.LostGradientError(*lost.args).with_traceback(error.__traceback__) from None
 
-    def result(self, out: Any) -> Any:
+    def result(self, out: Value) -> Any:
         """What the caller gets of a result: a Value where it may be differentiated in turn, else plain data."""
-        return out if self.nested else data_of(out)
+        return out if self.nested else out._data
 
-    def cotangents(self, outputs: Sequence[Any], seeds: Sequence[Any]) -> Any:
+    def cotangents(self, outputs: Sequence[Value], seeds: Sequence[Any]) -> Any:
         """The cotangents of the variables, in the structure of the arguments."""
         nested = self.nested or any_values(seeds)
-        fitted = [as_seed(seed, data_of(out), nested) for out, seed in zip(outputs, seeds, strict=True)]
+        fitted = [as_seed(seed, out._data, nested) for out, seed in zip(outputs, seeds, strict=True)]
         if not nested:
             return self.in_structure(self.pull_back(outputs, fitted, nested))
         with recording(True):
             return self.in_structure(self.pull_back(outputs, fitted, nested))
 
-    def pull_back(self, outputs: Sequence[Any], seeds: Sequence[Any], nested: bool) -> list[Any]:
-        """The cotangents of the variables. Outputs that are plain numbers and arrays depend on nothing."""
-        pairs = [(out, seed) for out, seed in zip(outputs, seeds, strict=True) if isinstance(out, Value)]
-        values = [out for out, _ in pairs]
-        order = order_between(values, self.variables, independent=True)
-        return pull_back(values, [seed for _, seed in pairs], self.variables, nested, order)
+    def pull_back(self, outputs: Sequence[Value], seeds: Sequence[Any], nested: bool) -> list[Any]:
+        """The cotangents of the variables."""
+        order = order_between(outputs, self.variables, independent=True)
+        return pull_back(outputs, seeds, self.variables, nested, order)
 
     def in_structure(self, leaves: Sequence[Any]) -> Any:
         parts = iter(leaves)
         trees = tuple([rebuilt(chosen, parts) for chosen in self.chosen])
         return trees[0] if self.single else trees
+
+
+def places_of(argnum: Argnum, n_args: int) -> list[int]:
+    """The places of the arguments that `argnum` names, counted from the front. Raises as the transforms do."""
+    numbers = argnum if isinstance(argnum, (tuple, list)) else (argnum,)
+    places = []
+    for i in numbers:
+        place = operator.index(i)
+        if not -n_args <= place < n_args:
+            raise TypeError(f"argnum is {i}, but there are {n_args} positional arguments")
+        places.append(place % n_args)
+    if len(set(places)) < len(places):
+        raise ValueError(f"argnum is {argnum}, which names an argument twice")
+    return places
 
 
 def as_seed(seed: Any, data: Any, nested: bool) -> Any:
@@ -425,8 +511,8 @@ def as_seed(seed: Any, data: Any, nested: bool) -> Any:
         return seed if isinstance(seed, Value) or not nested else Value(given)
     if np.shape(given) != np.shape(data):
         raise ValueError(f"a cotangent has shape {np.shape(given)}, but the result has shape {np.shape(data)}")
-    if nested and isinstance(seed, Value) and type(given) is type(data):
-        return seed
+    if nested and isinstance(seed, Value):
+        return seed if type(given) is type(data) else fit(seed, data, "seed", True)
     plain = float(given) if isinstance(data, float) else np.asarray(given, dtype=data.dtype)
     return Value(plain) if nested else plain
 

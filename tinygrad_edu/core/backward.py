@@ -8,7 +8,7 @@ Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ def backward(output: Value, seed: Operand | None = None, create_graph: bool = Fa
     Raises:
         ValueError: `output` isn't a scalar and no seed was given, or the seed has another shape.
     """
+    create_graph = create_graph or isinstance(seed, Value)
     start = starting_seed(output, seed, create_graph)
     owned = {id(start), id(getattr(start, "base", None))}
     for node, g in cotangents([output], [start], create_graph).items():
@@ -33,63 +34,6 @@ def backward(output: Value, seed: Operand | None = None, create_graph: bool = Fa
             elif type(g) is np.ndarray:
                 g = own(g, owned)
         node.grad = g
-
-
-def gradients(output: Value, inputs: Iterable[Value], create_graph: bool = True) -> list[Any]:
-    """The derivatives of a scalar `output` with respect to `inputs`, as a list; no `grad` is touched.
-
-    Values with `create_graph`, else floats and arrays. An input that `output` doesn't depend on gets zeros.
-
-    >>> import tinygrad_edu as tg
-    >>> x = tg.Value(3.0)
-    >>> (slope,) = tg.gradients(x**3, [x])
-    >>> slope.item(), tg.gradients(slope, [x])[0].item()
-    (27.0, 18.0)
-    """
-    return pull_back([output], [starting_seed(output, None, create_graph)], list(inputs), create_graph)
-
-
-def pull_back(
-    outputs: Sequence[Value],
-    seeds: Sequence[Any],
-    inputs: Sequence[Value],
-    create_graph: bool,
-    order: list[Value] | None = None,
-) -> list[Any]:
-    """The cotangents of `inputs` from those of `outputs`: only what lies between them is walked.
-
-    `order`, from `order_between`, is worked out where it isn't given; whoever walks one graph many times gives it.
-    """
-    if order is None:
-        order = order_between(outputs, inputs)
-    found = entries_of(cotangents(outputs, seeds, create_graph, order, {*order, *inputs}), inputs, create_graph)
-    if create_graph:
-        return found
-    owned = {id(seed) for seed in seeds}
-    return [own(g, owned) if type(g) is np.ndarray else g for g in found]
-
-
-def entries_of(table: Mapping[Value, Any], inputs: Sequence[Value], create_graph: bool) -> list[Any]:
-    """The cotangents of `inputs`, zeros where there is none; arrays may share their memory."""
-    zero = Value if create_graph else as_data
-    return [table[x] if x in table else zero(np.zeros_like(x._data) if x.ndim else 0.0) for x in inputs]
-
-
-def order_between(outputs: Sequence[Value], inputs: Sequence[Value], independent: bool = False) -> list[Value]:
-    """The nodes of `backward_order` that depend on one of `inputs`.
-
-    Where no input was made from another they are `independent`, and what is behind them need not be looked at.
-    """
-    depends = set(inputs)
-    order = []
-    for node in reversed(backward_order(outputs, inputs if independent else ())):
-        for parent in node.parents:
-            if isinstance(parent, Value) and parent in depends:
-                depends.add(node)
-                order.append(node)
-                break
-    order.reverse()
-    return order
 
 
 def cotangents(
@@ -125,17 +69,28 @@ def cotangents(
             if g is None or not isinstance(parent, Value):
                 continue
             data = parent._data
-            if type(g) is not float or type(data) is not float:
-                if create_graph or type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
-                    g = fit(g, data, operation, create_graph)
-            elif create_graph:
-                g = fit(g, data, operation, create_graph)
+            if create_graph:
+                if not isinstance(g, Value):
+                    raise TypeError(plain_cotangent(operation, i))
+                g = fit(g, data, operation, True)
+            elif (type(g) is not float or type(data) is not float) and (
+                type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype
+            ):
+                g = fit(g, data, operation, False)
             table[parent] = table[parent] + g if parent in table else g
             if observer is not None:
                 observer.contributed(node, i, g, table[parent])
     if observer is not None:
         observer.pulled_back(table, create_graph)
     return table
+
+
+def plain_cotangent(operation: Operation, place: int) -> str:
+    return (
+        f"{operation.name}: the rule gave plain numbers for input {place}, though it was given Values: derivatives of it "
+        "would be lost. Where derivatives are recorded (in second derivatives, jvp, jacobian) a rule computes with what it "
+        "is given, by operators and functions of tg, without .data or .item(). For a derivative of 0 it gives None"
+    )
 
 
 def backward_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:
@@ -159,22 +114,6 @@ def backward_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> li
                 if isinstance(parent, Value) and parent.operation is not None and parent not in seen:
                     stack.append(parent)
     order.reverse()
-    return order
-
-
-def forward_order(outputs: Iterable[Any], leaves: Iterable[Value] = ()) -> list[Value]:
-    """The nodes made by operations, each after the nodes it was made of, first inputs first."""
-    order: list[Value] = []
-    seen = set(leaves)
-    stack: list[tuple[Value, bool]] = [(output, False) for output in outputs if isinstance(output, Value)][::-1]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
-        elif node not in seen and node.operation is not None:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(p, False) for p in reversed(node.parents) if isinstance(p, Value) and p not in seen]
     return order
 
 

@@ -132,6 +132,15 @@ class Operation:
             raise TypeError(f"{self.name}({takes}) got {len(args)} positional arguments and {sorted(params)}")
         return args[: self.n_inputs], {**dict(zip(names, extra, strict=True)), **params}
 
+    def __reduce__(self) -> str:
+        """Pickled by the name that it has in its module, as a function is."""
+        module = self.forward.__module__
+        for name, x in vars(sys.modules.get(module, object)).items():
+            if x is self:
+                self.__module__ = module
+                return name
+        raise TypeError(f"{self.name} can't be pickled: {module} has no name for it; assign the operation to one")
+
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 

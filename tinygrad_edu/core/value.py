@@ -6,14 +6,15 @@ references that `backward` walks from the result to the leaves, and that Python 
 
 from __future__ import annotations
 
+import copy
 import operator as op
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu import ops
-from tinygrad_edu.core.context import Context, context, current
+from tinygrad_edu import advice, ops
+from tinygrad_edu.core.context import Context, context, current, depth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -203,7 +204,7 @@ class Value:
     # Shape and indexing.
 
     def __getitem__(self, key: Any) -> Value:
-        return apply(ops.index, (self,), {"key": plain_key(key)})
+        return apply(ops.index, (self,), {"key": plain_key(key, self.shape)})
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError("a Value can't be changed in place: others may depend on it; use tg.where(mask, new, old)")
@@ -279,8 +280,34 @@ class Value:
     def __bool__(self) -> bool:
         return bool(self.data)
 
+    # Taking a number out of the graph is refused, but where item(), data, tolist() or formatting say so.
+
     def __float__(self) -> float:
-        return float(self.data)
+        raise advice.lost_gradient(self.data, "a float")
+
+    def __int__(self) -> int:
+        raise advice.lost_gradient(self.data, "an int")
+
+    __index__ = __int__
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec and self.ndim == 0 else format(repr(self), spec)
+
+    # A copy of a leaf is independent of it; in a function that is being differentiated a copy is a node like any other.
+
+    def __copy__(self) -> Value:
+        return self.__deepcopy__({}) if self.operation is None else apply(ops.positive, (self,))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
+        if depth.get():
+            return apply(ops.positive, (self,))
+        value_from, (records,) = self.__reduce__()
+        return value_from(copy.deepcopy(records, memo))  # type: ignore[no-any-return]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from tinygrad_edu.core import copying  # which is built on Value
+
+        return copying.value_from, (copying.records_of(self),)
 
     def __repr__(self) -> str:
         shown = (
@@ -316,7 +343,10 @@ def apply(
         elif type(x) is float:
             data.append(x)
         else:
-            plain = as_data(x)
+            plain = x if type(x) is np.ndarray and x.dtype in KEPT else joined_values(x)
+            if isinstance(plain, Value):
+                return apply(operation, tuple(map(joined_values, inputs)), params, within)
+            plain = as_data(plain)
             data.append(plain)
             converted = converted or plain is not x
     try:
@@ -381,6 +411,16 @@ def numbers_of(x: Any) -> Any:
     return x.data if isinstance(x, Value) else x
 
 
+def joined_values(x: Any) -> Any:
+    """A list, a tuple or an array of objects with Values in it as one Value; anything else as it is."""
+    if isinstance(x, (list, tuple)):
+        items = list(map(joined_values, x))
+        return ops.stack(items) if any(isinstance(item, Value) for item in items) else x
+    if isinstance(x, np.ndarray) and x.dtype == object and any(isinstance(item, Value) for item in x.flat):
+        return ops.reshape(ops.stack([*x.flat]), x.shape)
+    return x
+
+
 def as_data(x: Any) -> Data:
     """`x` as the library keeps data: a Python float, or an array of float32 or float64. Raises as Value does."""
     if type(x) is float or (type(x) is np.ndarray and x.dtype in KEPT):
@@ -407,14 +447,20 @@ def as_data(x: Any) -> Data:
     raise TypeError(f"data must be real numbers, got {type(x).__name__} of dtype {array.dtype}")
 
 
-def plain_key(key: Any) -> Any:
-    """A key with the data of Values in it. Raises IndexError where one isn't whole numbers."""
+def plain_key(key: Any, shape: tuple[int, ...]) -> Any:
+    """A key into an array of this shape with the data of Values in it, which must be whole numbers.
+
+    Raises:
+        IndexError: A Value has fractions, or zeros and ones that might be a mask as well as positions.
+    """
     if isinstance(key, tuple):
-        return tuple(map(plain_key, key))
+        return tuple(plain_key(part, shape) for part in key)
     if not isinstance(key, Value):
         return key
     numbers = np.asarray(key.data)
     whole = numbers.astype(int)
     if not np.array_equal(whole, numbers):
         raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
+    if key.ndim and key.shape == shape[: key.ndim] and np.isin(whole, (0, 1)).all():
+        raise IndexError("an index is a Value of zeros and ones: write x[v.data > 0] for a mask, x[v.data.astype(int)]")
     return whole

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.backward import order_between, pull_back
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.calls import call_text
 from tinygrad_edu.drawing.slopes import local_slopes
+from tinygrad_edu.graph import order_between, pull_back
 
 Format: TypeAlias = Literal["text", "latex", "markdown"]
 

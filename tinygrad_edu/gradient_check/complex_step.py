@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.backward import forward_order, order_between
 from tinygrad_edu.core.value import Array, Value, data_of
+from tinygrad_edu.graph import forward_order, order_between
 
 
 class Graph(NamedTuple):

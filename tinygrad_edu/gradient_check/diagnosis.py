@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.backward import forward_order, order_between, pull_back
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Array, Value, data_of
 from tinygrad_edu.gradient_check.complex_step import Graph
 from tinygrad_edu.gradient_check.search import Finding, Search, explain
+from tinygrad_edu.graph import forward_order, order_between, pull_back
 
 if TYPE_CHECKING:
     from tinygrad_edu.gradient_check.comparison import Comparison

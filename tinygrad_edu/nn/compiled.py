@@ -17,8 +17,8 @@ from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, program_of, root_of
 from tinygrad_edu.compiler.recording import names_of, roots_of, watched
-from tinygrad_edu.core.backward import forward_order, gradients
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.graph import forward_order, gradients
 from tinygrad_edu.nn.layer import Layer
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tinygrad_edu.core.context import Context, context
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply
+from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply, data_of
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
@@ -62,7 +62,11 @@ class Neuron:
     @property
     def delta(self) -> float | None:
         """The gradient at the weighted sum, the article's delta; None before a backward pass."""
-        return None if self.weighted_sum is None or self.weighted_sum.grad is None else float(self.weighted_sum.grad)
+        return (
+            None
+            if self.weighted_sum is None or self.weighted_sum.grad is None
+            else float(data_of(self.weighted_sum.grad))
+        )
 
     def parameters(self) -> list[Value]:
         return [*self.weights, self.bias]

@@ -1,0 +1,76 @@
+"""What to write where code takes a number out of a Value, so that its gradient would be lost without a word.
+
+The one thing to know: this runs on the way to an error only. It reads the user's line to name what stands there.
+"""
+
+from __future__ import annotations
+
+import dis
+import linecache
+import re
+import sys
+from types import FrameType
+
+import numpy as np
+
+from tinygrad_edu import ops
+
+
+class LostGradientError(TypeError):
+    """A Value was about to become a plain number, from which no gradient flows back."""
+
+
+def lost_gradient(data: object, wanted: str) -> LostGradientError:
+    """The error for code that wants a Value with this data as `wanted`, such as "a float": it says what to write."""
+    shown = repr(data) if isinstance(data, float) else f"of shape {np.shape(data)}"
+    return LostGradientError(
+        f"the Value {shown} can't become {wanted}, its gradient would be lost: {way_out(user_frame())}"
+    )
+
+
+def root_of(error: BaseException | None) -> LostGradientError | None:
+    """The lost gradient that an error of numpy's was raised from, if that is so."""
+    while error is not None:
+        if isinstance(error, LostGradientError):
+            return error
+        error = error.__cause__
+    return None
+
+
+def user_frame() -> FrameType | None:
+    """The nearest frame that is neither the library's nor numpy's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_edu", "numpy"):
+        frame = frame.f_back
+    return frame
+
+
+def way_out(frame: FrameType | None) -> str:
+    """What to write in place of the expression at which a frame stands."""
+    reading = "v.item() reads the number, without a gradient"
+    if frame is None:
+        return reading
+    if dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith("STORE_SUBSCR"):
+        return (
+            "a numpy array can't hold Values; collect the entries in a list and join them with tg.stack(entries), "
+            f"or assign v.item(). {reading.capitalize()}"
+        )
+    called = re.match(r"(?:\w+\.)*(\w+)\s*\(", expression_at(frame))
+    name = called[1] if called else ""
+    if name in ("float", "int", "complex", "float64", "float32"):
+        return f"leave {name}(…) out, or, if only the number is wanted, write v.item()"
+    if called and name in (*ops.FAMILY_OF, *ops.NUMPY_ALIASES):
+        return f"in place of {called[0]}…) write tg.{name}(…), of lists with tg.stack([…]); {reading}"
+    if called and name in ("array", "asarray", "asanyarray"):
+        return f"in place of {called[0]}…) write tg.stack([…]); {reading}"
+    return f"use a function of tg, such as tg.exp, or join Values with tg.stack([…]); {reading}"
+
+
+def expression_at(frame: FrameType) -> str:
+    """The source of the expression that a frame is computing; "" where there is none."""
+    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    first, last, start, end = positions
+    if first is None or first != last or start is None:
+        return ""
+    # columns count bytes
+    return linecache.getline(frame.f_code.co_filename, first).encode()[start:end].decode(errors="replace")
