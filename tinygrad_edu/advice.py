@@ -10,6 +10,7 @@ import linecache
 import re
 import sys
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class LostGradientError(TypeError):
     """A Value was about to become a plain number, from which no gradient flows back."""
 
 
-def lost_gradient(data: object, wanted: str) -> LostGradientError:
+def lost_gradient(data: Any, wanted: str) -> LostGradientError:
     """The error for code that wants a Value with this data as `wanted`, such as "a float": it says what to write."""
     shown = repr(data) if isinstance(data, float) else f"of shape {np.shape(data)}"
     return LostGradientError(

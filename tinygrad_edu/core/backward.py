@@ -87,9 +87,10 @@ def cotangents(
 
 def plain_cotangent(operation: Operation, place: int) -> str:
     return (
-        f"{operation.name}: the rule gave plain numbers for input {place}, though it was given Values: derivatives of it "
-        "would be lost. Where derivatives are recorded (in second derivatives, jvp, jacobian) a rule computes with what it "
-        "is given, by operators and functions of tg, without .data or .item(). For a derivative of 0 it gives None"
+        f"{operation.name}: the rule gave plain numbers for input {place}, though it was given Values: derivatives of "
+        "it would be lost. Where derivatives are recorded (in second derivatives, jvp, jacobian) a rule computes with "
+        "what it is given, by operators and functions of tg, without .data or .item(). For a derivative of 0 it gives "
+        "None"
     )
 
 
