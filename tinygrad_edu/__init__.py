@@ -17,6 +17,7 @@ from tinygrad_edu.graph import gradients
 if TYPE_CHECKING:
     from tinygrad_edu import nn
     from tinygrad_edu.compiler import compile
+    from tinygrad_edu.debugging import debug
     from tinygrad_edu.drawing import draw, explain, save
     from tinygrad_edu.drawing.stepper import stepper
     from tinygrad_edu.gradient_check import GradientReport, check_layer, check_loss, gradcheck
@@ -46,6 +47,7 @@ LOADED_WHEN_USED = {
     "checkpoint": "transforms",
     "compile": "compiler",
     "custom_gradient": "transforms",
+    "debug": "debugging",
     "draw": "drawing",
     "elementwise_grad": "transforms",
     "explain": "drawing",
@@ -83,4 +85,4 @@ __all__ = ["Operation", "Value", "gradients", "group", "no_grad", "operation", *
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *ops.NUMPY_ALIASES})
+    return sorted({"__version__", *__all__, *ops.NUMPY_ALIASES})

@@ -79,7 +79,7 @@ def cotangents(
                 g = fit(g, data, operation, False)
             table[parent] = table[parent] + g if parent in table else g
             if observer is not None:
-                observer.contributed(node, i, g, table[parent])
+                observer.contributed(node, i, table[node], g, table[parent])
     if observer is not None:
         observer.pulled_back(table, create_graph)
     return table

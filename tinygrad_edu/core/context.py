@@ -41,8 +41,8 @@ class Observer:
         """Code compares a Value; gives the result, or NotImplemented where the numbers are to be compared."""
         return NotImplemented
 
-    def contributed(self, node: Value, place: int, g: Any, total: Any) -> None:
-        """The backward walk added a node's contribution `g` to its parent at `place`, which comes to `total`."""
+    def contributed(self, node: Value, place: int, incoming: Any, g: Any, total: Any) -> None:
+        """By the rule of `node`, whose cotangent is `incoming`, its parent at `place` gets `g`, which makes `total`."""
 
     def pulled_back(self, cotangents: Mapping[Value, Any], create_graph: bool) -> None:
         """A backward walk ended with these cotangents."""
