@@ -37,6 +37,7 @@ def imported_by(name):
 ARROWS = {name: {to for to in imported_by(name) if to not in (name, "tinygrad_edu")} for name in NAMES}
 ARROWS["tinygrad_edu.core.value"].remove("tinygrad_edu.drawing")  # the picture that a notebook asks a Value for
 ARROWS["tinygrad_edu.nn"].discard("tinygrad_edu.article.update")  # shown where it has always been found
+ARROWS["tinygrad_edu.nn.training"].discard("tinygrad_edu.nn")  # the counts that an update of the old form is given
 
 
 def reachable(start):
