@@ -133,13 +133,14 @@ class Operation:
         return args[: self.n_inputs], {**dict(zip(names, extra, strict=True)), **params}
 
     def __reduce__(self) -> str:
-        """Pickled by the name that it has in its module, as a function is."""
-        module = self.forward.__module__
-        for name, x in vars(sys.modules.get(module, object)).items():
-            if x is self:
-                self.__module__ = module
-                return name
-        raise TypeError(f"{self.name} can't be pickled: {module} has no name for it; assign the operation to one")
+        """Pickled by the name that it has in a module of its package, as a function is."""
+        package = str(self.forward.__module__).partition(".")[0]
+        for module in [name for name in sys.modules if name.partition(".")[0] == package]:
+            for name, x in vars(sys.modules[module]).items():
+                if x is self:
+                    self.__module__ = module
+                    return name
+        raise TypeError(f"{self.name} can't be pickled: {package} has no name for it; assign the operation to one")
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"

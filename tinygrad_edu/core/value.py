@@ -291,7 +291,7 @@ class Value:
     __index__ = __int__
 
     def __format__(self, spec: str) -> str:
-        return format(self._data, spec) if spec and self.ndim == 0 else format(repr(self), spec)
+        return format(self._data, spec) if spec else repr(self)
 
     # A copy of a leaf is independent of it; in a function that is being differentiated a copy is a node like any other.
 

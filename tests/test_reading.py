@@ -1,0 +1,304 @@
+"""Numbers leave the graph only where the code says so; else the gradient is kept, or an error says what to write."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu.advice import LostGradientError
+
+
+def filled(x):
+    out = np.zeros(2)
+    out[0] = x * x
+    return out.sum()
+
+
+def sliced(x):
+    out = np.zeros((2, 2))
+    out[:, 0] = x
+    return out.sum()
+
+
+REFUSED = {
+    "float": (lambda x: float(x) * x, r"leave float\(…\) out.*v\.item\(\)"),
+    "int": (lambda x: int(x) * x, r"leave int\(…\) out.*v\.item\(\)"),
+    "complex": (lambda x: complex(x) * x, r"leave complex\(…\) out"),
+    "range": (lambda x: x * len(range(x)), r"v\.item\(\)"),
+    "math.exp": (lambda x: math.exp(x), r"in place of math\.exp\(…\) write tg\.exp\(…\)"),
+    "math.pow": (lambda x: math.pow(x, 2.0), r"write tg\.pow\(…\)"),
+    "math.gamma": (lambda x: math.gamma(x), r"use a function of tg, such as tg\.exp"),
+    "math.floor": (lambda x: math.floor(x), r"write tg\.floor\(…\)"),
+    "a buffer": (filled, r"tg\.stack\(entries\)"),
+    "a column of a buffer": (sliced, r"tg\.stack\(entries\)"),
+    "np.float64": (lambda x: np.float64(x), r"leave np\.float64|leave float64\(…\) out"),
+    "np.array with a dtype": (lambda x: np.array([x, x], dtype=float).sum(), r"tg\.stack\(\[…\]\)"),
+    "percent": (lambda x: x * len("%.3f" % x), r"v\.item\(\)"),  # noqa: UP031
+    "a list's index": (lambda x: x * [1.0, 2.0, 3.0][x], r"v\.item\(\)"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_lose_the_gradient_is_refused_with_a_way_out(name):
+    function, way_out = REFUSED[name]
+    with pytest.raises(LostGradientError, match=way_out):
+        tg.grad(function)(1.0)
+    with pytest.raises((TypeError, ValueError)) as error:  # outside of transforms numpy may put its own error on top
+        function(tg.Value(1.0))
+    assert isinstance(error.value, LostGradientError) or isinstance(error.value.__cause__, LostGradientError)
+
+
+def test_a_function_of_math_itself_can_not_be_differentiated():
+    with pytest.raises(TypeError, match="gradient would be lost"):
+        tg.grad(math.sin)(3.0)
+
+
+def test_advice_names_only_what_exists():
+    for function, _ in REFUSED.values():
+        with pytest.raises(TypeError) as error:
+            tg.grad(function)(1.0)
+        for name in __import__("re").findall(r"tg\.(\w+)", str(error.value)):
+            assert hasattr(tg, name)
+
+
+def test_numbers_leave_where_the_code_says_so():
+    v = tg.Value(2.5, name="v")
+    assert (v.item(), v.data, f"{v:.2f}", f"{v}") == (2.5, 2.5, "2.50", "Value(2.5, name='v')")
+    assert bool(v > 1.0)
+    assert tg.grad(lambda x: x * x if x > 0 else 0)(3.0) == 6.0
+    with pytest.raises(TypeError, match="format"):
+        f"{tg.Value([1.0, 2.0]):.2f}"
+
+
+def test_setting_data_takes_what_a_value_takes_and_nothing_else():
+    v = tg.Value(1.0)
+    v.data = 3
+    assert type(v.data) is float
+    with pytest.raises(TypeError, match="data is a Value already"):
+        v.data = tg.Value(2.0)
+    assert v.data == 3.0
+
+
+X = np.array([1.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: tg.sum([x[0] ** 2, x[1] * x[0]]),
+        lambda x: tg.mean([x[0] ** 2, x[1] * x[0]]) * 2.0,
+        lambda x: tg.sum([[x[0] ** 2, 1.0], [x[1] * x[0], 2.0]]),
+        lambda x: tg.sum(np.array([x[0] ** 2, x[1] * x[0]])),
+        lambda x: np.array([x[0] ** 2, x[1] * x[0]]).sum(),
+        lambda x: tg.dot([1.0, 1.0], [x[0] ** 2, x[1] * x[0]]),
+        lambda x: np.r_[x[0] ** 2, x[1] * x[0]].sum(),
+    ],
+)
+def test_lists_and_arrays_of_values_are_joined(function):
+    assert tg.grad(function)(X).tolist() == [3.5, 1.5]
+
+
+def test_a_result_that_is_an_array_of_values_is_joined():
+    f = lambda x: np.array([x[0] ** 2, x[1] * x[0]])  # noqa: E731
+    assert tg.jacobian(f)(X).tolist() == [[3.0, 0.0], [0.5, 1.5]]
+    out, pullback = tg.vjp(f, X)
+    assert out.tolist() == [2.25, 0.75]
+    assert pullback(np.ones(2))[0].tolist() == [3.5, 1.5]
+    assert tg.jvp(f, (X,), (np.array([1.0, 0.0]),))[1].tolist() == [3.0, 0.5]
+
+
+@pytest.mark.parametrize("result", [0, True, np.int64(3), np.float32(2.0), 1.5])
+def test_a_result_that_depends_on_nothing_has_gradient_0(result):
+    assert tg.grad(lambda x: result)(1.0) == 0.0
+    assert tg.vjp(lambda x: result, 1.0)[1](1.0) == (0.0,)
+    assert tg.jvp(lambda x: result, (1.0,), (1.0,)) == (float(result), 0.0)
+    assert tg.jacobian(lambda x: result)(1.0) == 0.0
+
+
+def test_a_function_without_a_result_is_named():
+    with pytest.raises(TypeError, match="gave None"):
+        tg.grad(lambda x: None)(1.0)
+
+
+def test_argnums_may_be_negative_and_may_not_repeat():
+    f = lambda a, b: a * a * b  # noqa: E731
+    assert tg.grad(f, -1)(3.0, 2.0) == 9.0
+    assert tg.grad(f, (-1, 0))(3.0, 2.0) == (9.0, 12.0)
+    assert tg.grad(f, np.int64(1))(3.0, 2.0) == 9.0
+    assert tg.hessian_vector_product(f, -2)(3.0, 2.0, 1.0) == 4.0
+    for argnum in ((0, 0), (1, -1)):
+        with pytest.raises(ValueError, match="names an argument twice"):
+            tg.grad(f, argnum)(3.0, 2.0)
+    with pytest.raises(TypeError, match="argnum is 2, but there are 2"):
+        tg.grad(f, 2)(3.0, 2.0)
+
+
+# --- seeds and rules ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [3.0, np.array(3.0), np.array([3.0])])
+@pytest.mark.parametrize("v", [2.0, np.array(2.0)])
+def test_a_cotangent_that_is_a_value_stays_in_the_graph_whatever_its_kind(x, v):
+    square = lambda x: (x * x).sum() if np.ndim(x) else x * x  # noqa: E731
+    assert np.allclose(tg.grad(lambda v: np.sum(tg.vjp(square, x)[1](v)[0]))(v), 6.0)
+    assert np.allclose(
+        tg.grad(lambda x: np.sum(tg.vjp(square, x)[1](v)[0]) if np.ndim(x) else tg.vjp(square, x)[1](v)[0])(x),
+        2.0 * 2.0,
+    )
+
+
+def test_a_seed_that_is_a_value_stays_in_the_graph():
+    x, seed = tg.Value(3.0), tg.Value(2.0)
+    (x * x).backward(seed=seed)
+    assert tg.gradients(x.grad, [seed])[0].item() == 6.0
+
+
+def test_a_rule_of_plain_numbers_is_an_error_where_derivatives_are_recorded():
+    cube = tg.operation(lambda x: x**3, lambda g, out, x: (tg.core.value.data_of(g) * 3.0,), name="cube")
+    assert tg.grad(cube)(1.0) == 3.0
+    for transform in (
+        lambda: tg.grad(tg.grad(cube))(1.0),
+        lambda: tg.jvp(cube, (1.0,), (1.0,)),
+        lambda: tg.hessian(cube)(1.0),
+    ):
+        with pytest.raises(TypeError, match=r"cube: the rule gave plain numbers for input 0.*without \.data"):
+            transform()
+
+
+# --- copies, pickles, checkpoints ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("copy_of", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_leaf_is_independent_of_its_copy(copy_of):
+    w = tg.Value(np.array([1.0, 2.0]), name="w")
+    other = copy_of(w)
+    other.data[0] = 9.0
+    (other * 2.0).sum().backward()
+    assert w.data.tolist() == [1.0, 2.0]
+    assert w.grad is None
+    assert (other.name, other.grad.tolist()) == ("w", [2.0, 2.0])
+
+
+@pytest.mark.parametrize("copy_of", [copy.copy, copy.deepcopy])
+def test_a_copy_in_a_differentiated_function_keeps_the_gradient(copy_of):
+    assert tg.grad(lambda x: copy_of(x) * x)(3.0) == 6.0
+    assert tg.grad(lambda x: copy_of([x, x])[0] * 2.0)(3.0) == 2.0
+    assert tg.grad(lambda x: copy_of(x * x))(3.0) == 6.0
+    assert tg.hessian(lambda x: copy_of(x) ** 3)(2.0) == 12.0
+
+
+def test_a_shared_leaf_is_shared_in_the_copy():
+    w = tg.Value(2.0)
+    w2, loss2 = copy.deepcopy((w, w * w))
+    loss2.backward()
+    assert (w2.grad, w.grad) == (4.0, None)
+    w3, loss3 = pickle.loads(pickle.dumps((w, w * w)))
+    loss3.backward()
+    assert w3.grad == 4.0
+
+
+def test_copies_and_pickles_of_a_long_chain_need_no_recursion():
+    x = tg.Value(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y + 1.0
+    for other in (copy.deepcopy(y), pickle.loads(pickle.dumps(y))):
+        assert other.data == 100_001.0
+        other.backward()
+    assert x.grad is None
+
+
+def test_an_operation_pickles_by_its_name():
+    for operation in (tg.exp, tg.matmul, tg.sum):
+        assert pickle.loads(pickle.dumps(operation)) is operation
+        assert copy.deepcopy(operation) is operation
+    nameless = tg.operation(lambda x: x, lambda g, out, x: (g,), name="nameless")
+    with pytest.raises(TypeError, match="nameless can't be pickled"):
+        pickle.dumps(nameless)
+
+
+def test_a_checkpoint_keeps_the_gradient_of_what_its_function_closes_over():
+    w, deep = tg.Value(2.0), tg.Value(5.0)
+    inner = deep * 3.0
+    checkpointed = tg.checkpoint(lambda x: tg.sin(x * w) * inner)
+    checkpointed(tg.Value(0.5)).backward()
+    plain_w, plain_deep = tg.grad(lambda w, d: tg.sin(0.5 * w) * (d * 3.0), (0, 1))(2.0, 5.0)
+    assert (w.grad, deep.grad) == (plain_w, plain_deep)
+    second = tg.grad(tg.grad(lambda w: tg.checkpoint(lambda x: x * w**3)(2.0)))
+    assert second(3.0) == 36.0
+
+
+def test_a_checkpoint_whose_weight_changed_is_refused():
+    w = tg.Value(2.0)
+    y = tg.checkpoint(lambda x: x * w)(tg.Value(3.0))
+    w.data = 5.0
+    with pytest.raises(RuntimeError, match="other data than in the forward pass"):
+        y.backward()
+
+
+# --- contexts in generators ---------------------------------------------------------------------------------------
+
+
+def without_gradients():
+    with tg.no_grad():
+        yield (tg.Value(1.0) * 2.0).operation
+        yield (tg.Value(1.0) * 2.0).operation
+
+
+def grouped(name):
+    with tg.group(name):
+        yield (tg.Value(1.0) * 2.0).group
+        yield (tg.Value(1.0) * 2.0).group
+
+
+def outside():
+    node = tg.Value(1.0) * 2.0
+    return node.operation is not None, node.group
+
+
+def test_a_suspended_generator_leaves_no_trace():
+    for generator in (without_gradients(), grouped("a")):
+        first = next(generator)
+        assert outside() == (True, ())
+        assert next(generator) == first
+        generator.close()
+        assert outside() == (True, ())
+    with tg.no_grad():
+        generator = grouped("a")
+        assert next(generator) == ("a",)
+    assert next(generator) == ("a",)
+    assert outside() == (True, ())
+
+
+def test_interleaved_generators_leave_no_trace():
+    a, b = grouped("a"), grouped("b")
+    assert (next(a), next(b), next(a), next(b)) == (("a",), ("b",), ("a",), ("b",))
+    assert (list(a), outside(), list(b), outside()) == ([], (True, ()), [], (True, ()))
+    n, m = without_gradients(), without_gradients()
+    assert [next(n), next(m), next(n)] == [None] * 3
+    del n
+    assert (list(m), outside()) == ([None], (True, ()))
+
+
+def test_a_context_manager_made_of_a_generator_holds_for_its_block():
+    from contextlib import contextmanager
+
+    @contextmanager
+    def evaluating():
+        with tg.no_grad(), tg.group("evaluation"):
+            yield
+
+    with evaluating():
+        assert outside() == (False, ("evaluation",))
+    assert outside() == (True, ())
+
+
+def test_contexts_serve_as_decorators_and_may_be_entered_twice():
+    assert tg.no_grad()(outside)() == (False, ())
+    within = tg.group("a")
+    with within, within:
+        assert outside() == (True, ("a", "a"))
+    assert outside() == (True, ())
