@@ -57,29 +57,40 @@ def cotangents(
     for node in backward_order(outputs) if order is None else order:
         if node not in table:  # a rule gave None, or only another output depends on it
             continue
-        operation, parents = node.operation, node.parents
+        incoming, operation, parents, params = table[node], node.operation, node.parents, node.params
         assert operation is not None
         out, inputs = (node, parents) if create_graph else (node._data, node.primals)
-        asked = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
-        results = operation.cotangents(table[node], out, inputs, node.params, asked)
+        rules, results = operation.rules, None
+        if type(rules) is not tuple:
+            asked: Any = ()
+            if operation.takes_wanted:
+                asked = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
+            results = operation.cotangents(incoming, out, inputs, params, asked)
         i = -1
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
-            g = results[i]
-            if g is None or not isinstance(parent, Value):
-                continue
-            data = parent._data
-            if create_graph:
-                if not isinstance(g, Value):
-                    raise TypeError(plain_cotangent(operation, i))
-                g = fit(g, data, operation, True)
-            elif (type(g) is not float or type(data) is not float) and (
-                type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype
-            ):
-                g = fit(g, data, operation, False)
-            table[parent] = table[parent] + g if parent in table else g
-            if observer is not None:
-                observer.contributed(node, i, table[node], g, table[parent])
+            if isinstance(parent, Value) and (wanted is None or parent in wanted):
+                if results is not None:
+                    g = results[i]
+                elif (rule := rules[i]) is not None:  # type: ignore[index]
+                    g = rule(incoming, out, *inputs, **params)
+                else:
+                    continue
+                data = parent._data
+                if create_graph:
+                    if g is None:
+                        continue
+                    if not isinstance(g, Value):
+                        raise TypeError(plain_cotangent(operation, i))
+                    g = fit(g, data, operation, True)
+                elif type(g) is not float or type(data) is not float:
+                    if g is None:
+                        continue
+                    if type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
+                        g = fit(g, data, operation, False)
+                table[parent] = table[parent] + g if parent in table else g
+                if observer is not None:
+                    observer.contributed(node, i, incoming, g, table[parent])
     if observer is not None:
         observer.pulled_back(table, create_graph)
     return table

@@ -80,11 +80,9 @@ class Operation:
         self.__doc__ = forward.__doc__
         self.__wrapped__ = forward  # where `inspect` and `help` find the arguments
         self.argument_names, self.n_inputs = arguments_of(forward)
-        if isinstance(rules, tuple):
-            if len(rules) != self.n_inputs:
-                raise ValueError(f"{self.name}: {len(rules)} rules for {count_of(self.n_inputs)}")
-        else:
-            self.takes_wanted = "wanted" in arguments_of(rules)[0]
+        self.takes_wanted = not isinstance(rules, tuple) and "wanted" in arguments_of(rules)[0]
+        if isinstance(rules, tuple) and len(rules) != self.n_inputs:
+            raise ValueError(f"{self.name}: {len(rules)} rules for {count_of(self.n_inputs)}")
 
     @property
     def name(self) -> str:
@@ -110,15 +108,12 @@ class Operation:
         self, g: Any, out: Any, inputs: Sequence[Any], params: Mapping[str, Any], wanted: Sequence[bool]
     ) -> Sequence[Any]:
         """The same, where only those `wanted` need to be computed."""
-        rules = self.rules
-        if isinstance(rules, tuple):
-            return [
-                rule(g, out, *inputs, **params) if rule and asked else None
-                for rule, asked in zip(rules, wanted, strict=True)
-            ]
+        if isinstance(self.rules, tuple):
+            asked = zip(self.rules, wanted, strict=True)
+            return [rule(g, out, *inputs, **params) if rule and is_asked else None for rule, is_asked in asked]
         if self.takes_wanted and False in wanted:
             params = {**params, "wanted": wanted}
-        found = rules(g, out, *inputs, **params)
+        found = self.rules(g, out, *inputs, **params)
         if len(found) != len(inputs):
             raise ValueError(f"{self.name}: the rule gave {len(found)} cotangents for {len(inputs)} inputs")
         return found
@@ -148,10 +143,6 @@ class Operation:
 
 operation = Operation
 """The class by the name that reads best where one is made: `cube = tg.operation(…)`."""
-
-
-BOTH = (True, True)
-"""What is `wanted` of a rule with two inputs where both are."""
 
 
 def count_of(n_inputs: int) -> str:

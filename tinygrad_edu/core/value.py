@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu import advice, ops
+from tinygrad_edu import advice, core, ops
 from tinygrad_edu.core.context import Context, context, current, depth
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ class Value:
         Raises:
             ValueError: No seed for an array, or one of another shape. No gradient has changed then.
         """
-        from tinygrad_edu.core.backward import backward  # which is built on Value
-
-        backward(self, seed, create_graph)
+        core.backward.backward(self, seed, create_graph)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -305,9 +303,7 @@ class Value:
         return value_from(copy.deepcopy(records, memo))  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from tinygrad_edu.core import copying  # which is built on Value
-
-        return copying.value_from, (copying.records_of(self),)
+        return core.copying.value_from, (core.copying.records_of(self),)
 
     def __repr__(self) -> str:
         shown = (
