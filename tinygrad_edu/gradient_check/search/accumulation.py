@@ -289,7 +289,8 @@ def other_constant(scene: Scene) -> Iterator[Change]:
             if n not in tape.cot or not scene.useful(n):
                 continue
             for keep in (False, True):
-                yield Change(1.5 + 0.01 * (n - i), Say(), i, None, constant_change(scene, i, constants, n, keep))
+                rank = (1.4 if constants else 1.5) + 0.01 * (n - i)
+                yield Change(rank, Say(), i, None, constant_change(scene, i, constants, n, keep))
 
 
 def forward_from(scene: Scene, i: int) -> list[int]:

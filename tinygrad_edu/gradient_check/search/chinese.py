@@ -204,4 +204,10 @@ CHINESE: dict[str, str] = {
     "windows are put back at stride {new} along axes {axes}, and read at stride {stride}": "沿轴 {axes} 以步长 {new} 写回窗口,而读取时的步长是 {stride}",
     "the gradient is spread over all entries, as by a mean, and not given to the {op} alone": "梯度像求均值那样分给了所有元素,应只给 {op}",
     "the value of the {op} is multiplied in": "多乘了 {op} 的值",
+    "the gradient that arrives (dout) isn't used: it is the same for any": "没有用传来的梯度(dout):无论它是什么,结果都一样",
+    "not linear in dout: with twice the dout it isn't twice as large": "对 dout 不是线性的:dout 加倍,结果却不加倍",
+    "`{name}[m]` gets nothing from out[n] for n ≠ m, but out[n] depends on all rows, as through a mean or variance: a sum over the rows is missing": "`{name}[m]` 没有从 out[n](n ≠ m)得到梯度,但 out[n] 依赖所有行(如经过均值或方差):漏了对行的求和",
+    "`{name}[m]` gets something from out[n] for n ≠ m, but out[n] depends on row n alone": "`{name}[m]` 从 out[n](n ≠ m)得到了梯度,但 out[n] 只依赖第 n 行",
+    "right where the dout of output {n} is 0: what arrives through that output is wrong": "当第 {n} 个输出的 dout 为 0 时正确:经过该输出传来的部分错了",
+    "right with {what} = {value}: the mistake is in what that changes": "当 {what} = {value} 时正确:错误在它所影响的部分",
 }

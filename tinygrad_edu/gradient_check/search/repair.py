@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from tinygrad_edu.gradient_check.search.scene import Block, Rows, Scene
+from tinygrad_edu.ops.indexing import is_basic
 
 
 def formula_and_repair(scene: Scene, node: int, j: int | None) -> tuple[str, str]:
@@ -56,25 +58,29 @@ def of_rows(scene: Scene, rows: Rows) -> tuple[str, str]:
 
 
 def names_of(scene: Scene, source: int, last: int) -> dict[str, str]:
-    a = scene.name(last)
-    a = a if simple(a) else "a"
-    z = scene.name(source)
-    z = z if simple(z) else "z"
-    return {"a": a, "z": z, "da": gradient(a, scene, last), "dz": gradient(z, scene, source)}
+    """What a block's argument and result, and their gradients, are called."""
+    a, z = scene.name(last), scene.name(source)
+    da = gradient(a) if simple(a) else "dout"
+    return {
+        "a": a if simple(a) else "a",
+        "z": z if simple(z) else "z",
+        "da": da,
+        "dz": gradient(z) if simple(z) else "dz",
+    }
 
 
 def simple(name: str) -> bool:
     """Whether a text is a variable, an attribute or an indexed one."""
-    head = name.partition("[")[0].replace(".", "_")
-    return head.isidentifier() and (name.count("[") == 0 or name.endswith("]"))
+    head, bracket, _ = name.partition("[")
+    return head.replace(".", "_").isidentifier() and (not bracket or name.endswith("]"))
 
 
-def gradient(name: str, scene: Scene | None = None, node: int | None = None) -> str:
-    """What a gradient is called: dW for W and self.W, dout for the result."""
-    if scene is not None and node is not None and node in scene.tape.seeds:
-        return "dout" if scene.tape.shapes[node] else "1.0"
-    base = name.rpartition(".")[2] if "[" not in name else name
-    return f"d{base}"
+def gradient(name: str) -> str:
+    """What a gradient is called: dW for W and self.W, d_in where there is no name for it."""
+    if not simple(name):
+        return "d_in"
+    head, bracket, key = name.partition("[")
+    return f"d{head.rpartition('.')[2]}{bracket}{key}"
 
 
 RULES: dict[tuple[str, int], str] = {
@@ -115,24 +121,32 @@ def of_edge(scene: Scene, i: int, j: int) -> str:
     op, p = tape.ops[i], tape.edges[i].get(j)
     if p is None:
         return ""
-    out = scene.name(i)
-    inputs = [scene.operand(i, k) for k in range(min(2, len(tape.primals[i])))]
-    names: dict[str, Any] = {"out": out if simple(out) else "out"}
-    names["dout"] = gradient(names["out"], scene, i) if names["out"] != "out" else "dout"
-    for k in range(2):
-        x = inputs[k] if k < len(inputs) else ""
-        text = x if simple(x) or is_number(x) else f"({x})" if x and "constant" not in x else "x"
-        names[f"x{k}"], names[f"d{k}"] = text, gradient(x) if simple(x) else "dx"
-    if j < 2 and len(tape.edges[i]) and simple(name := scene.name(p)):
-        names[f"d{j}"] = gradient(name)
+    names = edge_names(scene, i, j, p)
     if op in ("sum", "mean"):
         return of_reduction(scene, i, p, names)
     if op == "index":
-        return of_index(tape.nodes[i].params["key"], names)
+        return of_index(scene, i, names)
     line = RULES.get((op, j))
     if line is None or (len(tape.shapes[i]) < 2 and op == "matmul"):
         return ""
-    return line.format(**names) + summed(scene, i, j, p, names)
+    text = line.format(**names) + summed(scene, i, j, p, names)
+    return text.replace(" = ", " += ", 1) if "[" in text.partition(" = ")[0] else text
+
+
+def edge_names(scene: Scene, i: int, j: int, p: int) -> dict[str, str]:
+    """What a node's result (out) and first two inputs (x0, x1), and their gradients (dout, d0, d1), are called."""
+    tape = scene.tape
+    out = scene.name(i)
+    named = simple(out) and "[" not in out and i not in tape.seeds
+    names = {"out": out if simple(out) else "out", "dout": gradient(out) if named else "dout"}
+    for k in range(2):
+        x = scene.operand(i, k) if k < len(tape.primals[i]) else ""
+        known = simple(x) or is_number(x)
+        names[f"x{k}"] = x if known else f"({x})" if x and "constant" not in x else "x"
+        names[f"d{k}"] = gradient(x)
+    if j < 2 and simple(name := scene.name(p)):
+        names[f"d{j}"] = gradient(name)
+    return names
 
 
 def is_number(text: str) -> bool:
@@ -168,5 +182,19 @@ def of_reduction(scene: Scene, i: int, p: int, names: dict[str, Any]) -> str:
     return f"{names['d0']} = {g} * np.ones_like({names['x0']}){over}"
 
 
-def of_index(key: Any, names: dict[str, Any]) -> str:
-    return f"{names['d0']} = np.zeros_like({names['x0']}); np.add.at({names['d0']}, key, {names['dout']})"
+def of_index(scene: Scene, i: int, names: dict[str, str]) -> str:
+    """Where the forward pass reads x[key], the backward pass adds to dx[key]."""
+    key = scene.tape.nodes[i].params["key"]
+    array, text = subscript(scene.tape.places[i].text) or (names["x0"], "key")
+    if is_basic(key):
+        return f"{gradient(array)}[{text}] += {names['dout']}"
+    return f"np.add.at({gradient(array)}, ({text}), {names['dout']})"
+
+
+def subscript(text: str) -> tuple[str, str] | None:
+    """The array and the key of x[key]."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return None
+    return (ast.unparse(node.value), ast.unparse(node.slice)) if isinstance(node, ast.Subscript) else None

@@ -718,7 +718,8 @@ def extra_derivative(scene: Scene) -> Iterator[Change]:
             table = {m: slope(as_array(tape.data[m])) for m in group.members}
             say = Say("an extra factor {form}", form=Say(en)) + in_turn(group)
             rule = Edges(edges, times(table))
-            yield Change(2.5 + group.rank, say, first, None, rule, "", len(group.members))
+            rank = 2.4 if "softmax" in en else 2.5
+            yield Change(rank + group.rank, say, first, None, rule, "", len(group.members))
 
 
 def times(table: dict[int, Any]) -> Callable[[Site], Any]:

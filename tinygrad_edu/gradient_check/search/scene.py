@@ -260,7 +260,7 @@ def blocks_of(tape: Tape) -> list[Block]:
             name = names[shape]
             if name or (len(inside) == 1 and not linear(tape, last)):
                 found.append(Block(last, source, tuple(inside), name))
-                if name and len(inside) > 1:
+                if name and len(inside) > 1 and tape.ops[source] != "negative":
                     break
     return found
 
