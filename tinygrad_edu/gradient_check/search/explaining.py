@@ -180,7 +180,7 @@ def finding_of(scene: Scene, found: Found, same: Sequence[Found] = ()) -> Findin
     node = found.node if found.node is not None else whole_place(scene, found)
     place = tape.places[node]
     formula, repair = formula_and_repair(scene, node, found.input) if found.node is not None else ("", "")
-    say = found.say + in_call(place)
+    say = found.say + in_call(scene, place)
     times = f" ({found.times} times)" if found.times > 1 and found.node is not None else ""
     return Finding(
         kind=found.kind,
@@ -205,9 +205,10 @@ def evidence_of(entries: int, line: bool) -> str:
     return what + (f" at all {entries} entries" if entries > 1 else "; with one entry, others may fit too")
 
 
-def in_call(place: Place) -> Say:
-    """The call that a helper's line was reached by, which tells its uses apart."""
-    if len(place.frames) < 2:
+def in_call(scene: Scene, place: Place) -> Say:
+    """The call that a helper's line was reached by, where there are several."""
+    calls = {other.frames[1:] for other in scene.tape.places if other.frames[:1] == place.frames[:1]}
+    if len(place.frames) < 2 or len(calls) < 2:
         return Say()
     span = span_of(*place.frames[1])
     return Say(", in the call `{call}` of line {line}", call=source_of(span), line=span.line)

@@ -107,6 +107,11 @@ class Scene:
         tape = self.tape
         if p < tape.n_in:
             return tape.names[p]
+        if tape.ops[p] == "filled":  # made where it is read: what is written there is its name
+            for i, j in tape.consumers[p]:
+                written = operands(tape.places[i].span)
+                if tape.places[i].frames == tape.places[p].frames and j < len(written):
+                    return written[j]
         for frame in tape.places[p].frames[:2]:
             if name := assigned_name(span_of(*frame)):
                 return name
