@@ -14,9 +14,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
+from tinygrad_edu.core.context import Observer, current
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.following.filled import Positions, filled
 from tinygrad_edu.ops.indexing import is_basic
+
+
+class WriteObserver(Observer):
+    """An observer that is told of writes as well: what they make is recorded when the array is read."""
+
+    def wrote(self) -> None:
+        """The user's code writes into an array."""
 
 
 class Buffer:
@@ -56,6 +64,9 @@ class Buffer:
 
     def write(self, at: Any, value: Any) -> None:
         self.version += 1
+        observer = current()[2]
+        if isinstance(observer, WriteObserver):
+            observer.wrote()
         if isinstance(value, Value) or isinstance(self.held, Value) or self.parts:
             if self.serial is None:
                 self.serial = np.full(self.where().size, -1, dtype=np.intp)

@@ -217,7 +217,7 @@ def carried(scene: Scene) -> Iterator[Change]:
     for i in range(tape.n_in, len(tape.nodes)):
         for j, p in tape.edges[i].items():
             running_sum = tape.places[i] == tape.places[p] and tape.ops[i] in ("add", "subtract")
-            later = p >= tape.n_in and tape.turns[p] < tape.turns[i] and (i, j) in tape.part
+            later = p >= tape.n_in and tape.turns[p] < tape.turns[i] and (i, j) in tape.part and tape.ops[i] != "filled"
             if later and not running_sum and loops(scene, i, p):
                 carry.append(((i, j), p))
     by_line: dict[Any, list[tuple[Edge, int]]] = defaultdict(list)

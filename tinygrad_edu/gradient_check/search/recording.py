@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.context import Observer, depth, observing
+from tinygrad_edu.core.context import depth, observing
 from tinygrad_edu.core.value import Value, as_data, data_of
 from tinygrad_edu.following.function import follow
 from tinygrad_edu.following.origin import library_file
+from tinygrad_edu.following.tracked import WriteObserver
 from tinygrad_edu.tree import leaves_of, mapped
 
 Frame = tuple[CodeType, int]
@@ -59,7 +60,7 @@ class Recording(NamedTuple):
     turns: dict[Value, int]
 
 
-class Recorder(Observer):
+class Recorder(WriteObserver):
     """Notes where each node is made, and in which turn of the outermost function's loops."""
 
     def __init__(self) -> None:
@@ -67,6 +68,9 @@ class Recorder(Observer):
         self.turns: dict[Value, int] = {}
         self.last, self.turn = -1, 0
         self.frames: tuple[Frame, ...] = ()
+
+    def wrote(self) -> None:
+        self.frames = user_frames()
 
     def made(self, node: Value) -> None:
         frames = self.frames = user_frames() or self.frames  # what is made as the function returns is its last line's

@@ -26,6 +26,11 @@ def edge_groups(scene: Scene) -> Iterator[tuple[Group, int, tuple[Edge, ...], in
     """(group, input number, its edges, the parent of the first, the first's operation) for every line and input."""
     tape = scene.tape
     for group in scene.groups:
+        if tape.ops[group.members[0]] == "filled":  # all that is written into an array goes one way
+            edges = tuple((m, j) for m in group.members for j in tape.edges[m] if j and (m, j) in tape.part)
+            if edges and any(scene.useful(tape.edges[m][j]) for m, j in edges):
+                yield group, edges[0][1], edges, tape.edges[edges[0][0]][edges[0][1]], "filled"
+            continue
         for j in sorted({j for m in group.members for j in tape.edges[m]}):
             edges = tuple((m, j) for m in group.members if (m, j) in tape.part)
             if edges and any(scene.useful(tape.edges[m][j]) for m, _ in edges):

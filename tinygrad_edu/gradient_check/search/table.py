@@ -278,15 +278,15 @@ return dz @ W, x.T @ dz  # W.T
             """
 total = 0.0
 for i in range(4):
-    total = total + np.tanh(np.sum(x[i:i + 3] * k))
+    total = total + np.tanh(np.sum(x[i : i + 3] * k))
 return total
 """,
             """
 dx, dk = np.zeros_like(x), np.zeros_like(k)
 for i in range(4):
-    d = 1 - np.tanh(np.sum(x[i:i + 3] * k)) ** 2
-    dx[i:i + 3] += d * k[::-1]  # k
-    dk += d * x[i:i + 3]
+    d = 1 - np.tanh(np.sum(x[i : i + 3] * k)) ** 2
+    dx[i : i + 3] += d * k[::-1]  # k
+    dk += d * x[i : i + 3]
 return dx, dk
 """,
         ),
@@ -396,15 +396,15 @@ return 3 * d**2 / np.sum(x * x)
             """
 total = 0.0
 for i in range(4):
-    total = total + np.tanh(np.sum(x[i:i + 3] * k))
+    total = total + np.tanh(np.sum(x[i : i + 3] * k))
 return total
 """,
             """
 dx, dk = np.zeros_like(x), np.zeros_like(k)
 for i in range(4):
-    d = 1 - np.tanh(np.sum(x[i:i + 3] * k)) ** 2
-    dx[i:i + 3] = d * k  # +=
-    dk += d * x[i:i + 3]
+    d = 1 - np.tanh(np.sum(x[i : i + 3] * k)) ** 2
+    dx[i : i + 3] = d * k  # +=
+    dk += d * x[i : i + 3]
 return dx, dk
 """,
         ),
@@ -438,15 +438,15 @@ return g
             """
 total = 0.0
 for i in range(3):
-    total = total + np.tanh(np.sum(x[2 * i:2 * i + 3] * k))
+    total = total + np.tanh(np.sum(x[2 * i : 2 * i + 3] * k))
 return total
 """,
             """
 dx, dk = np.zeros_like(x), np.zeros_like(k)
 for i in range(3):
-    window = x[2 * i:2 * i + 3]
+    window = x[2 * i : 2 * i + 3]
     d = 1 - np.tanh(np.sum(window * k)) ** 2
-    dx[i:i + 3] += d * k  # 2 * i
+    dx[i : i + 3] += d * k  # 2 * i
     dk += d * window
 return dx, dk
 """,
