@@ -435,3 +435,28 @@ def listed(x: Any) -> Any:
 
 def x_dot(x: Tracked, other: Any) -> Any:
     return lifted(np.dot)(x, other)
+
+
+def of_ufunc(self: Tracked, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    """Where numpy calls one of its elementwise functions with a Tracked."""
+    return getattr(lifted_ufunc(function), method)(*inputs, **options)
+
+
+def of_function(self: Tracked, function: Any, kinds: Any, args: Any, options: dict[str, Any]) -> Any:
+    """Where numpy calls another of its functions with a Tracked."""
+    return lifted(function)(*args, **options)
+
+
+def of_attribute(self: Tracked, name: str) -> Any:
+    """What a Tracked hasn't itself: the methods of numpy's arrays."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return method_of(self, name)
+
+
+for _name, _function in (
+    ("__array_ufunc__", of_ufunc),
+    ("__array_function__", of_function),
+    ("__getattr__", of_attribute),
+):
+    setattr(Tracked, _name, _function)

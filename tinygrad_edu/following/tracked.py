@@ -100,7 +100,7 @@ class Buffer:
 
 
 class Tracked:
-    """A view of a Buffer, with what numpy's arrays can do."""
+    """A view of a Buffer, with what numpy's arrays can do; numpy's functions and methods come from `stand_ins.py`."""
 
     __array_priority__ = 1000
     __slots__ = ("buffer", "cached", "parent", "places", "read", "seen")
@@ -190,23 +190,6 @@ class Tracked:
         if isinstance(value, Value) and value.ndim > np.ndim(at):  # numpy drops leading axes of length 1
             value = ops.reshape(value, shape=value.shape[value.ndim - np.ndim(at) :])
         self.buffer.write(at, value)
-
-    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from tinygrad_edu.following.stand_ins import lifted_ufunc
-
-        return getattr(lifted_ufunc(function), method)(*inputs, **options)
-
-    def __array_function__(self, function: Any, kinds: Any, args: Any, options: dict[str, Any]) -> Any:
-        from tinygrad_edu.following.stand_ins import lifted
-
-        return lifted(function)(*args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        from tinygrad_edu.following.stand_ins import method_of
-
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return method_of(self, name)
 
     @property
     def T(self) -> Any:  # noqa: N802 - numpy's name

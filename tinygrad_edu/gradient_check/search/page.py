@@ -36,7 +36,7 @@ def section(entry: Hypothesis) -> Iterator[str]:
     what = entry.what.en
     yield f"## {entry.kind}\n"
     yield f"{what[0].upper()}{what[1:]}. {entry.hint}\n"
-    yield f"```python\n{sources(entry)[0]}\n{sources(entry)[1]}```\n"
+    yield f"```py\n{sources(entry)[0]}\n{sources(entry)[1]}```\n"
     finding = explained(entry).findings[0]
     yield "```text"
     yield finding.sentence()
