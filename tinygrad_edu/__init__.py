@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.debugging import debug
     from tinygrad_edu.drawing import draw, explain, save
     from tinygrad_edu.drawing.stepper import stepper
+    from tinygrad_edu.following import follow
     from tinygrad_edu.gradient_check import GradientReport, check_layer, check_loss, gradcheck
     from tinygrad_edu.nn import Dense, Layer, Network, Neuron
     from tinygrad_edu.ops.activation import *
@@ -51,6 +52,7 @@ LOADED_WHEN_USED = {
     "draw": "drawing",
     "elementwise_grad": "transforms",
     "explain": "drawing",
+    "follow": "following",
     "grad": "transforms",
     "gradcheck": "gradient_check",
     "hessian": "transforms",

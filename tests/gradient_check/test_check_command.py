@@ -38,7 +38,7 @@ def test_check_prints_the_report_and_exits_with_0_or_1(capsys):
     assert cli.main(["check", "student:loss", "--gradient", "student:right", *inputs]) == 0
     assert "gradient check passed: 3 entries" in capsys.readouterr().out
     assert cli.main(["check", "student:loss", "--gradient", "student:flipped", *inputs]) == 1
-    assert "x: sign flipped" in capsys.readouterr().out
+    assert "x: the sign of the gradient is flipped" in capsys.readouterr().out
     assert cli.main(["check", "student:traced", "--input", "0.5"]) == 0
     assert "passed" in capsys.readouterr().out
 

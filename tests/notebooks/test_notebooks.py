@@ -25,5 +25,5 @@ def test_a_notebook_runs_and_shows_its_values(path):
     assert sum("image/svg+xml" in kind for kind in kinds) >= 2
     assert sum("text/html" in kind for kind in kinds) >= 4
     assert sum("text/latex" in kind for kind in kinds) == 1
-    assert any("sign flipped" in data.get("text/html", "") for data in shown)
+    assert any("gradient is flipped" in data.get("text/html", "") for data in shown)
     assert all("text/plain" in kind for kind in kinds)

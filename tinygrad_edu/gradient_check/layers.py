@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.value import Array, Data
+from tinygrad_edu.gradient_check.black_box import with_experiments
 from tinygrad_edu.gradient_check.comparison import Comparison, Sizes
 from tinygrad_edu.gradient_check.diagnosis import diagnoses_of
 from tinygrad_edu.gradient_check.forms import Form, LayerForm, LossForm, PairForm, Wrt
@@ -144,5 +145,6 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
     if not comparison.report and form.explained:
         function, args, wanted = form.explained
         k = comparison.worst
-        comparison.explain(diagnoses_of(function, args, wanted, douts[k], comparison, gradients[k]))
+        search = diagnoses_of(function, args, wanted, douts[k], comparison, gradients[k])
+        comparison.explain(with_experiments(search, form, douts[k]))
     return comparison.report

@@ -1,0 +1,229 @@
+"""`follow`: plain numpy code that changes arrays in place has the derivatives that differences say; nothing is lost."""
+
+import math
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+
+RNG = np.random.default_rng(1)
+WEIGHTS = RNG.normal(size=(3, 4))
+TABLE = {"scale": np.array([1.0, 2.0, 3.0]), "picks": [0, 2, 2]}
+
+
+def conv_naive(x, k):
+    h, w = x.shape
+    out = np.zeros((h - 2, w - 2))
+    for i in range(h - 2):
+        for j in range(w - 2):
+            out[i, j] = np.sum(x[i : i + 3, j : j + 3] * k)
+    out[out < 0] = 0
+    return np.sum(out**2)
+
+
+def max_pool(x):
+    n, c, h, w = x.shape
+    out = np.zeros((n, c, h // 2, w // 2))
+    for a in range(n):
+        for b in range(c):
+            for i in range(h // 2):
+                for j in range(w // 2):
+                    out[a][b][i][j] = np.max(x[a, b, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2])
+    return np.sum(out.reshape(n, -1) ** 2)
+
+
+def softmax_loss(x):
+    e = np.exp(x - np.max(x, axis=1, keepdims=True))
+    e /= e.sum(axis=1, keepdims=True)
+    p = e.copy()
+    p[np.arange(3), [0, 1, 2]] -= 1
+    return np.sum(p**2) - np.log(e[range(3), [1, 1, 0]]).mean()
+
+
+def views_of_one_array(x):
+    a = np.zeros((2, 3))
+    flat, turned = a.reshape(-1), a.T
+    a[0] = x[:3]
+    flat[3:] = x[3:] ** 2
+    turned[0, 1] = x[0] * x[1]
+    before = flat[2] + turned[2, 1]
+    a *= 2
+    row = a[1]
+    row -= row.mean()
+    return np.sum(flat * flat) + before + np.sum(turned)
+
+
+def overwritten_and_added(x):
+    out = np.zeros(6)
+    for i in range(4):
+        out[i : i + 3] += x[i] * np.arange(3)
+    out[[0, 0, 1]] = x[:3]
+    np.add.at(out, [5, 5, 4], x[1:])
+    return np.sum(out**2)
+
+
+def math_and_floats(x):
+    total, seen = 0.0, []
+    for number in x:
+        seen.append(1 / (1 + math.exp(-number)))
+        total += seen[-1] ** 2
+    return float(total) + np.array(seen).sum() + WEIGHTS.dot(x).sum() + max(x[0], x[1]) + abs(x[2])
+
+
+def masks_and_out(x):
+    y = x.copy()
+    y[y < 0] *= 0.1
+    z = np.zeros_like(x)
+    z[x > 0] = x[x > 0]
+    np.maximum(y, 0.2, out=y)
+    np.copyto(z, x * 2, where=x > 1)
+    for i, number in enumerate(x):
+        z[i] += number * number
+    return (y * z).sum()
+
+
+def lists_and_vectorize(x):
+    elu = np.vectorize(lambda a: a if a > 0 else math.exp(a) - 1)
+    total = 0.0
+    for (i, j), number in np.ndenumerate(x):
+        total += number**2 * (i + 2 * j)
+    rows = [[x[0, 0], x[0, 1]], [x[1, 0], 2.0]]
+    return total + elu(x).sum() + np.array(rows).dot(x).sum() + np.float64(x[0, 0])
+
+
+def globals_and_dicts(x):
+    parameters = {"a": x * TABLE["scale"]}
+    parameters["a"][0] = 1.0
+    return parameters["a"] @ x + np.sum(x[TABLE["picks"]] ** 2) + isinstance(x, np.ndarray)
+
+
+def recurrent(x, w):
+    h = np.zeros(3)
+    states = np.zeros((len(x), 3))
+    for t in range(len(x)):
+        h = np.tanh(x[t] + h @ w)
+        states[t] = h
+    return np.sum(states[1:] * states[:-1])
+
+
+FUNCTIONS = [
+    (conv_naive, (6, 6), (3, 3)),
+    (max_pool, (2, 2, 4, 4)),
+    (softmax_loss, (3, 4)),
+    (views_of_one_array, (6,)),
+    (overwritten_and_added, (4,)),
+    (math_and_floats, (4,)),
+    (masks_and_out, (6,)),
+    (lists_and_vectorize, (2, 2)),
+    (globals_and_dicts, (3,)),
+    (recurrent, (4, 3), (3, 3)),
+]
+
+
+def differences(f, args, i):
+    g = np.zeros_like(args[i])
+    for at in np.ndindex(g.shape):
+        ends = []
+        for h in (1e-6, -1e-6):
+            moved = [x.copy() for x in args]
+            moved[i][at] += h
+            ends.append(f(*moved))
+        g[at] = (ends[0] - ends[1]) / 2e-6
+    return g
+
+
+@pytest.mark.parametrize(
+    ("f", "shapes"), [(f, shapes) for f, *shapes in FUNCTIONS], ids=lambda x: getattr(x, "__name__", "")
+)
+def test_followed_gradients_equal_differences_and_nothing_is_changed(f, shapes):
+    args = [RNG.normal(size=shape) for shape in shapes]
+    kept = [x.copy() for x in args]
+    gradients = tg.grad(tg.follow(f), tuple(range(len(args))))(*args)
+    for i, g in enumerate(gradients):
+        np.testing.assert_allclose(g, differences(f, args, i), rtol=1e-6, atol=1e-7)
+    for x, before in zip(args, kept, strict=True):
+        np.testing.assert_array_equal(x, before)
+    assert type(TABLE["scale"]) is type(WEIGHTS) is np.ndarray
+
+
+def test_a_followed_function_gives_its_own_results_on_plain_numbers():
+    x = RNG.normal(size=(3, 4))
+    assert tg.follow(softmax_loss)(x) == softmax_loss(x)
+
+
+def test_second_derivatives_go_through_what_was_filled():
+    def f(x):
+        out = np.zeros(3)
+        for i in range(3):
+            out[i] = x[i] ** 3
+        return np.sum(out)
+
+    x = np.array([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(tg.hessian(tg.follow(f))(x), np.diag(6 * x))
+
+
+class Layer:
+    def __init__(self, weights):
+        self.weights, self.cache = weights, None
+
+    def relu(self, z):
+        return np.maximum(z, 0)
+
+    def forward(self, x):
+        self.cache = x
+        return self.relu(x.dot(self.weights)).sum() ** 2
+
+
+def test_methods_of_objects_are_followed_and_the_objects_stay_as_they_are():
+    layer, x = Layer(RNG.normal(size=(4, 3))), RNG.normal(size=(5, 4))
+    g = tg.grad(tg.follow(layer.forward))(x)
+    np.testing.assert_allclose(g, differences(lambda x: Layer(layer.weights).forward(x), [x], 0), rtol=1e-6)
+    assert type(layer.weights) is np.ndarray
+    assert layer.cache is None or type(layer.cache) is np.ndarray
+
+
+def test_random_numbers_are_drawn_alike_in_both_runs():
+    generator = np.random.default_rng(5)
+
+    def dropout(x):
+        mask = (np.random.rand(4) > 0.5) * (generator.random(4) > 0.2) * (random.random() + 1)
+        x = x * mask
+        x[0] = 3.0
+        return np.sum(x**2)
+
+    assert tg.grad(tg.follow(dropout))(np.ones(4))[0] == 0.0
+
+
+def reads_a_number(x):
+    return int(x[0]) + x.sum()
+
+
+def asks_for_frequencies(x):
+    return np.abs(np.fft.rfft(x)).sum()
+
+
+@pytest.mark.parametrize("f", [reads_a_number, asks_for_frequencies])
+def test_what_cannot_be_followed_is_said_with_its_line(f):
+    with pytest.raises(TypeError, match=rf"test_follow.py:{f.__code__.co_firstlineno + 1}: .*can't be followed"):
+        tg.grad(tg.follow(f))(np.array([1.5, 2.0]))
+
+
+def test_a_function_that_gives_another_result_each_time_is_refused():
+    state = SimpleNamespace(calls=iter(range(9)))
+
+    def f(x):
+        return np.sum(x) * next(state.calls)
+
+    with pytest.raises(ValueError, match="other numbers than by itself"):
+        tg.grad(tg.follow(f))(np.ones(2))
+
+
+def test_the_functions_own_errors_are_its_own():
+    def f(x):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        tg.follow(f)(1.0)

@@ -1,0 +1,440 @@
+"""The search: every change is tried, what fits at every entry is kept, and the simplest of these are said.
+
+The one thing to know: a change explains an input only if it gives the claimed gradient at every entry, to within a
+thousandth of the *difference* from the right one, and leaves every right input right.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu.core.value import Array
+from tinygrad_edu.gradient_check.search.activations import handed_on
+from tinygrad_edu.gradient_check.search.change import Change, Edges, Gathers, Leaps, Say, Scaled, Solved
+from tinygrad_edu.gradient_check.search.scene import Scene
+from tinygrad_edu.gradient_check.search.tape import Probe, Site, Tape, UnfitError
+from tinygrad_edu.gradient_check.search.whole import Whole, factor_names, wholes
+
+BUDGET = 10.0
+"""Seconds of work after which no further change is tried."""
+ERRORS = (UnfitError, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError, OverflowError)
+
+
+class Found(NamedTuple):
+    """A change that fits, and the inputs that it explains."""
+
+    rank: float
+    kind: str
+    say: Say
+    node: int | None
+    input: int | None
+    times: int
+    inputs: frozenset[int]
+
+
+class Half(NamedTuple):
+    """A change that explains some inputs and leaves others, behind them, wrong in another way."""
+
+    rank: float
+    found: Found
+    change: Change
+    factor: float
+
+
+@dataclass
+class Judge:
+    """What was claimed, and what counts as equal to it."""
+
+    tape: Tape
+    claimed: Sequence[Array]
+    precision: float
+    diff: list[Array] = field(init=False)
+    wrong: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        true = self.tape.true
+        self.diff = [c - t for c, t in zip(self.claimed, true, strict=True)]
+        largest = max([top(t) for t in true] + [1e-300])
+        self.tolerance = [
+            self.precision * max(top(c), top(t)) + 1e-11 * largest for c, t in zip(self.claimed, true, strict=True)
+        ]
+        self.near = [min(3.0 * t, 1e-3 * top(d)) for t, d in zip(self.tolerance, self.diff, strict=True)]
+        self.wrong = [k for k, d in enumerate(self.diff) if top(d) > self.tolerance[k] or not np.all(np.isfinite(d))]
+        self.halfway: frozenset[int] = frozenset()
+
+    def close(self, k: int, gradient: Any) -> bool:
+        """Whether a gradient is the claimed one of input k."""
+        return np.shape(gradient) == self.claimed[k].shape and top(self.claimed[k] - gradient) <= self.near[k]
+
+    def explains(self, deltas: Sequence[Any]) -> frozenset[int]:
+        """The inputs that deltas explain; none where they make another gradient than the claimed one anywhere."""
+        matched, broken = set[int](), set[int]()
+        self.halfway = frozenset()
+        for k, d in enumerate(deltas):
+            if d is None or top(d) <= self.tolerance[k]:
+                continue
+            if not np.all(np.isfinite(d)) or k not in self.wrong:
+                return frozenset()
+            (matched if top(d - self.diff[k]) <= self.near[k] else broken).add(k)
+        if broken:
+            self.halfway = frozenset(matched)
+            return frozenset()
+        return frozenset(matched)
+
+
+class Engine:
+    """One search over one tape."""
+
+    def __init__(self, tape: Tape, claimed: Sequence[Array], precision: float, until: float) -> None:
+        self.tape, self.judge, self.until = tape, Judge(tape, claimed, precision), until
+        self.scene = Scene(tape, self.judge.wrong)
+        self.found: list[Found] = []
+        self.halves: list[Half] = []
+        self.tried, self.ended_early = 0, False
+        self.probe = self.make_probe()
+
+    def make_probe(self) -> Probe:
+        """Each wrong input for itself, up to 24; else by the name before the bracket; and all right ones together."""
+        wrong = self.judge.wrong
+        groups: dict[Any, list[int]] = {}
+        for k in wrong:
+            groups.setdefault(k if len(wrong) <= 24 else self.tape.names[k].partition("[")[0], []).append(k)
+        right = [k for k in range(self.tape.n_in) if k not in wrong]
+        self.single = len(wrong) <= 24
+        return Probe(self.tape, [*groups.values(), right])
+
+    def run(self, changes: Iterable[Change]) -> None:
+        self.target = self.probe.along(self.judge.diff)
+        first = not self.tape.base  # what a first change has cut off is not independent of an input
+        fits = [fit for fit in wholes(self.whole()) if first or fit.kind != "independent"]
+        self.found += [Found(fit.rank, fit.kind, fit.say, None, None, 1, fit.inputs) for fit in fits]
+        with np.errstate(all="ignore"):
+            for change in changes:
+                if time.thread_time() > self.until:
+                    self.ended_early = True
+                    return
+                self.tried += 1
+                try:
+                    self.test(change)
+                except ERRORS:
+                    continue
+
+    def whole(self) -> Whole:
+        tape, judge = self.tape, self.judge
+        constants = frozenset(abs(c) for i in range(tape.n_in, len(tape.nodes)) for _, c in self.scene.constants(i))
+        data = tape.data[: tape.n_in]
+        wrong = judge.wrong
+        return Whole(tape.names, data, judge.claimed, tape.true, wrong, self.scene.lengths, constants, judge.close)
+
+    def test(self, change: Change) -> None:
+        how = change.how
+        if isinstance(how, Scaled):
+            self.test_scaled(change, how)
+        elif isinstance(how, Solved):
+            self.test_solved(change, how)
+        else:
+            self.keep(change, self.deltas(how))
+
+    def keep(
+        self, change: Change, deltas: Sequence[Any] | None, rank: float | None = None, factor: float = 0.0
+    ) -> bool:
+        """Note a change that fits, or that fits some inputs."""
+        if deltas is None:
+            return False
+        inputs = self.judge.explains(deltas)
+        some = inputs or self.judge.halfway
+        if some:
+            rank = change.rank if rank is None else rank
+            found = Found(rank, change.kind, change.say, change.node, change.input, change.times, some)
+            if inputs:
+                self.found.append(found)
+            elif isinstance(change.how, (Edges, Leaps, Scaled)):
+                self.halves.append(Half(rank, found, change, factor))
+        return bool(inputs)
+
+    def deltas(self, how: Any) -> list[Any] | None:
+        """What a change makes of the inputs' gradients; None where a probe tells that it explains nothing."""
+        tape = self.tape
+        if isinstance(how, Edges):
+            nodes = {i for i, _ in how.edges}
+            if len(nodes) > 1 and tape.nested(nodes):
+                return tape.passed(how=dict.fromkeys(how.edges, how.rule))
+            return self.probed(tape.edge_deltas(how.edges, how.rule))
+        if isinstance(how, Leaps):
+            if len(how.leaps) > 1 and tape.nested(how.leaps):
+                return tape.passed(leaps=how.leaps)
+            return self.probed(leap_deltas(tape, how))
+        if isinstance(how, Gathers):
+            return self.probed(gather_deltas(tape, how))
+        return self.probed(how.deltas())
+
+    def probed(self, deltas: Mapping[int, Any]) -> list[Any] | None:
+        if not any(np.any(d) for d in deltas.values()):
+            raise UnfitError
+        return self.tape.reach(deltas) if self.promising(deltas) else None
+
+    def promising(self, deltas: Mapping[int, Any]) -> bool:
+        """Whether some wrong input may be explained, by the probe's random directions."""
+        if not self.single:
+            return True
+        values, sizes = self.probe.worth(deltas)
+        hit = False
+        for value, size, target in zip(values[:-1], sizes[:-1], self.target[:-1], strict=True):
+            if not math.isfinite(value):
+                return True
+            slack = 1e-5 * (size + abs(target))
+            hit = hit or (size > 0.0 and abs(value - target) <= slack and abs(target) > 0.0)
+        return hit
+
+    def test_scaled(self, change: Change, how: Scaled) -> None:
+        """A constant factor at edges: the deltas are proportional to it, so it is read off."""
+        tape = self.tape
+        nodes = {i for i, _ in how.edges}
+        if len(nodes) > 1 and tape.nested(nodes):
+            for f in (0.0, -1.0, 2.0, 0.5):
+                self.keep_factor(change, how, f, tape.passed(how=dict.fromkeys(how.edges, scaling(f))))
+            return
+        parts: dict[int, Any] = {}
+        for i, j in how.edges:
+            p = tape.edges[i][j]
+            parts[p] = parts[p] + tape.part[i, j] if p in parts else tape.part[i, j]
+        for f in self.candidate_factors(parts):
+            reached = tape.reach(parts)
+            self.keep_factor(change, how, f + 1.0, [None if d is None else f * np.asarray(d) for d in reached])
+
+    def candidate_factors(self, parts: Mapping[int, Any]) -> list[float]:
+        """The factors less 1 that would explain one of the wrong inputs."""
+        if not self.single:
+            return self.factors_of_entries(parts)
+        values, sizes = self.probe.worth(parts)
+        found: list[float] = []
+        for value, size, target in zip(values[:-1], sizes[:-1], self.target[:-1], strict=True):
+            if size and not math.isfinite(value):
+                return self.factors_of_entries(parts)
+            if abs(value) > 1e-9 * size and target:
+                f = target / value
+                if factor_stands(self.scene, f + 1.0) and not any(math.isclose(f, q, rel_tol=1e-5) for q in found):
+                    found.append(f)
+        return [self.exact_factor(f) for f in found]
+
+    def exact_factor(self, f: float) -> float:
+        return self.snapped(f + 1.0) - 1.0
+
+    def snapped(self, k: float) -> float:
+        """The known factor next to a fitted one, which the probe's tangents give to some 9 digits only."""
+        return min(known_factors(self.scene), key=lambda q: abs(q - k))
+
+    def factors_of_entries(self, parts: Mapping[int, Any]) -> list[float]:
+        reached, found = self.tape.reach(parts), list[float]()
+        for k in self.judge.wrong:
+            d = reached[k]
+            if d is not None and np.any(d):
+                at = np.unravel_index(np.argmax(np.abs(d)), np.shape(d))
+                f = float(self.judge.diff[k][at] / np.asarray(d)[at])
+                if factor_stands(self.scene, f + 1.0) and not any(math.isclose(f, q, rel_tol=1e-5) for q in found):
+                    found.append(f)
+        return [self.exact_factor(f) for f in found]
+
+    def keep_factor(self, change: Change, how: Scaled, k: float, deltas: Sequence[Any]) -> None:
+        named = name_factor(self.scene, change, how, k)
+        if named is not None:
+            rank, kind, say = named
+            self.keep(change._replace(say=say + change.say, kind=kind), deltas, change.rank + rank, k)
+
+    def test_solved(self, change: Change, how: Solved) -> None:
+        """An unknown number: solved for at one entry, then tested at all."""
+        x, d = how.start + how.step, how.deltas(how.start + how.step)
+        if not how.step:
+            self.keep(change, d)
+            return
+        k = next((k for k in self.judge.wrong if d[k] is not None and np.any(d[k])), None)
+        if k is None:
+            return
+        at = np.unravel_index(np.argmax(np.abs(self.judge.diff[k])), self.judge.diff[k].shape)
+        want = float(self.judge.diff[k][at])
+        before, off_before = how.start, -want
+        for _ in range(7):
+            inputs = self.judge.explains(d)
+            if inputs:
+                say = how.say(x)
+                if say is not None and sum(self.judge.claimed[q].size for q in inputs) > 2:
+                    self.keep(change._replace(say=say + change.say), d)
+                return
+            off = float(np.asarray(d[k])[at]) - want
+            if off == off_before or not math.isfinite(off):
+                return
+            x, before, off_before = x - off * (x - before) / (off - off_before), x, off
+            d = how.deltas(x)
+
+
+def leap_deltas(tape: Tape, how: Leaps) -> dict[int, Any]:
+    out: dict[int, Any] = {}
+    for last, (source, make) in how.leaps.items():
+        delta = tape.fit(make(tape.cot[last]) - handed_on(tape, last, source), source)
+        out[source] = out[source] + delta if source in out else delta
+    return out
+
+
+def gather_deltas(tape: Tape, how: Gathers) -> dict[int, Any]:
+    out = {}
+    for p, gather in how.gathers.items():
+        parts = [(i, j, tape.part[i, j]) for i, j in sorted(tape.consumers[p], reverse=True) if (i, j) in tape.part]
+        out[p] = gather(parts) - tape.cot[p]
+    return out
+
+
+def scaling(f: float) -> Any:
+    def rule(s: Site) -> Any:
+        return f * np.asarray(s.r) if np.ndim(s.r) else f * s.r
+
+    return rule
+
+
+def top(x: Any) -> float:
+    return float(np.max(np.abs(x), initial=0.0))
+
+
+# --- constant factors that stand somewhere in the computation
+
+
+def known_factors(scene: Scene) -> list[float]:
+    if not hasattr(scene, "factors"):
+        numbers = {2.0, 4.0, *scene.lengths}
+        for i in range(scene.tape.n_in, len(scene.tape.nodes)):
+            numbers |= {abs(c) for _, c in scene.constants(i) if c not in (0.0, 1.0, -1.0)} | mask_numbers(scene, i)
+        known = [s * q for n in numbers for q in (n, 1 / n) for s in (1.0, -1.0)]
+        known += [q for n in scene.lengths if n > 2 for q in (n / (n - 1), (n - 1) / n)]
+        scene.factors = sorted({0.0, -1.0, *known} - {1.0})  # type: ignore[attr-defined]
+    return scene.factors  # type: ignore[attr-defined, no-any-return]
+
+
+def mask_numbers(scene: Scene, i: int) -> set[float]:
+    """The one number that a mask holds beside 0, such as dropout's 1/(1-p)."""
+    found = set()
+    for j, x in enumerate(scene.tape.primals[i]):
+        if j not in scene.tape.edges[i] and 1 < np.size(x) <= 10_000:
+            own = np.unique(np.asarray(x, dtype=float))
+            if own.size == 2 and own[0] == 0.0 and own[1] != 1.0:
+                found.add(float(own[1]))
+    return found
+
+
+def factor_stands(scene: Scene, k: float) -> bool:
+    return any(math.isclose(k, q, rel_tol=1e-6, abs_tol=1e-7) for q in known_factors(scene))
+
+
+def name_factor(scene: Scene, change: Change, how: Scaled, k: float) -> tuple[float, str, Say] | None:
+    """How plausible a factor is here, the kind of mistake, and the sentence; None for a number that stands nowhere."""
+    tape = scene.tape
+    i = change.node
+    op = tape.ops[i]
+    what = Say("this term") if how.whole_node else Say("what goes this way")
+    parents = list(tape.edges[i].values())
+    square = len(parents) > len(set(parents))
+
+    def close(a: float) -> bool:
+        return math.isclose(k, a, rel_tol=1e-6, abs_tol=1e-9)
+
+    if close(0.0):
+        if square and not how.whole_node:
+            return 1.0, "factor", Say("the factor 2 of the derivative of a square is left out")
+        return (
+            1.0,
+            "path missing",
+            Say("the gradient along this path is missing"),
+        )
+    if square and not how.whole_node:
+        return None
+    if close(-1.0):
+        if op in ("negative", "subtract") and change.input == len(tape.primals[i]) - 1:
+            return 1.1, "sign", Say("the minus sign is left out")
+        return 1.3, "sign", Say("the sign of {what} is wrong", what=what)
+    for c in {abs(c) for _, c in scene.constants(i)} | mask_numbers(scene, i):
+        if c not in (0.0, 1.0) and any(close(s * q) for q in (c, 1 / c) for s in (1.0, -1.0)):
+            return (
+                1.15,
+                "factor",
+                Say("the factor {c:.6g} of this line is left out, or taken twice", c=c),
+            )
+    if op in ("power", "square", "float_power") and close(0.5):
+        return 1.2, "factor", Say("the factor 2 of the square's derivative is left out")
+    if op == "mean":
+        n = np.prod(tape.shapes[next(iter(tape.edges[i].values()))]) / max(np.prod(tape.shapes[i]), 1)
+        if close(n):
+            return 1.2, "factor", Say("the factor 1/{n:g} of the mean is left out", n=n)
+        if close(1 / n):
+            return (
+                1.3,
+                "factor",
+                Say("the factor 1/{n:g} of the mean is taken twice", n=n),
+            )
+        if n > 1 and (close(n / (n - 1)) or close((n - 1) / n)):
+            a, b = (n - 1, n) if k > 1 else (n, n - 1)
+            return (
+                1.4,
+                "factor",
+                Say("1/{a:g} is taken in place of 1/{b:g} (n - 1 and n confused)", a=a, b=b),
+            )
+    for name, meaning in factor_names(k, scene.lengths):
+        more = Say(" ({meaning})", meaning=meaning) if meaning else Say()
+        rank = 1.6 if abs(k) in (2.0, 0.5, 4.0, 0.25) else 1.8
+        return (
+            rank,
+            "factor",
+            Say("{what} has the factor {name} too much{more}", what=what, name=name, more=more),
+        )
+    for n in scene.lengths:
+        if n > 2 and (close(n / (n - 1)) or close((n - 1) / n)):
+            meaning = f"{n:g} is {', or '.join(scene.lengths[n][:3])}"
+            return (
+                1.9,
+                "factor",
+                Say(
+                    "{what} has the factor {k:.6g} too much: n - 1 for n ({meaning})",
+                    what=what,
+                    k=k,
+                    meaning=meaning,
+                ),
+            )
+    return None
+
+
+# --- choosing
+
+
+def choose(found: Sequence[Found], wrong: Iterable[int]) -> tuple[list[tuple[Found, list[Found]]], set[int]]:
+    """The simplest that together explain the wrong inputs, each with those that give the same numbers."""
+    left, chosen = set(wrong), []
+    able = [*found, *joined(found)]
+    while left:
+        fitting = [f for f in able if f.inputs <= left]
+        if not fitting:
+            break
+        best = min(fitting, key=lambda f: (-len(f.inputs), f.rank, f.times, -(f.node or 0)))
+        same = [f for f in fitting if f.inputs == best.inputs and f.say != best.say and f.rank <= best.rank + 0.7]
+        same = [f for f in same if (f.kind, f.node) != (best.kind, best.node)]
+        same = list({f.say: f for f in sorted(same, key=lambda f: -f.rank)}.values())
+        chosen.append((best, sorted(same, key=lambda f: f.rank)))
+        left -= best.inputs
+    return chosen, left
+
+
+def joined(found: Sequence[Found]) -> Iterator[Found]:
+    """One mistake made separately for several inputs, as one finding."""
+    by_say: dict[Any, dict[int, Found]] = {}
+    for f in found:
+        if len(f.inputs) == 1:
+            (k,) = f.inputs
+            own = by_say.setdefault(f.say, {})
+            if k not in own or f.rank < own[k].rank:
+                own[k] = f
+    for own in by_say.values():
+        if len(own) > 1:
+            worst = max(own.values(), key=lambda f: f.rank)
+            yield worst._replace(rank=worst.rank + 0.3, inputs=frozenset(own), times=sum(f.times for f in own.values()))

@@ -1,0 +1,199 @@
+"""The user's forward code as a graph, with the source expression that made each node.
+
+The one thing to know: the recorder is told of each Value while the line that makes it still runs, so the stack says
+where that is.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+import sys
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu.core.context import depth, observing
+from tinygrad_edu.core.value import Value, as_data, data_of
+from tinygrad_edu.following.function import follow
+from tinygrad_edu.following.origin import library_file
+from tinygrad_edu.following.tracked import WriteObserver
+from tinygrad_edu.tree import leaves_of, mapped
+
+Frame = tuple[CodeType, int]
+
+
+class Place(NamedTuple):
+    """Where in the source a node was made, innermost call first, and by which operation."""
+
+    frames: tuple[Frame, ...] = ()
+    operation: str = ""
+
+    @property
+    def span(self) -> Span:
+        return span_of(*self.frames[0]) if self.frames else Span("", 0, 0, 0, 0)
+
+    @property
+    def text(self) -> str:
+        return source_of(self.span)
+
+
+class Span(NamedTuple):
+    """A piece of source: its file, first and last line, and columns in bytes."""
+
+    file: str
+    line: int
+    end: int
+    column: int
+    end_column: int
+
+
+class Recording(NamedTuple):
+    """A computation: the Values that the inputs became, the outputs, where each node was made, and in which turn."""
+
+    inputs: list[Value]
+    outputs: list[Any]
+    places: dict[Value, Place]
+    turns: dict[Value, int]
+
+
+class Recorder(WriteObserver):
+    """Notes where each node is made, and in which turn of the outermost function's loops."""
+
+    def __init__(self) -> None:
+        self.places: dict[Value, Place] = {}
+        self.turns: dict[Value, int] = {}
+        self.last, self.turn = -1, 0
+        self.frames: tuple[Frame, ...] = ()
+
+    def wrote(self) -> None:
+        self.frames = user_frames()
+
+    def made(self, node: Value) -> None:
+        frames = self.frames = user_frames() or self.frames  # what is made as the function returns is its last line's
+        if node.operation is None or not frames:
+            return
+        self.places[node] = Place(frames, node.operation.name)
+        at = frames[-1][1]
+        self.turn += at < self.last  # the outermost function has jumped back
+        self.last = at
+        self.turns[node] = self.turn
+
+
+def record(forward: Callable[..., Any], inputs: Sequence[Any], wanted: Sequence[int]) -> Recording:
+    """Run the forward function on Values and note where each comes from. Raises what `follow` raises."""
+    recorder = Recorder()
+    args = [mapped(fresh, x) if k in wanted else x for k, x in enumerate(inputs)]
+    leaves = [leaf for k in wanted for leaf in leaves_of(args[k])]
+    token = depth.set(depth.get() + 1)
+    try:
+        with observing(recorder):
+            result = follow(forward)(*args)
+    finally:
+        depth.reset(token)
+    outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+    return Recording(leaves, outputs, recorder.places, recorder.turns)
+
+
+def fresh(x: Any) -> Value:
+    data = as_data(data_of(x))
+    return Value(data if isinstance(data, float) else np.array(data, dtype=np.float64))
+
+
+def user_frames() -> tuple[Frame, ...]:
+    """The innermost frames of the user's code, at most four, up to where this library called it."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and library_file(frame.f_code.co_filename):
+        frame = None if frame.f_code is record.__code__ else frame.f_back
+    frames: list[Frame] = []
+    while frame is not None and len(frames) < 4 and not library_file(frame.f_code.co_filename):
+        frames.append((frame.f_code, first_of(frame.f_code, frame.f_lasti)))
+        frame = frame.f_back
+    return tuple(frames)
+
+
+@functools.lru_cache(4096)
+def first_of(code: CodeType, at: int) -> int:
+    """The first instruction with the same position: where Python stands depends on how it specialised the code."""
+    positions = list(code.co_positions())
+    k = at // 2
+    while k and positions[k - 1] == positions[k]:
+        k -= 1
+    return 2 * k
+
+
+def span_of(code: CodeType, at: int) -> Span:
+    return span_in(code, at, code.co_filename)  # codes of two files are equal where their sources are
+
+
+@functools.lru_cache(4096)
+def span_in(code: CodeType, at: int, file: str) -> Span:
+    line, end, column, end_column = list(code.co_positions())[at // 2]
+    return Span(file, line or 0, end or line or 0, column or 0, end_column or 0)
+
+
+@functools.lru_cache(4096)
+def source_of(span: Span, limit: int = 60) -> str:
+    """The source at a place, on one line; "" where it isn't at hand."""
+    lines = [linecache.getline(span.file, n).encode() for n in range(span.line, span.end + 1)]
+    if not lines or not lines[0]:
+        return ""
+    lines[-1] = lines[-1][: span.end_column] if span.end_column else lines[-1]
+    text = " ".join(b"".join([lines[0][span.column :], *lines[1:]]).decode(errors="replace").split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@functools.lru_cache(64)
+def assignments(file: str) -> dict[tuple[int, int, int, int], str]:
+    """For each expression that is the whole right-hand side of an assignment, what it is assigned to."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except SyntaxError:
+        return {}
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, value = node.targets[0], node.value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+                pairs = list(zip(target.elts, value.elts, strict=True))
+            for name, expression in pairs:
+                at = (
+                    expression.lineno,
+                    expression.end_lineno or 0,
+                    expression.col_offset,
+                    expression.end_col_offset or 0,
+                )
+                found[at] = ast.unparse(name)
+    return found
+
+
+def assigned_name(span: Span) -> str:
+    """The variable that the expression at this place is assigned to; "" where it isn't a whole right-hand side."""
+    return assignments(span.file).get((span.line, span.end, span.column, span.end_column), "") if span.file else ""
+
+
+@functools.lru_cache(4096)
+def operands(span: Span) -> tuple[str, ...]:
+    """The two sides of a binary expression, or the arguments of a call, as they are written."""
+    try:
+        node = ast.parse(source_of(span, 10_000), mode="eval").body
+    except SyntaxError:
+        return ()
+    if isinstance(node, ast.BinOp):
+        return ast.unparse(node.left), ast.unparse(node.right)
+    if isinstance(node, ast.Call):
+        inner = [node.func.value] if isinstance(node.func, ast.Attribute) and not is_module(node.func.value) else []
+        return tuple(ast.unparse(x) for x in [*inner, *node.args])
+    if isinstance(node, ast.UnaryOp):
+        return (ast.unparse(node.operand),)
+    if isinstance(node, ast.Subscript):
+        return (ast.unparse(node.value),)
+    return ()
+
+
+def is_module(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("np", "numpy", "math", "tg")

@@ -1,0 +1,154 @@
+"""Hypotheses on an input's gradient as a whole: a factor, a penalty, a transpose, another input's gradient.
+
+The one thing to know: these look at the claimed gradient alone, beside the right one; no line need be known for them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_edu.core.value import Array
+from tinygrad_edu.gradient_check.search.change import Say
+
+
+class Whole(NamedTuple):
+    """What is known of the inputs: names, data, claimed and right gradients, lengths, numbers in the code."""
+
+    names: Sequence[str]
+    data: Sequence[Any]
+    claimed: Sequence[Array]
+    right: Sequence[Array]
+    wrong: Sequence[int]
+    lengths: Mapping[float, Sequence[str]]
+    constants: frozenset[float]
+    near: Callable[[int, Any], bool]
+
+
+class Fit(NamedTuple):
+    """A hypothesis that fits: how plausible, its kind and sentence, and the inputs that it explains."""
+
+    rank: float
+    kind: str
+    say: Say
+    inputs: frozenset[int]
+
+
+def wholes(w: Whole) -> Iterator[Fit]:
+    """All fits for inputs as a whole."""
+    yield from no_gradient(w)
+    yield from one_factor(w)
+    for k in w.wrong:
+        yield from (Fit(rank, kind, say, frozenset([k])) for rank, kind, say in of_input(w, k))
+
+
+def no_gradient(w: Whole) -> Iterator[Fit]:
+    zero = [k for k in w.wrong if not np.any(w.claimed[k])]
+    if zero:
+        yield Fit(0.9, "path missing", Say("no gradient arrives: all entries are 0"), frozenset(zero))
+
+
+def one_factor(w: Whole) -> Iterator[Fit]:
+    """One factor in all gradients, or in those of some inputs."""
+    by_factor: dict[float, list[int]] = {}
+    for k in w.wrong:
+        right = w.right[k]
+        if not np.any(right):
+            continue
+        at = np.unravel_index(np.argmax(np.abs(right)), right.shape)
+        f = float(w.claimed[k][at] / right[at])
+        if f and w.near(k, f * right):
+            known = next((q for q in by_factor if math.isclose(q, f, rel_tol=1e-6)), f)
+            by_factor.setdefault(known, []).append(k)
+    alive = [k for k in range(len(w.right)) if np.any(w.right[k])]
+    for f, inputs in by_factor.items():
+        everything = set(inputs) >= set(alive)
+        entries = sum(w.right[k].size for k in inputs)
+        rank, kind, say = whole_factor(f, w.lengths, everything)
+        if say is None and entries > 2:
+            rank, kind = 3.0, "factor"
+            say = Say("the gradient has a constant factor {f:.6g} too much", f=f)
+        if say is not None:
+            yield Fit(rank if everything else rank + 0.2, kind, say, frozenset(inputs))
+
+
+def whole_factor(f: float, lengths: Mapping[float, Sequence[str]], everything: bool) -> tuple[float, str, Say | None]:
+    whole = Say("the whole gradient") if everything else Say("the gradient")
+    if math.isclose(f, -1.0, rel_tol=1e-7):
+        why = Say(" (target - output in place of output - target?)") if everything else Say()
+        return 0.5, "sign", Say("the sign of {whole} is flipped", whole=whole) + why
+    for text, meaning in factor_names(f, lengths):
+        say = Say("{whole} has a constant factor {text} too much", whole=whole, text=text)
+        if not meaning:
+            return 1.15, "factor", say
+        return 1.3, "factor", say + Say(" ({meaning})", meaning=meaning)
+    return 4.0, "factor", None
+
+
+def factor_names(f: float, lengths: Mapping[float, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """What a factor is: 2, 1/2, n, 1/n, with all that a length n is."""
+    for sign, s in ((1.0, ""), (-1.0, "-")):
+        for c in (2.0, 4.0):
+            for value, text in ((c, f"{s}{c:g}"), (1 / c, f"{s}1/{c:g}")):
+                if math.isclose(f, sign * value, rel_tol=1e-6):
+                    yield text, meaning_of(c, lengths)
+        for n in lengths:
+            if n in (2.0, 4.0):
+                continue
+            for value, text in ((n, f"{s}{n:g}"), (1 / n, f"{s}1/{n:g}")):
+                if math.isclose(f, sign * value, rel_tol=1e-6):
+                    yield text, meaning_of(n, lengths)
+
+
+def meaning_of(n: float, lengths: Mapping[float, Sequence[str]]) -> str:
+    """All that a length is in this computation; "" where it is none."""
+    known = list(lengths.get(n, ()))
+    return f"{n:g} is {', or '.join(known[:3])}" if known else ""
+
+
+def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:
+    x, name = np.asarray(w.data[k], dtype=float), w.names[k]
+    claimed, right = w.claimed[k], w.right[k]
+    if not np.any(right):
+        say = Say("the result doesn't depend on {name}: its gradient is 0", name=name)
+        yield 0.1, "independent", say
+    if np.any(x):
+        f = float(np.sum((claimed - right) * x) / np.sum(x * x))
+        stated = any(math.isclose(abs(f), c * q, rel_tol=1e-6) for c in w.constants for q in (1, 2, 0.5))
+        if w.near(k, right + f * x) and (x.size > 2 or stated):
+            verb = Say("too much") if f > 0 else Say("too little")
+            say = Say(
+                "{size:.6g}·{name} {verb}: the derivative of a penalty (L2 regularisation) is missing, too much, "
+                "or has another factor",
+                size=abs(f),
+                name=name,
+                verb=verb,
+            )
+            yield (0.97 if stated else 2.0), "penalty", say
+        c = float(np.sum((claimed - right) * np.sign(x)) / x.size)
+        if x.size > 2 and c and w.near(k, right + c * np.sign(x)):
+            say = Say("{c:+.6g}·sign({name}) too much: the derivative of an L1 penalty", c=c, name=name)
+            yield 1.0, "penalty", say
+    for q in range(len(w.names)):
+        if q != k and x.size > 1 and claimed.shape == w.right[q].shape and w.near(k, w.right[q]):
+            say = Say("it is the gradient of {other}: names or order are exchanged", other=w.names[q])
+            yield 1.0, "other input's gradient", say
+    yield from rearranged(w, k, claimed, right)
+
+
+def rearranged(w: Whole, k: int, claimed: Array, right: Array) -> Iterator[tuple[float, str, Say]]:
+    if right.ndim == 2 and right.shape[0] == right.shape[1] and right.size > 1 and w.near(k, right.T):
+        yield 0.9, "transposed", Say("the gradient is transposed")
+    for axis, by in itertools.product(range(right.ndim), (1, -1)):
+        if right.shape[axis] > 2 and right.size > 3 and w.near(k, np.roll(right, by, axis)):
+            what = "entry" if right.ndim == 1 else {0: "row", 1: "column"}.get(axis, f"place of axis {axis}")
+            yield 1.9, "shifted", Say("off by one {what}", what=what)
+    for axis in range(right.ndim):
+        if right.shape[axis] > 1 and right.size > 4 and w.near(k, np.flip(right, axis)):
+            yield 1.95, "kernel flipped", Say("the gradient is flipped along axis {axis}", axis=axis)
+    if right.size > 1 and right.ndim and w.near(k, np.full(right.shape, right.sum())):
+        yield 1.5, "broadcasting", Say("summed over all axes: every entry is the total")
