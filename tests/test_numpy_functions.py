@@ -1,5 +1,6 @@
 """numpy's functions on Values: they compute what numpy computes, and their rules agree with central differences."""
 
+import itertools
 import math
 
 import numpy as np
@@ -42,6 +43,8 @@ def definite(*shape):
 
 
 MASK = np.array([[True, False, True], [False, False, True]])
+HOLES = np.array([[False, True, False], [False, False, False]])
+KNOTS = np.array([0.0, 1.0, 1.5, 4.0])
 X, Y, V, M = signed(2, 3), signed(2, 3), signed(4), signed(3, 3)
 
 # Each case is a function of Values that calls numpy itself, and inputs. numpy's answer on the data is the reference.
@@ -73,6 +76,11 @@ for name in ("sum", "mean", "prod", "max", "min", "amax", "amin", "var", "std"):
         f"{name} negative axis": (lambda x, f=f: f(x, axis=-2), [signed(2, 3, 4)]),
         f"{name} axes keepdims": (lambda x, f=f: f(x, axis=(0, 2), keepdims=True), [signed(2, 3, 4)]),
     }
+for name, mode, lengths in itertools.product(
+    ("convolve", "correlate"), ("full", "same", "valid"), [(5, 3), (2, 4), (4, 4)]
+):
+    f = getattr(np, name)
+    CASES[f"{name} {mode} {lengths}"] = (lambda a, v, f=f, mode=mode: f(a, v, mode), [signed(n) for n in lengths])
 CASES |= {
     "power": (np.power, [positive(2, 3), signed(3)]),
     "clip": (lambda x: np.clip(x, -1.0, 0.9), [X]),
@@ -121,6 +129,9 @@ CASES |= {
     "rot90": (lambda x: np.rot90(x, k=3), [X]),
     "pad": (lambda x: np.pad(x, 1), [X]),
     "pad widths": (lambda x: np.pad(x, ((1, 0), (2, 1)), constant_values=2.0), [X]),
+    "pad edge": (lambda x: np.pad(x, ((1, 0), (2, 1)), mode="edge"), [X]),
+    "pad reflect": (lambda x: np.pad(x, 1, mode="reflect"), [X]),
+    "pad wrap": (lambda x: np.pad(x, (0, 2), mode="wrap"), [X]),
     "atleast_1d": (np.atleast_1d, [np.array(0.5)]),
     "atleast_2d": (np.atleast_2d, [V]),
     "atleast_3d": (np.atleast_3d, [X]),
@@ -185,6 +196,102 @@ CASES |= {
     "matrix_power": (lambda a: np.linalg.matrix_power(a, 5), [M]),
     "matrix_power 0": (lambda a: np.linalg.matrix_power(a, 0) + 0.0 * a, [M]),
     "matrix_power negative": (lambda a: np.linalg.matrix_power(a, -2), [definite(3, 3)]),
+    "round": (lambda x: np.round(x, 1) + 0.0 * x, [np.array([0.12, -0.57, 1.48])]),
+    "fix": (lambda x: np.fix(x) * x, [X]),
+    "copysign": (lambda x: np.copysign(x, np.array([1.0, -1.0, -1.0], x.dtype)), [X]),
+    "divmod": (lambda x, y: np.divmod(x, y)[1], [X, positive(2, 3)]),
+    "modf": (lambda x: np.modf(3.0 * x)[0], [X]),
+    "conjugate": (lambda x: np.conj(x) * np.real(x) + np.imag(x), [X]),
+    "astype": (lambda x: x.astype(x.dtype) * x, [X]),
+    "copy": (lambda x: np.copy(x) * x, [X]),
+    "ordered": (lambda x: np.sort(np.stack([x, x * x]), axis=0), [X]),
+    "unordered": (lambda x: np.sort(x * x), [X]),
+    "add.reduce": (lambda x: np.add.reduce(x), [X]),
+    "add.reduce axis": (lambda x: np.add.reduce(x, 1), [X]),
+    "multiply.accumulate": (lambda x: np.multiply.accumulate(x, axis=1), [X]),
+    "subtract.outer": (np.subtract.outer, [X, V]),
+    "full_like": (lambda x: np.full_like(x, 2.0) * x, [X]),
+    "sum dtype": (lambda x: np.sum(x, 1, x.dtype), [X]),
+    "std positions": (lambda x: np.std(x, 1, None, None, 1, True), [X]),
+    "append": (lambda x, y: np.append(x, y, axis=0), [X, Y]),
+    "append flat": (lambda x, v: np.append(x, v), [X, V]),
+    "dstack": (lambda x, y: np.dstack([x, y]), [X, Y]),
+    "delete": (lambda x: np.delete(x, [0, 2], axis=1), [X]),
+    "delete flat": (lambda x: np.delete(x, 4), [X]),
+    "insert": (lambda x: np.insert(x, 1, 5.0, axis=1), [X]),
+    "insert several": (lambda x, v: np.insert(x, [0, 2], v, axis=0), [X, signed(3)]),
+    "insert flat": (lambda x, v: np.insert(x, [1, 3], v), [V, signed(2)]),
+    "insert column": (lambda x, v: np.insert(x, 1, v, axis=1), [X, signed(2)]),
+    "compress": (lambda x: np.compress([True, False, True], x, axis=1), [X]),
+    "extract": (lambda x: np.extract(MASK, x), [X]),
+    "resize": (lambda x: np.resize(x, (3, 3)), [X]),
+    "broadcast_arrays": (lambda x, v: np.multiply(*np.broadcast_arrays(x, v)), [X, signed(3)]),
+    "rollaxis": (lambda x: np.rollaxis(x, 2, 1), [signed(2, 3, 4)]),
+    "rollaxis back": (lambda x: np.rollaxis(x, 0, 3), [signed(2, 3, 4)]),
+    "vsplit": (lambda x: np.vsplit(x, 2)[1], [X]),
+    "hsplit": (lambda x: np.hsplit(x, [1])[1], [X]),
+    "dsplit": (lambda x: np.dsplit(x, 2)[0], [signed(2, 3, 4)]),
+    "unstack": (lambda x: np.unstack(x, axis=1)[2], [X]),
+    "atleast_1d several": (lambda x, v: np.add(*np.atleast_2d(x, v)), [X, signed(3)]),
+    "ravel order F": (lambda x: np.ravel(x, order="F"), [X]),
+    "average": (lambda x, w: np.average(x, weights=w), [X, positive(2, 3)]),
+    "average axis": (lambda x, w: np.average(x, axis=1, weights=w), [X, positive(3)]),
+    "average plain": (lambda x: np.average(x, axis=-1, keepdims=True), [X]),
+    "ptp": (lambda x: np.ptp(x, axis=1), [X]),
+    "median": (np.median, [X]),
+    "median axis": (lambda x: np.median(x, axis=1, keepdims=True), [X]),
+    "median axes": (lambda x: np.median(x, axis=(0, -1)), [signed(2, 3, 3)]),
+    "quantile": (lambda x: np.quantile(x, 0.3), [X]),
+    "quantile several": (lambda x: np.quantile(x, [[0.0, 0.25], [0.8, 1.0]], axis=1, keepdims=True), [signed(2, 5)]),
+    "quantile midpoint": (lambda x: np.quantile(x, 0.3, axis=0, method="midpoint"), [signed(4, 2)]),
+    "quantile nearest": (lambda x: np.quantile(x, 0.3, axis=0, method="nearest"), [signed(4, 2)]),
+    "quantile higher": (lambda x: np.quantile(x, 0.3, axis=0, method="higher"), [signed(4, 2)]),
+    "percentile": (lambda x: np.percentile(x, [10, 75], axis=(0, 1)), [signed(2, 3, 2)]),
+    "nansum": (lambda x: np.nansum(np.where(HOLES, np.nan, x), axis=1), [X]),
+    "nanprod": (lambda x: np.nanprod(np.where(HOLES, np.nan, x), axis=0), [X]),
+    "nancumsum": (lambda x: np.nancumsum(np.where(HOLES, np.nan, x), axis=1), [X]),
+    "nanmean": (lambda x: np.nanmean(np.where(HOLES, np.nan, x), axis=1, keepdims=True), [X]),
+    "nanmax": (lambda x: np.nanmax(np.where(HOLES, np.nan, x), axis=1), [X]),
+    "nanmin": (lambda x: np.nanmin(np.where(HOLES, np.nan, x)), [X]),
+    "nanvar": (lambda x: np.nanvar(np.where(HOLES, np.nan, x), axis=1), [X]),
+    "nanstd": (lambda x: np.nanstd(np.where(HOLES, np.nan, x), ddof=1), [X]),
+    "cov": (np.cov, [signed(3, 4)]),
+    "cov of two": (lambda v, w: np.cov(v, w, bias=True), [V, signed(4)]),
+    "cov columns": (lambda x: np.cov(x, rowvar=False, ddof=0), [signed(4, 2)]),
+    "corrcoef": (np.corrcoef, [signed(3, 4)]),
+    "linspace": (lambda v, w: np.linspace(v, w, 5), [V, signed(4)]),
+    "linspace options": (lambda v: np.linspace(v, 2.0, num=4, endpoint=False, axis=-1), [V]),
+    "diff": (lambda x: np.diff(x, 2), [X]),
+    "diff ends": (lambda x: np.diff(x, axis=0, prepend=x[1:] * x[1:], append=x[:1]), [X]),
+    "gradient": (lambda x: np.gradient(x, 0.5, axis=1), [X]),
+    "gradient of all": (lambda x: np.gradient(x, 0.5, 2.0)[1], [signed(3, 4)]),
+    "gradient second order": (lambda x: np.gradient(x, 0.5, edge_order=2), [signed(5)]),
+    "gradient coordinates": (lambda x, t: np.gradient(x, t, axis=0), [signed(4, 2), np.array([0.0, 0.5, 2.0, 2.25])]),
+    "gradient coordinates second order": (
+        lambda x, t: np.gradient(x, t, axis=0, edge_order=2),
+        [signed(4, 2), np.array([0.0, 0.5, 2.0, 2.25])],
+    ),
+    "trapezoid": (lambda x: np.trapezoid(x, dx=0.5, axis=0), [X]),
+    "trapezoid coordinates": (lambda x, t: np.trapezoid(x, t), [X, np.array([0.0, 0.5, 2.0])]),
+    "interp": (lambda x, f: np.interp(x, KNOTS.astype(x.dtype), f), [np.array([[-1.0, 0.3], [1.2, 9.0]]), signed(4)]),
+    "interp knots": (
+        lambda t, f: np.interp(np.array([0.3, 1.2, 9.0], t.dtype), t, f, left=0.0, right=2.0),
+        [np.array([0.0, 1.0, 1.5, 4.0]), signed(4)],
+    ),
+    "cross": (np.cross, [X, signed(3)]),
+    "cross axis": (lambda x, y: np.cross(x, y, axis=0), [signed(3, 2), signed(3, 2)]),
+    "vecdot": (lambda x, y: np.linalg.vecdot(x, y, axis=0), [X, Y]),
+    "multi_dot": (lambda x, y, v: np.linalg.multi_dot([x, y, v]), [X, signed(3, 4), V]),
+    "linalg trace": (lambda x: np.linalg.trace(x, offset=1), [signed(2, 3, 3)]),
+    "linalg diagonal": (lambda x: np.linalg.diagonal(x, offset=-1), [signed(2, 3, 3)]),
+    "vector_norm": (lambda x: np.linalg.vector_norm(x, axis=(0, 2), ord=3, keepdims=True), [signed(2, 3, 2)]),
+    "vector_norm of all": (lambda x: np.linalg.vector_norm(x, keepdims=True), [X]),
+    "matrix_norm": (lambda x: np.linalg.matrix_norm(x, ord="nuc"), [signed(2, 3, 2)]),
+    "cond": (np.linalg.cond, [definite(2, 2)]),
+    "cond 1": (lambda x: np.linalg.cond(x, 1), [definite(2, 2)]),
+    "norm p": (lambda x: np.linalg.norm(x, 3, axis=0), [X]),
+    "root_mean_square": (lambda x: np.std(x, axis=0), [X]),
+    "svdvals": (lambda x: np.linalg.svd(x, compute_uv=False), [signed(4, 3)]),
     "index mixture": (lambda x: x[:, [0, 2], None, ..., 1], [signed(2, 3, 4)]),
     "index mask": (lambda x: x[MASK], [X]),
     # Symmetric matrices are made inside, so that a single entry can be moved.
@@ -460,15 +567,15 @@ def test_array_builds_from_nested_values():
     ("call", "message"),
     [
         (lambda x: np.fft.fft(x), r"numpy\.fft\.fft isn't supported for Values"),
-        (lambda x: np.gradient(x), r"numpy\.gradient isn't supported for Values.*value\.data.*tg\.operation"),
+        (lambda x: np.unwrap(x), r"numpy\.unwrap isn't supported for Values.*value\.data.*tg\.operation"),
         (lambda x: np.frexp(x), r"frexp isn't supported"),
         (lambda x: np.exp(x, out=np.empty(2)), r"np\.exp with out=.*use the result"),
         (lambda x: np.exp(x, where=[True, False]), r"np\.exp: where= isn't supported for Values: use tg\.where"),
-        (lambda x: np.sum(x, dtype=np.float32), r"np\.sum: dtype= isn't supported"),
+        (lambda x: np.sum(x, dtype=int), r"np\.sum: dtype=int64 has no gradient"),
         (lambda x: np.sum(x, where=[True, False]), r"np\.sum: where= isn't supported"),
         (lambda x: np.mean(x, out=np.empty(())), r"np\.mean: out= isn't supported"),
-        (lambda x: np.add.reduce(x), r"np\.add\.reduce isn't supported for Values; use np\.sum"),
-        (lambda x: np.pad(x, 1, mode="edge"), r'pad: mode must be "constant"'),
+        (lambda x: np.logaddexp.reduce(x), r"np\.logaddexp\.reduce isn't supported for Values: use .*np\.sum"),
+        (lambda x: np.pad(x, 1, mode="mean"), r"pad: mode must be one of constant, edge, reflect"),
         (lambda x: np.linalg.svd(x.reshape(2, 1), full_matrices=True), "full_matrices=True has no gradient"),
     ],
 )
@@ -510,4 +617,8 @@ def test_numpys_second_names_are_the_same_functions():
 
 @pytest.mark.parametrize("name", CASES)
 def test_compiled_functions_and_gradients_equal_the_eager_run_to_the_bit(name, assert_compiles):
-    assert_compiles(*CASES[name])
+    if name.startswith("interp"):  # between which points x lies is looked up in numbers
+        with pytest.raises(TypeError, match="while compiling, Python reads the data of"):
+            assert_compiles(*CASES[name])
+    else:
+        assert_compiles(*CASES[name])

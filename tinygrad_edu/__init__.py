@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from tinygrad_edu.ops.indexing import *
     from tinygrad_edu.ops.linear_algebra import *
     from tinygrad_edu.ops.reduction import *
+    from tinygrad_edu.ops.sampling import *
     from tinygrad_edu.ops.shaping import *
+    from tinygrad_edu.ops.statistics import *
     from tinygrad_edu.ops.trigonometric import *
     from tinygrad_edu.transforms import *
 

@@ -25,9 +25,9 @@ from tinygrad_edu import advice
 from tinygrad_edu.core.backward import backward_order, cotangents, fit
 from tinygrad_edu.core.context import Observer, current, depth, observing, recording
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Data, Value, apply, as_data, data_of, joined_values
+from tinygrad_edu.core.value import Data, Value, apply, as_data, data_of
 from tinygrad_edu.graph import entries_of, order_between, pull_back
-from tinygrad_edu.ops.shaping import reshape, stack
+from tinygrad_edu.ops.shaping import array, has_value, reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
 
 Function: TypeAlias = Callable[..., Any]
@@ -107,7 +107,7 @@ def results_of(out: Any) -> list[Value]:
 
 
 def as_value(leaf: Any) -> Value:
-    joined = joined_values(leaf)
+    joined = array(leaf) if has_value(leaf) else leaf
     return joined if isinstance(joined, Value) else Value(joined)
 
 

@@ -6,55 +6,168 @@ function of the same name. So an operation that has numpy's name needs nothing m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu import ops
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import Value
+from tinygrad_edu.ops.comparison import PLAIN
+from tinygrad_edu.ops.linear_algebra import linalg_diagonal, linalg_trace
+from tinygrad_edu.ops.shaping import reshape_in_order
 
 REFUSED = {
     "out": "results can't be written into an array; use the returned Value",
     "where": "use tg.where(condition, result, otherwise) on the result",
-    "dtype": "convert the data before it becomes a Value",
+    "initial": "combine the result with it, as in np.maximum(result, initial)",
     "casting": "convert the data before it becomes a Value",
     "subok": "there are no subclasses",
+    "like": "there are no subclasses",
+}
+
+
+def reshaped(x: Any, shape: Any = None, order: Any = "C", *, newshape: Any = None, copy: Any = None) -> Any:
+    """As `np.reshape`, which has more arguments than the operation."""
+    return reshape_in_order(x, newshape if shape is None else shape, order)
+
+
+OTHERWISE: dict[Any, Callable[..., Any]] = {
+    np.linalg.trace: linalg_trace,
+    np.linalg.diagonal: linalg_diagonal,
+    np.reshape: reshaped,
+}
+"""numpy's functions that aren't the library's function of the same name."""
+
+ARGUMENTS = {
+    **dict.fromkeys(["sum", "prod", "mean"], "axis dtype out keepdims initial where"),
+    **dict.fromkeys(["std", "var", "nanstd", "nanvar"], "axis dtype out ddof keepdims where"),
+    **dict.fromkeys(["max", "min", "amax", "amin", "nanmax", "nanmin"], "axis out keepdims initial where"),
+    **dict.fromkeys(["nansum", "nanmean", "nanprod"], "axis dtype out keepdims"),
+    **dict.fromkeys(["cumsum", "cumprod", "nancumsum"], "axis dtype out"),
+    "trace": "offset axis1 axis2 dtype out",
+    "ptp": "axis out keepdims",
+    "median": "axis out overwrite_input keepdims",
+    **dict.fromkeys(["quantile", "percentile"], "q axis out overwrite_input method keepdims"),
+    "clip": "a_min a_max out",
+    "linspace": "stop num endpoint retstep dtype axis",
+    "nan_to_num": "copy nan posinf neginf",
+}
+"""numpy's names of the arguments behind the first, where they come in another order than the library's."""
+
+INSTEAD = {
+    "apply_along_axis": "index the rows, apply the function, and join the results with tg.stack",
+    "copyto": "an array can't take a Value in: use tg.full_like(array, value), tg.broadcast_to or tg.where",
+    "choose": "use tg.where or tg.select",
+    "eig": "of a symmetric matrix np.linalg.eigh has a gradient",
+    "eigvals": "of a symmetric matrix np.linalg.eigvalsh has a gradient",
+    "fill_diagonal": "a Value can't be changed in place: use tg.where(np.eye(n), new, old)",
+    "piecewise": "use tg.where or tg.select",
+    "place": "a Value can't be changed in place: use tg.where(mask, new, old)",
+    "polyval": "add up coefficient * x**k",
+    "put": "a Value can't be changed in place: use tg.where(mask, new, old)",
+    "put_along_axis": "a Value can't be changed in place: use tg.where(mask, new, old)",
+    "putmask": "a Value can't be changed in place: use tg.where(mask, new, old)",
+    "unique": "its positions are np.unique(value.data, return_index=True)[1]; value[positions] keeps the gradient",
+    "save": "save value.data",
+    "savetxt": "save value.data",
+}
+"""What to write in place of functions that aren't supported."""
+
+ACCUMULATED = {
+    ("add", "reduce"): "sum",
+    ("multiply", "reduce"): "prod",
+    ("maximum", "reduce"): "max",
+    ("minimum", "reduce"): "min",
+    ("add", "accumulate"): "cumsum",
+    ("multiply", "accumulate"): "cumprod",
 }
 
 
 def ufunc(function: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """A call of one of numpy's elementwise functions."""
+    """A call of one of numpy's elementwise functions, or of its `reduce`, `accumulate` or `outer`."""
     name = function.__name__
-    if method != "__call__":
-        hint = {"add": "np.sum", "multiply": "np.prod", "maximum": "np.max", "minimum": "np.min"}.get(name)
-        raise TypeError(f"np.{name}.{method} isn't supported for Values" + (f"; use {hint}" if hint else ""))
     if options.get("out") is not None and isinstance(options["out"][0], np.ndarray):
         raise TypeError(
             f"np.{name} with out=, or an in-place operator such as `array += value`, can't write a Value into an "
             "array; write `result = array + value` and use the result"
         )
-    return found(function, name)(*inputs, **accepted(name, options))
+    if method == "outer":
+        a, b = (ops.array(x) for x in inputs)
+        return ufunc(function, "__call__", (a.reshape((*a.shape, *(1,) * b.ndim)), b), options)
+    if method != "__call__":
+        reducing = ACCUMULATED.get((name, method))
+        if reducing is None:
+            raise TypeError(f"np.{name}.{method} isn't supported for Values: use a reduction such as np.sum or np.max")
+        return called(getattr(ops, reducing), reducing, inputs, {"axis": 0, **options} if len(inputs) == 1 else options)
+    return called(found(function, name), name, inputs, options)
 
 
 def function(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """A call of one of numpy's other functions."""
-    return found(function, function.__name__)(*args, **accepted(function.__name__, options))
+    name = function.__name__
+    if function in OTHERWISE:
+        return OTHERWISE[function](*args, **options)
+    return called(found(function, name), name, args, options)
 
 
 def found(function: Any, name: str) -> Callable[..., Any]:
+    """The library's function of numpy's name. Raises TypeError where there is none, saying what to write."""
     ours = getattr(ops, name, None) if name in ops.FAMILY_OF or name in ops.NUMPY_ALIASES else None
     if ours is None or not (getattr(np, name, None) is function or getattr(np.linalg, name, None) is function):
         module = getattr(function, "__module__", None) or "numpy"
-        raise TypeError(
-            f"{module}.{name} isn't supported for Values: call it on value.data, which has no gradient, "
-            f"or make it an operation with tg.operation(forward, vjp)"
+        instead = INSTEAD.get(
+            name,
+            "call it on value.data, which has no gradient, or make it an operation with tg.operation(forward, rules)",
         )
+        raise TypeError(f"{module}.{name} isn't supported for Values: {instead}")
     return ours  # type: ignore[no-any-return]
+
+
+def called(ours: Callable[..., Any], name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """The library's function with numpy's arguments."""
+    if ours in PLAIN:
+        return ours(*args, **options)
+    if name in ARGUMENTS and len(args) > 1:
+        options = {**dict(zip(ARGUMENTS[name].split(), args[1:], strict=False)), **options}
+        args = args[:1]
+    options = accepted(name, options)
+    dtype = options.pop("dtype", None)
+    if dtype is not None and "dtype" not in accepts(ours):
+        args = tuple(in_dtype(name, x, dtype) for x in args)
+    elif dtype is not None:
+        options["dtype"] = dtype
+    return ours(*args, **options)
+
+
+def accepts(ours: Callable[..., Any]) -> Sequence[str]:
+    """The names of the arguments of one of the library's functions."""
+    if isinstance(ours, Operation):
+        return ours.argument_names
+    code = ours.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def in_dtype(name: str, x: Any, dtype: Any) -> Any:
+    """An argument with the float dtype that was asked for."""
+    if np.dtype(dtype) not in (np.float64, np.float32):
+        raise TypeError(f"np.{name}: dtype={np.dtype(dtype)} has no gradient: call it on value.data")
+    return x.astype(dtype) if isinstance(x, Value) and x.dtype != dtype else x
 
 
 def accepted(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options without those that say nothing; raises TypeError for one that Values can't have."""
-    kept = {k: v for k, v in options.items() if not (k in REFUSED and v is None)}
+    kept = {k: v for k, v in options.items() if not says_nothing(k, v)}
     for option in REFUSED.keys() & kept.keys():
         raise TypeError(f"np.{name}: {option}= isn't supported for Values: {REFUSED[option]}")
     return kept
+
+
+def says_nothing(option: str, value: Any) -> bool:
+    """Whether an option is as numpy has it anyway."""
+    if value is None or value is np._NoValue:
+        return option in (*REFUSED, "dtype") or value is not None
+    if option in ("where", "subok"):
+        return value is True
+    return (option, value) in (("casting", "same_kind"), ("overwrite_input", False), ("order", "C"), ("order", "K"))

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_edu import advice, core, ops
 from tinygrad_edu.core.context import Context, context, current, depth
+from tinygrad_edu.ops.methods import Methods
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -29,7 +30,7 @@ NO_PARAMS: Mapping[str, Any] = {}
 KEPT = (np.dtype(np.float64), np.dtype(np.float32))
 
 
-class Value:
+class Value(Methods):
     """A float or an array, its gradient, and the operation and parents that made it.
 
     Args:
@@ -60,6 +61,8 @@ class Value:
     >>> y.data, x.grad
     (10.0, 6.0)
     """
+
+    __pandas_priority__ = 10_000  # so that `series * value` asks the Value, whose error says what to write
 
     __slots__ = ("__weakref__", "_data", "grad", "group", "name", "operation", "params", "parents", "primals")
     _data: Data
@@ -172,6 +175,27 @@ class Value:
     def __rpow__(self, other: Operand) -> Value:
         return apply(ops.power, (other, self))
 
+    def __mod__(self, other: Operand) -> Value:
+        return apply(ops.remainder, (self, other))
+
+    def __rmod__(self, other: Operand) -> Value:
+        return apply(ops.remainder, (other, self))
+
+    def __floordiv__(self, other: Operand) -> Value:
+        return apply(ops.floor_divide, (self, other))
+
+    def __rfloordiv__(self, other: Operand) -> Value:
+        return apply(ops.floor_divide, (other, self))
+
+    def __divmod__(self, other: Operand) -> tuple[Value, Value]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Operand) -> tuple[Value, Value]:
+        return apply(ops.floor_divide, (other, self)), apply(ops.remainder, (other, self))
+
+    def __round__(self, decimals: int = 0) -> Value:
+        return apply(ops.round, (self,), {"decimals": decimals})
+
     def __matmul__(self, other: Operand) -> Value:
         return apply(ops.matmul, (self, other))
 
@@ -216,31 +240,6 @@ class Value:
         if self.ndim == 0:
             raise TypeError("a Value of shape () cannot be iterated over")
         return (self[i] for i in range(len(self)))
-
-    @property
-    def T(self) -> Value:  # noqa: N802 - NumPy's name
-        return apply(ops.transpose, (self,))
-
-    def transpose(self, axes: tuple[int, ...] | None = None) -> Value:
-        return apply(ops.transpose, (self,), {"axes": axes})
-
-    def reshape(self, *shape: int | tuple[int, ...]) -> Value:
-        return apply(ops.reshape, (self,), {"shape": shape[0] if len(shape) == 1 else shape})
-
-    def ravel(self) -> Value:
-        return apply(ops.reshape, (self,), {"shape": (-1,)})
-
-    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
-        return apply(ops.sum, (self,), {"axis": axis, "keepdims": keepdims})
-
-    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
-        return apply(ops.mean, (self,), {"axis": axis, "keepdims": keepdims})
-
-    def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
-        return apply(ops.max, (self,), {"axis": axis, "keepdims": keepdims})
-
-    def min(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Value:
-        return apply(ops.min, (self,), {"axis": axis, "keepdims": keepdims})
 
     # Reading: comparisons and bool look at the data and give plain results. Identity is what hashes.
 
@@ -339,10 +338,9 @@ def apply(
         elif type(x) is float:
             data.append(x)
         else:
-            plain = x if type(x) is np.ndarray and x.dtype in KEPT else joined_values(x)
-            if isinstance(plain, Value):
-                return apply(operation, tuple(map(joined_values, inputs)), params, within)
-            plain = as_data(plain)
+            if type(x) is not int and is_joined(x, operation):
+                return apply(operation, tuple([joined(x, operation) for x in inputs]), params, within)
+            plain = as_data(x)
             data.append(plain)
             converted = converted or plain is not x
     try:
@@ -370,6 +368,28 @@ def apply(
     if observer is not None:
         observer.made(node)
     return node
+
+
+def is_joined(x: Any, operation: Operation) -> bool:
+    """Whether an input is nested lists of Values, to be joined to one Value. Raises TypeError for foreign arrays."""
+    if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype == object):
+        from tinygrad_edu.ops.shaping import has_value
+
+        return has_value(x)
+    if type(x) is np.ndarray or isinstance(x, np.generic) or not hasattr(x, "__array__"):
+        return False
+    kind = type(x)
+    if isinstance(x, np.ndarray) and kind.__name__ not in ("MaskedArray", "matrix"):
+        return False
+    raise TypeError(
+        f"{operation.name}: a {kind.__module__.partition('.')[0]}.{kind.__name__} beside a Value would lose what it "
+        "knows beyond its numbers; pass the numbers as a numpy array, such as x.to_numpy() or np.asarray(x)"
+    )
+
+
+def joined(x: Any, operation: Operation) -> Any:
+    """Nested lists of Values as one Value; anything else as it is."""
+    return ops.array(x) if not isinstance(x, Value) and is_joined(x, operation) else x
 
 
 new_value = Value.__new__  # a node skips Value's checks of what a user gave
@@ -405,16 +425,6 @@ def data_of(x: Any) -> Any:
 def numbers_of(x: Any) -> Any:
     """The same where the numbers are read, so that the result depends on them without a gradient."""
     return x.data if isinstance(x, Value) else x
-
-
-def joined_values(x: Any) -> Any:
-    """A list, a tuple or an array of objects with Values in it as one Value; anything else as it is."""
-    if isinstance(x, (list, tuple)):
-        items = list(map(joined_values, x))
-        return ops.stack(items) if any(isinstance(item, Value) for item in items) else x
-    if isinstance(x, np.ndarray) and x.dtype == object and any(isinstance(item, Value) for item in x.flat):
-        return ops.reshape(ops.stack([*x.flat]), x.shape)
-    return x
 
 
 def as_data(x: Any) -> Data:

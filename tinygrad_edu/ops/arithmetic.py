@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value
+from tinygrad_edu.core.value import Value, numbers_of
 from tinygrad_edu.ops.comparison import (
     equal_mask,
     greater_equal_mask,
@@ -195,6 +195,41 @@ ceil = stepwise(np.ceil, "The smallest whole number not below x", "⌈·⌉")
 trunc = stepwise(np.trunc, "x without its fraction")
 rint = stepwise(np.rint, "The nearest whole number, the even one of two")
 
+
+def _round(x: Any, /, decimals: int = 0) -> Any:
+    """x to so many decimals, a 5 to the even side, elementwise. ∂/∂x = 0: it is constant between its jumps."""
+    out = np.round(x, decimals)
+    return float(out) if type(x) is float else out
+
+
+round = operation(
+    _round,
+    (lambda g, out, x, decimals=0: zero_of(x),),
+    formula="∂round(x) = 0",
+    shapes=ELEMENTWISE,
+)
+
+
+def conjugate(x: Any) -> Any:
+    """x itself, since data is real."""
+    return x if isinstance(x, Value) else np.conjugate(x)
+
+
+def real(x: Any) -> Any:
+    """x itself, since data is real."""
+    return x if isinstance(x, Value) else np.real(x)
+
+
+def imag(x: Any) -> Any:
+    """Zeros, since data is real."""
+    return np.zeros(x.shape, x.dtype) if isinstance(x, Value) else np.imag(x)
+
+
+def copysign(a: Any, b: Any) -> Any:
+    """|a| with the sign of b, elementwise; of b only the sign bit counts, which has no gradient."""
+    return absolute(a) * np.copysign(1.0, numbers_of(b))
+
+
 remainder: Operation = binary(
     np.remainder,
     None,
@@ -264,6 +299,16 @@ nan_to_num = operation(
 )
 
 
+def divmod(a: Any, b: Any) -> tuple[Any, Any]:
+    """The pair of ⌊a/b⌋ and a mod b, elementwise."""
+    return floor_divide(a, b), remainder(a, b)
+
+
+def modf(x: Any) -> tuple[Any, Any]:
+    """The pair of fraction and whole number of x, both with its sign, elementwise."""
+    return x - trunc(x), trunc(x)
+
+
 def _clip(x: Any, /, a_min: Any = None, a_max: Any = None) -> Any:
     """x, no less than a_min and no more than a_max, elementwise; a_max where the bounds cross.
 
@@ -289,8 +334,9 @@ _clip_to = operation(
 )
 
 
-def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """x, no less than a_min and no more than a_max. Bounds that are Values get gradients too; a tie is shared."""
+    a_min, a_max = a_min if min is None else min, a_max if max is None else max
     if not (isinstance(a_min, Value) or isinstance(a_max, Value)):
         return _clip_to(x, a_min=a_min, a_max=a_max)
     above = x if a_min is None else maximum(x, a_min)

@@ -233,6 +233,10 @@ fmin = binary(
 )
 
 
+PLAIN: set[Callable[..., Any]] = set()
+"""The functions with plain results, which take all of numpy's options."""
+
+
 def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     """numpy's function on the data of Values: for results that have no gradient, such as comparisons and positions."""
 
@@ -240,6 +244,7 @@ def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **options: Any) -> Any:
         return numpy_function(*map(without_values, args), **{k: without_values(x) for k, x in options.items()})
 
+    PLAIN.add(function)
     return function
 
 
@@ -256,17 +261,18 @@ def comparing(numpy_function: Callable[..., Any], comparison: Callable[[Any, Any
                 return found
         return function(a, b, **options)
 
+    PLAIN.add(compare)
     return compare
 
 
 def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     """The same where no number of the first argument is looked at: a function may ask this while it is compiled."""
-    function = plain(numpy_function)
 
     @wraps(numpy_function)
     def unread(*args: Any, **options: Any) -> Any:
-        return function(*map(data_of, args[:1]), *args[1:], **options)
+        return numpy_function(*map(data_of, args), **options)
 
+    PLAIN.add(unread)
     return unread
 
 
@@ -284,10 +290,18 @@ logical_and, logical_or = comparing(np.logical_and, op.and_), comparing(np.logic
 logical_not, logical_xor = plain(np.logical_not), plain(np.logical_xor)
 isfinite, isinf, isnan, signbit = plain(np.isfinite), plain(np.isinf), plain(np.isnan), plain(np.signbit)
 isclose, allclose, array_equal = plain(np.isclose), plain(np.allclose), plain(np.array_equal)
+array_equiv, isposinf, isneginf = plain(np.array_equiv), plain(np.isposinf), plain(np.isneginf)
+isreal, iscomplex = of_shape(np.isreal), of_shape(np.iscomplex)
+isrealobj, iscomplexobj, result_type = of_shape(np.isrealobj), of_shape(np.iscomplexobj), of_shape(np.result_type)
+flatnonzero, digitize, isin = plain(np.flatnonzero), plain(np.digitize), plain(np.isin)
+nanargmax, nanargmin, histogram = plain(np.nanargmax), plain(np.nanargmin), plain(np.histogram)
+array2string, array_repr, array_str = plain(np.array2string), plain(np.array_repr), plain(np.array_str)
+may_share_memory, shares_memory = plain(np.may_share_memory), plain(np.shares_memory)
+tril_indices_from, triu_indices_from = of_shape(np.tril_indices_from), of_shape(np.triu_indices_from)
 any, all = plain(np.any), plain(np.all)
 argmax, argmin, argsort = plain(np.argmax), plain(np.argmin), plain(np.argsort)
 argpartition, argwhere, nonzero = plain(np.argpartition), plain(np.argwhere), plain(np.nonzero)
 count_nonzero, searchsorted = plain(np.count_nonzero), plain(np.searchsorted)
 shape, ndim, size = of_shape(np.shape), of_shape(np.ndim), of_shape(np.size)
-zeros_like, ones_like, full_like = of_shape(np.zeros_like), of_shape(np.ones_like), of_shape(np.full_like)
+zeros_like, ones_like = of_shape(np.zeros_like), of_shape(np.ones_like)
 empty_like = of_shape(np.empty_like)

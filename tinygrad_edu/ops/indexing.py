@@ -140,17 +140,39 @@ take_along_axis = operation(
 )
 
 
-def _windows(x: Any, height: int = 1, width: int = 1, stride: int = 1) -> Any:
+def _sliding_windows(x: Any, /, height: int = 1, width: int = 1, stride: int | tuple[int, int] = 1) -> Any:
+    """All height-by-width windows over the last two axes, as two new axes at the end. ∂ adds up where they overlap."""
     view = np.lib.stride_tricks.sliding_window_view(x, (height, width), axis=(-2, -1))
-    return view[..., ::stride, ::stride, :, :]
+    down, across = stride if isinstance(stride, tuple) else (stride, stride)
+    return view[..., ::down, ::across, :, :]
 
 
-_windows.__name__ = "sliding_windows"
-sliding_windows = moving(
-    _windows,
-    "height",
-    "width",
-    "stride",
-    doc="All height-by-width windows over the last two axes, as two new axes at the end. ∂ adds up where they overlap.",
+def _add_windows(x: Any, /, shape: tuple[int, ...], stride: int | tuple[int, int] = 1) -> Any:
+    """Zeros of the given shape with each window added where it came from: the transpose of `sliding_windows`.
+
+    ∂/∂x = sliding_windows(g).
+    """
+    down, across = stride if isinstance(stride, tuple) else (stride, stride)
+    rows, columns, height, width = x.shape[-4:]
+    out = np.zeros(shape, x.dtype)
+    for i in range(height):
+        below = slice(i, i + (rows - 1) * down + 1, down)
+        for j in range(width):
+            out[..., below, j : j + (columns - 1) * across + 1 : across] += x[..., i, j]
+    return out
+
+
+sliding_windows: Operation = operation(
+    _sliding_windows,
+    (lambda g, out, x, height=1, width=1, stride=1: add_windows(g, shape=shape_of(x), stride=stride),),
     formula="∂windows(x) = windows(∂x)",
+    shapes="(…, H, W) → (…, rows, columns, height, width)",
+    analytic=True,
+)
+add_windows: Operation = operation(
+    _add_windows,
+    (lambda g, out, x, shape, stride=1: sliding_windows(g, height=x.shape[-2], width=x.shape[-1], stride=stride),),
+    formula="the transpose of sliding_windows",
+    shapes="(…, rows, columns, height, width) → (…, H, W)",
+    analytic=True,
 )

@@ -9,8 +9,10 @@ Source: M. B. Giles, Collected matrix derivative results for forward and reverse
 from __future__ import annotations
 
 import builtins
+import math
 import string
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -23,12 +25,36 @@ from tinygrad_edu.ops.entry import axes_of, each, shape_of, zero_of
 from tinygrad_edu.ops.exponential import power
 from tinygrad_edu.ops.indexing import add_at, index
 from tinygrad_edu.ops.reduction import REDUCED, euclidean_norm, max, min, spread, sum
-from tinygrad_edu.ops.shaping import broadcast_to, expand_dims, moveaxis, ravel, reshape, squeeze, tril, triu
+from tinygrad_edu.ops.shaping import (
+    array,
+    broadcast_to,
+    diagonal,
+    expand_dims,
+    moveaxis,
+    ravel,
+    reshape,
+    squeeze,
+    transpose,
+    tril,
+    triu,
+)
 
 
 def _matmul(a: Any, b: Any, /) -> Any:
     """a @ b for vectors, matrices and stacks of matrices. With matrices ∂/∂a = g @ bᵀ and ∂/∂b = aᵀ @ g."""
-    return np.matmul(a, b)
+    if np.ndim(a) > 2 and np.ndim(b) == 2:
+        return np.matmul(for_blas(a.reshape(-1, a.shape[-1])), for_blas(b)).reshape(*a.shape[:-1], b.shape[-1])
+    return np.matmul(for_blas(a), for_blas(b))
+
+
+def for_blas(x: Any) -> Any:
+    """The array, or a copy of it where neither its rows nor its columns lie side by side, as BLAS wants them."""
+    return x if np.ndim(x) < 2 or x.size < 256 or lies_well(x) else np.ascontiguousarray(x)
+
+
+def lies_well(x: Any) -> bool:
+    (m, n), (down, across), one = x.shape[-2:], x.strides[-2:], x.itemsize
+    return bool((across == one and down >= n * one) or (down == one and across >= m * one))
 
 
 def _matmul_rule_a(g: Any, out: Any, a: Any, b: Any) -> Any:
@@ -40,15 +66,21 @@ def _matmul_rule_a(g: Any, out: Any, a: Any, b: Any) -> Any:
 def _matmul_rule_b(g: Any, out: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
         return g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
-    return matrix_times_vector(swap(a), g) if b.ndim == 1 else times(swap(a), g, like=b)
+    if b.ndim == 1:
+        return matrix_times_vector(swap(a), g)
+    if a.ndim > 2 and b.ndim == 2:  # all rows of the stack at once
+        a, g = a.reshape((-1, a.shape[-1])), g.reshape((-1, g.shape[-1]))
+    return times(swap(a), g, like=b)
 
 
-def printed_product(a: Any, b: Any) -> str:
+def printed_product(a: Any, b: Any) -> str | None:
     """A matrix product. Of a matrix and a vector `dot` calls the same routine, in half the time.
 
     Not so where a side has length 1, or where the numbers don't lie side by side in memory.
     """
     x, y = a.data, b.data
+    if np.ndim(x) > 2 or np.ndim(y) > 2 or for_blas(x) is not x or for_blas(y) is not y:
+        return None
     same = np.ndim(x) == 2 and np.ndim(y) == 1 and builtins.min(x.shape) > 1 and y.flags.c_contiguous
     same = same and (x.flags.c_contiguous or x.flags.f_contiguous) and x.dtype == y.dtype
     return f"{a}.dot({b})" if same else f"{a} @ {b}"
@@ -176,7 +208,56 @@ def _einsum(*operands: Any, subscripts: str) -> Any:
 
     ∂/∂xᵢ is the same sum with the cotangent in the place of xᵢ and the letters of xᵢ as result.
     """
-    return np.einsum(subscripts, *operands)
+    return np.einsum(subscripts, *operands) if len(operands) == 1 else contracted(subscripts, operands)
+
+
+def contracted(subscripts: str, operands: Sequence[Any]) -> Any:
+    """The operands multiplied and summed two by two, in numpy's order of least work, by matrix products."""
+    terms, result = subscripts.split("->")
+    letters, left = terms.split(","), list(operands)
+    sizes: dict[str, set[int]] = {}
+    for term, x in zip(letters, left, strict=True):
+        for c, n in zip(term, np.shape(x), strict=True):
+            sizes.setdefault(c, set()).add(n)
+    work = math.prod(builtins.max(n) for n in sizes.values())
+    if work < 4096 or any(len(n) > 1 for n in sizes.values()) or any(len(set(t)) < len(t) for t in letters):
+        return np.einsum(subscripts, *operands)  # small, or with stretched axes or diagonals
+    path = np.einsum_path(subscripts, *operands, optimize=("greedy", 2**62))[0][1:] if len(left) > 2 else [(0, 1)]
+    if any(len(step) != 2 for step in path):
+        path = [(0, 1)] * (len(left) - 1)
+    for i, j in (sorted(step) for step in path):
+        b, a = left.pop(j), left.pop(i)
+        term_b, term_a = letters.pop(j), letters.pop(i)
+        needed = set(result).union(*letters)
+        out = result if not left else "".join(c for c in dict.fromkeys(term_a + term_b) if c in needed)
+        left.append(pair_product(a, term_a, b, term_b, out))
+        letters.append(out)
+    return left[0]
+
+
+def pair_product(a: Any, term_a: str, b: Any, term_b: str, result: str) -> Any:
+    """Two operands as one product of (stacks of) matrices: letters of both that stay, that are summed, and of each."""
+    a, term_a = without_letters(a, term_a, set(term_b + result))
+    b, term_b = without_letters(b, term_b, set(term_a + result))
+    stacked = [c for c in term_a if c in term_b and c in result]
+    summed = [c for c in term_a if c in term_b and c not in result]
+    rows, columns = [c for c in term_a if c not in term_b], [c for c in term_b if c not in term_a]
+    size = dict(zip(term_a + term_b, a.shape + b.shape, strict=True))
+
+    def as_matrix(x: Any, term: str, *parts: list[str]) -> Any:
+        order = [term.index(c) for part in (stacked, *parts) for c in part]
+        lengths = [math.prod(size[c] for c in part) for part in parts]
+        return x.transpose(order).reshape([*(size[c] for c in stacked), *lengths])
+
+    product = _matmul(as_matrix(a, term_a, rows, summed), as_matrix(b, term_b, summed, columns))
+    order = [*stacked, *rows, *columns]
+    return product.reshape([size[c] for c in order]).transpose([order.index(c) for c in result])
+
+
+def without_letters(x: Any, term: str, needed: set[str]) -> tuple[Any, str]:
+    """An operand summed over the letters that only it has."""
+    axes = tuple(i for i, c in enumerate(term) if c not in needed)
+    return (np.sum(x, axis=axes), "".join(c for c in term if c in needed)) if axes else (x, term)
 
 
 def _einsum_rule(i: int, g: Any, out: Any, *operands: Any, subscripts: str) -> Any:
@@ -210,14 +291,32 @@ einsum_of: Operation = operation(
 )
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """As `np.einsum`: any subscripts, with repeated letters, repeated operands, and `...`.
+def einsum(subscripts: Any, *operands: Any, optimize: Any = None) -> Any:
+    """As `np.einsum`: any subscripts, with repeated letters or operands, and `...`; or lists of whole numbers, as
+    in `einsum(a, [0, 1], b, [1, 2], [0, 2])`. Large ones run as matrix products, in the order of least work (so
+    `optimize` changes nothing).
 
     Raises:
         ValueError: Subscripts that don't fit the operands.
     """
+    if not isinstance(subscripts, str):
+        subscripts, operands = from_lists((subscripts, *operands))
     shapes = [np.shape(data_of(x)) for x in operands]
     return apply(einsum_of, operands, {"subscripts": explicit(subscripts.replace(" ", ""), shapes)})
+
+
+def from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """Operands and lists of whole numbers by turns as subscripts and operands."""
+    operands, lists = arguments[0 : len(arguments) // 2 * 2 : 2], [list(x) for x in arguments[1::2]]
+    numbers = sorted({k for term in lists for k in term if k is not Ellipsis})
+    if len(arguments) % 2:
+        result = list(arguments[-1])
+    else:
+        once = [k for k in numbers if builtins.sum(term.count(k) for term in lists) == 1]
+        result = [Ellipsis] * any(Ellipsis in term for term in lists) + once
+    letter = {k: string.ascii_letters[i] for i, k in enumerate(dict.fromkeys([*numbers, *result])) if k is not Ellipsis}
+    terms = ["".join("..." if k is Ellipsis else letter[k] for k in term) for term in (*lists, result)]
+    return ",".join(terms[:-1]) + "->" + terms[-1], operands
 
 
 def explicit(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> str:
@@ -237,6 +336,73 @@ def explicit(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> str:
         once = sorted(c for c in set("".join(terms)) if "".join(terms).count(c) == 1 and c not in longest)
         result = "".join([*longest, *once])
     return ",".join(terms) + "->" + result.replace("...", "".join(longest))
+
+
+def linalg_trace(x: Any, offset: int = 0) -> Any:
+    """The sum of a diagonal of each matrix, as `np.linalg.trace`."""
+    return linalg_diagonal(x, offset).sum(axis=-1)
+
+
+def linalg_diagonal(x: Any, offset: int = 0) -> Any:
+    """A diagonal of each matrix, as `np.linalg.diagonal`."""
+    return diagonal(x, offset=offset, axis1=-2, axis2=-1)
+
+
+def vector_norm(x: Any, axis: Any = None, ord: Any = 2, keepdims: bool = False) -> Any:
+    """The norm over the axes, of all numbers where None, as `np.linalg.vector_norm`."""
+    x = array(x)
+    if axis is None:
+        out = norm(ravel(x), ord)
+        return reshape(out, shape=(1,) * x.ndim) if keepdims else out
+    if not isinstance(axis, tuple):
+        return norm(x, ord, axis=axis, keepdims=keepdims)
+    axes = axes_of(axis, x.ndim)
+    kept = tuple(a for a in range(x.ndim) if a not in axes)
+    rows = reshape(transpose(x, axes=(*kept, *axes)), shape=(*(x.shape[a] for a in kept), -1))
+    out = norm(rows, ord, axis=-1)
+    return reshape(out, shape=tuple(1 if a in axes else n for a, n in enumerate(x.shape))) if keepdims else out
+
+
+def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Any:
+    """The norm of each matrix, as `np.linalg.matrix_norm`."""
+    return norm(x, ord, axis=(-2, -1), keepdims=keepdims)
+
+
+def cond(x: Any, p: Any = None) -> Any:
+    """How far a matrix magnifies errors: ‖x‖·‖x⁻¹‖, for None or 2 the largest over the smallest singular value."""
+    if p in (None, 2, -2):
+        s = svd_s(x)
+        return s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
+    return norm(x, p, axis=(-2, -1)) * norm(inv(x), p, axis=(-2, -1))
+
+
+def multi_dot(arrays: Any) -> Any:
+    """a @ b @ c @ …, from the left. Raises ValueError for fewer than two."""
+    parts = [array(x) for x in arrays]
+    if len(parts) < 2:
+        raise ValueError(f"multi_dot needs two matrices or more, got {len(parts)}")
+    return reduce(matmul, parts)
+
+
+def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
+    """Products summed over an axis of both."""
+    return sum(array(a) * array(b), axis=axis)
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """The vector product of vectors with three entries, as `np.cross`.
+
+    Raises:
+        ValueError: The vectors haven't three entries.
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = moveaxis(array(a), axisa, -1), moveaxis(array(b), axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ValueError(f"cross: vectors must have three entries, got {a.shape[-1]} and {b.shape[-1]}")
+    ahead, behind = [1, 2, 0], [2, 0, 1]
+    product = a[..., ahead] * b[..., behind] - a[..., behind] * b[..., ahead]
+    return moveaxis(product, -1, axisc)
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
@@ -680,6 +846,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     Raises:
         ValueError: There is no norm of that order.
     """
+    x = array(x)
     n_axes = np.ndim(data_of(x)) if axis is None else np.size(axis)
     if ord is None or (ord == "fro" and n_axes == 2) or (ord == 2 and n_axes == 1):
         return euclidean_norm(x, axis=axis, keepdims=keepdims)

@@ -14,7 +14,7 @@ from tinygrad_edu.core.value import Value
 from tinygrad_edu.ops.arithmetic import divide, square
 from tinygrad_edu.ops.comparison import equal_mask, kink, one_for_zero, shared
 from tinygrad_edu.ops.entry import axes_of, shape_of, zero_of
-from tinygrad_edu.ops.shaping import broadcast_to, concatenate, flip, reshape, stack
+from tinygrad_edu.ops.shaping import array, broadcast_to, concatenate, flip, reshape, stack
 
 Axis = int | tuple[int, ...] | None
 
@@ -242,6 +242,7 @@ cumprod = operation(
 
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Σ(xᵢ - mean)² / (n - ddof) over the axes, all where None: composed of others, whose rules give its derivative."""
+    x = array(x)
     if not isinstance(x, Value):
         return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
     axes = axes_of(axis, x.ndim)
@@ -252,24 +253,24 @@ def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """√var(x), the root of the mean square of x - mean. ∂ is by convention 0 where nothing spreads, as for `norm`."""
+    x = array(x)
     if not isinstance(x, Value):
         return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
     axes = axes_of(axis, x.ndim)
     n = float(builtins.max(math.prod(x.shape[a] for a in axes) - ddof, 0))
-    return euclidean_norm(x - mean(x, axis=axes, keepdims=True), axis=axes, keepdims=keepdims, divisor=n)
+    return root_mean_square(x - mean(x, axis=axes, keepdims=True), n=n, axis=axes, keepdims=keepdims)
 
 
-def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False, divisor: float = 1.0) -> Any:
-    """√(Σxᵢ²/d), over the given axes, all where None; the divisor d is 1, and what `std` divides by there.
+def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
+    """√Σxᵢ², over the given axes, all where None.
 
     ∂/∂xᵢ = xᵢ/√Σxₖ², by convention 0 where all are 0; second derivatives are nan there.
     """
-    squares = np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims)
-    return np.sqrt(squares if divisor == 1.0 else np.divide(squares, divisor))
+    return np.sqrt(np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims))
 
 
-def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False, divisor: float = 1.0) -> Any:
-    over_length = divide(g, one_for_zero(out) if divisor == 1.0 else one_for_zero(out) * divisor)
+def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    over_length = divide(g, one_for_zero(out))
     return kink(spread(over_length, x, axis, keepdims), x, x, spread(out, x, axis, keepdims))
 
 
@@ -279,6 +280,29 @@ euclidean_norm = operation(
     name="norm",
     symbol="‖·‖",
     formula="∂‖x‖ = Σxᵢ·∂xᵢ/‖x‖",
+    shapes=REDUCED,
+    analytic=True,
+)
+
+
+def _root_mean_square(x: Any, /, n: float, axis: Axis = None, keepdims: bool = False) -> Any:
+    """√(Σxᵢ²/n), over the given axes, all where None: what `std` makes of x - mean.
+
+    ∂/∂xᵢ = xᵢ/(n·√(Σxₖ²/n)), by convention 0 where all are 0; second derivatives are nan there.
+    """
+    return np.sqrt(np.divide(np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims), n))
+
+
+def _root_mean_square_rule(g: Any, out: Any, x: Any, n: float, axis: Axis = None, keepdims: bool = False) -> Any:
+    over_length = divide(g, one_for_zero(out) * n)
+    return kink(spread(over_length, x, axis, keepdims), x, x, spread(out, x, axis, keepdims))
+
+
+root_mean_square = operation(
+    _root_mean_square,
+    (_root_mean_square_rule,),
+    symbol="√mean(·²)",
+    formula="∂√(Σxᵢ²/n) = Σxᵢ·∂xᵢ/(n·√(Σxₖ²/n))",
     shapes=REDUCED,
     analytic=True,
 )

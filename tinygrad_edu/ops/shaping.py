@@ -5,17 +5,20 @@ The one thing to know: most are a reshape, a transpose, or made by `moving` (see
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, apply, as_data, data_of
+from tinygrad_edu.core.value import Value, apply, as_data, data_of, numbers_of
+from tinygrad_edu.ops.arithmetic import positive
 from tinygrad_edu.ops.entry import each, shape_of
 from tinygrad_edu.ops.indexing import add_at, moving
 
 Shape = int | tuple[int, ...]
+Order = Literal["C", "F", "K", "A"]
 
 
 def _reshape(x: Any, /, shape: Shape) -> Any:
@@ -33,12 +36,47 @@ reshape: Operation = operation(
 )
 
 
-def ravel(x: Any) -> Any:
-    """All numbers in one row: a reshape."""
-    return reshape(x, shape=(-1,))
+def ravel(x: Any, order: Order = "C") -> Any:
+    """All numbers in one row, the last index moving fastest, or with order="F" the first: a reshape."""
+    return reshape_in_order(x, (-1,), order)
 
 
 flatten = ravel
+
+
+def reshape_in_order(x: Any, shape: Shape, order: Order) -> Any:
+    """A reshape that reads and writes with the last index moving fastest or, for "F", the first."""
+    if order in ("C", "K", "A"):
+        return reshape(x, shape=shape)
+    if order != "F":
+        raise ValueError(f'order must be "C" or "F", got {order!r}')
+    reverse = tuple(reversed(shape)) if isinstance(shape, (tuple, list)) else shape
+    return transpose(reshape(transpose(x), shape=reverse))
+
+
+def _astype(x: Any, /, dtype: Any) -> Any:
+    """The numbers in another float dtype, rounded where it has fewer digits. ∂astype(x) = astype(∂x).
+
+    Raises:
+        TypeError: The dtype isn't float32 or float64; whole numbers have no gradient.
+    """
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float64, np.float32):
+        raise TypeError(f"astype: {dtype} has no gradient; v.data.astype({str(dtype)!r}) gives the plain numbers")
+    return x if type(x) is float and dtype == np.float64 else np.array(x, dtype)
+
+
+astype = operation(
+    _astype,
+    (lambda g, out, x, dtype: g,),
+    formula="∂astype(x) = astype(∂x)",
+    shapes="any → the same",
+)
+
+
+def copy(x: Any) -> Any:
+    """A Value with the same numbers, through which the gradient flows; of anything else a copy."""
+    return positive(x) if isinstance(x, Value) else np.copy(x)
 
 
 def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
@@ -51,19 +89,26 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     return reshape(x, shape=np.expand_dims(np.broadcast_to(0.0, np.shape(data_of(x))), axis).shape)
 
 
-def atleast_1d(x: Any) -> Any:
+def atleast_1d(*arrays: Any) -> Any:
     """A scalar as an array of one number: a reshape."""
-    return reshape(x, shape=np.atleast_1d(data_of(x)).shape)
+    return with_axes(np.atleast_1d, arrays)
 
 
-def atleast_2d(x: Any) -> Any:
+def atleast_2d(*arrays: Any) -> Any:
     """With at least two axes, new ones in front: a reshape."""
-    return reshape(x, shape=np.atleast_2d(data_of(x)).shape)
+    return with_axes(np.atleast_2d, arrays)
 
 
-def atleast_3d(x: Any) -> Any:
+def atleast_3d(*arrays: Any) -> Any:
     """With at least three axes, as `np.atleast_3d` places them: a reshape."""
-    return reshape(x, shape=np.atleast_3d(data_of(x)).shape)
+    return with_axes(np.atleast_3d, arrays)
+
+
+def with_axes(numpy_function: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+    """Each array in the shape that numpy's function gives it; a tuple of several."""
+    parts = [array(x) for x in arrays]
+    found = tuple(reshape(x, shape=numpy_function(np.broadcast_to(0.0, x.shape)).shape) for x in parts)
+    return found[0] if len(found) == 1 else found
 
 
 def _transpose(x: Any, /, axes: tuple[int, ...] | None = None) -> Any:
@@ -104,6 +149,13 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     n = np.ndim(data_of(x))
     order = np.moveaxis(np.empty(tuple(range(n))), source, destination)
     return transpose(x, axes=order.shape)
+
+
+def rollaxis(x: Any, axis: int, start: int = 0) -> Any:
+    """An axis moved to stand before another: a transpose."""
+    n = np.ndim(data_of(x))
+    axis, start = axis % n, start + n if start < 0 else start
+    return moveaxis(x, axis, start - 1 if axis < start else start)
 
 
 def matrix_transpose(x: Any) -> Any:
@@ -201,6 +253,77 @@ def vstack(arrays: Any) -> Any:
     return concatenate([atleast_2d(x) for x in arrays], axis=0)
 
 
+def dstack(arrays: Any) -> Any:
+    """Arrays behind each other: `concatenate` along the third axis."""
+    return concatenate([atleast_3d(x) for x in arrays], axis=2)
+
+
+def append(x: Any, values: Any, axis: int | None = None) -> Any:
+    """`values` after x: `concatenate` along an axis, flattened where it is None."""
+    return concatenate([array(x), array(values)], axis=axis)
+
+
+def delete(x: Any, obj: Any, axis: int | None = None) -> Any:
+    """x without the entries at positions, a slice or a mask along an axis, of all in order where None."""
+    x = array(x)
+    x, axis = (ravel(x), 0) if axis is None else (x, axis % x.ndim)
+    kept = np.delete(np.arange(x.shape[axis]), numbers_of(obj))
+    return x[(*(slice(None),) * axis, kept)]
+
+
+def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """x with `values` before the positions along an axis, of all in order where None."""
+    x = array(x)
+    values = astype(array(values), dtype=x.dtype)
+    x, axis = (ravel(x), 0) if axis is None else (x, axis % x.ndim)
+    n = x.shape[axis]
+    places = np.insert(np.arange(n), obj, -1)
+    if values.ndim <= 1 and np.ndim(obj) and axis:
+        values = expand_dims(values, tuple(range(1, x.ndim - axis)))
+    elif np.ndim(obj) == 0 and values.ndim:
+        values = moveaxis(values, 0, axis) if values.ndim == x.ndim else expand_dims(values, axis)
+    added = int(np.sum(places < 0))
+    shape = tuple(added if i == axis else m for i, m in enumerate(x.shape))
+    joined = concatenate([x, broadcast_to(values, shape=shape)], axis=axis)
+    order = np.where(places < 0, n + np.cumsum(places < 0) - 1, places)
+    return joined[(*(slice(None),) * axis, order)]
+
+
+def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
+    """The entries along an axis, of all in order where None, at which the condition holds."""
+    x = array(x)
+    x, axis = (ravel(x), 0) if axis is None else (x, axis % x.ndim)
+    return x[(*(slice(None),) * axis, np.flatnonzero(numbers_of(condition)))]
+
+
+def extract(condition: Any, x: Any) -> Any:
+    """All numbers at which the condition holds, in one row."""
+    return compress(np.ravel(numbers_of(condition)), x)
+
+
+def resize(x: Any, new_shape: Shape) -> Any:
+    """The numbers in order, again and again, until the new shape is full."""
+    x = ravel(array(x))
+    n = math.prod(new_shape) if isinstance(new_shape, tuple) else int(new_shape)
+    return reshape(x[np.arange(n) % x.size], shape=new_shape)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Arrays repeated to their common shape."""
+    parts = [array(x) for x in arrays]
+    shape = np.broadcast_shapes(*(x.shape for x in parts))
+    return tuple(broadcast_to(x, shape=shape) for x in parts)
+
+
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """An array like x, everywhere the fill value; from a Value as fill value, whose gradient is the sum, a Value."""
+    like: Any = data_of(x)
+    if not isinstance(fill_value, Value):
+        return np.full_like(like, fill_value, dtype=dtype, shape=shape)
+    filled = broadcast_to(fill_value, shape=np.shape(like) if shape is None else shape)
+    return filled if dtype is None else astype(filled, dtype=dtype)
+
+
 def hstack(arrays: Any) -> Any:
     """Columns beside each other: `concatenate` along the second axis, of vectors along their only one."""
     parts = [atleast_1d(x) for x in arrays]
@@ -213,7 +336,7 @@ def column_stack(arrays: Any) -> Any:
     return concatenate([reshape(x, shape=(-1, 1)) if x.ndim == 1 else x for x in parts], axis=1)
 
 
-def array(nested: Any) -> Any:
+def array(nested: Any, dtype: Any = None) -> Any:
     """An array from nested lists that may hold Values: `tg.array([[v, w], [0.0, 1.0]])`.
 
     A Value if there is one in it, else a plain array.
@@ -227,13 +350,16 @@ def array(nested: Any) -> Any:
     >>> v.grad
     2.0
     """
+    if type(nested) is np.ndarray and nested.dtype == object:
+        nested = nested.tolist()
     if isinstance(nested, (list, tuple)) and has_value(nested):
-        return stack([array(part) for part in nested])
-    return nested if isinstance(nested, Value) else np.asarray(as_data(nested))
+        nested = stack([array(part) for part in nested])
+    made = nested if isinstance(nested, Value) else np.asarray(as_data(nested))
+    return made if dtype is None else astype(made, dtype=dtype)
 
 
 def has_value(nested: Any) -> bool:
-    if isinstance(nested, (list, tuple)):
+    if isinstance(nested, (list, tuple)) or (isinstance(nested, np.ndarray) and nested.dtype == object):
         return any(map(has_value, nested))
     return isinstance(nested, Value)
 
@@ -248,6 +374,26 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
     else:
         places = list(indices_or_sections)
     return [x[(*before, slice(a, b))] for a, b in zip([0, *places], [*places, n], strict=True)]
+
+
+def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
+    """Cut along the first axis, as `split`."""
+    return split(x, indices_or_sections, axis=0)
+
+
+def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
+    """Cut along the second axis, of a vector along its only one, as `split`."""
+    return split(x, indices_or_sections, axis=0 if np.ndim(data_of(x)) == 1 else 1)
+
+
+def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
+    """Cut along the third axis, as `split`."""
+    return split(x, indices_or_sections, axis=2)
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
+    """The parts of an array along an axis, one by one."""
+    return tuple(moveaxis(array(x), axis, 0))
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
@@ -318,12 +464,25 @@ triu: Operation = operation(
 
 def _pad(x: Any, /, pad_width: Any, constant_values: float = 0.0) -> Any:
     """A constant added around. ∂pad(x) = pad(∂x): the cotangent is cut to what was inside."""
-    return np.pad(x, pad_width, constant_values=constant_values)
+    if np.ndim(constant_values):
+        return np.pad(x, pad_width, constant_values=constant_values)
+    inside, shape = inside_of(np.shape(x), pad_width)
+    out = np.full(shape, constant_values, np.asarray(x).dtype)
+    out[inside] = x
+    return out
 
 
-def _pad_rule(g: Any, out: Any, x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
-    widths = np.broadcast_to(np.asarray(pad_width, dtype=int), (len(x.shape), 2)).tolist()
-    return g[tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True)])]
+def inside_of(shape: tuple[int, ...], pad_width: Any) -> tuple[tuple[slice, ...], tuple[int, ...]]:
+    """The key of what was there before padding, and the shape afterwards."""
+    widths = np.broadcast_to(np.asarray(pad_width, dtype=int), (len(shape), 2)).tolist()
+    if any(width < 0 for pair in widths for width in pair):
+        raise ValueError(f"pad: pad_width must be at least 0, got {pad_width}")
+    key = tuple([slice(before, before + n) for (before, _), n in zip(widths, shape, strict=True)])
+    return key, tuple([before + n + after for (before, after), n in zip(widths, shape, strict=True)])
+
+
+def _pad_rule(g: Any, out: Any, x: Any, pad_width: Any, constant_values: Any = 0.0) -> Any:
+    return g[inside_of(shape_of(x), pad_width)[0]]
 
 
 _pad_by = operation(
@@ -336,10 +495,17 @@ _pad_by = operation(
 )
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0.0) -> Any:
-    """A constant added around an array, as `np.pad`. Raises ValueError for another mode than "constant"."""
+def pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: float = 0.0) -> Any:
+    """A border added around an array, as `np.pad`: a constant, or by another mode numbers of the array.
+
+    Raises:
+        ValueError: The mode is none of "constant", "edge", "reflect", "symmetric", "wrap".
+    """
+    if mode in ("edge", "reflect", "symmetric", "wrap"):
+        x = array(x)
+        return ravel(x)[np.pad(np.arange(x.size).reshape(x.shape), pad_width, mode)]
     if mode != "constant":
-        raise ValueError(f'pad: mode must be "constant", got {mode!r}')
+        raise ValueError(f"pad: mode must be one of constant, edge, reflect, symmetric, wrap; got {mode!r}")
     return _pad_by(x, pad_width=pad_width, constant_values=constant_values)
 
 

@@ -1,0 +1,284 @@
+"""The methods of a Value: numpy's, and those that users of other engines know, such as `v.tanh()` and `v.relu()`.
+
+The one thing to know: a method is the function of its name, `tg.std(v)` as `v.std()`; what it does stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tinygrad_edu import ops
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from tinygrad_edu.core.value import Operand, Value
+
+Axes = int | tuple[int, ...] | None
+
+
+def call(name: str, value: Any, *args: Any, **options: Any) -> Value:
+    """The function of that name on a Value."""
+    result: Value = getattr(ops, name)(value, *args, **options)
+    return result
+
+
+def elementwise(name: str) -> Callable[[Any], Value]:
+    """A method without arguments, from the function of its name."""
+
+    def method(self: Any) -> Value:
+        return call(name, self)
+
+    method.__name__ = name
+    method.__qualname__ = f"Methods.{name}"
+    method.__doc__ = f"`tg.{name}` of it, elementwise."
+    return method
+
+
+class Methods:
+    """What `Value` inherits: each method is the function of its name."""
+
+    __slots__ = ()
+
+    exp, exp2, expm1 = elementwise("exp"), elementwise("exp2"), elementwise("expm1")
+    log, log2, log10, log1p = elementwise("log"), elementwise("log2"), elementwise("log10"), elementwise("log1p")
+    sqrt, cbrt, square, reciprocal = map(elementwise, ("sqrt", "cbrt", "square", "reciprocal"))
+    sin, cos, tan, sinh, cosh, tanh = map(elementwise, ("sin", "cos", "tan", "sinh", "cosh", "tanh"))
+    arcsin, arccos, arctan = elementwise("arcsin"), elementwise("arccos"), elementwise("arctan")
+    arcsinh, arccosh, arctanh = elementwise("arcsinh"), elementwise("arccosh"), elementwise("arctanh")
+    floor, ceil, rint, trunc, sign = map(elementwise, ("floor", "ceil", "rint", "trunc", "sign"))
+    deg2rad, rad2deg, degrees, radians = map(elementwise, ("deg2rad", "rad2deg", "degrees", "radians"))
+    sigmoid, relu, softplus, silu, gelu = map(elementwise, ("sigmoid", "relu", "softplus", "silu", "gelu"))
+    abs, conj, conjugate, copy = map(elementwise, ("abs", "conj", "conjugate", "copy"))
+
+    def leaky_relu(self, slope: float = 0.01) -> Value:
+        """x where it is above 0, else slope·x."""
+        return call("leaky_relu", self, slope=slope)
+
+    def elu(self, alpha: float = 1.0) -> Value:
+        """x where it is above 0, else α·(eˣ - 1)."""
+        return call("elu", self, alpha=alpha)
+
+    def softmax(self, axis: int = -1) -> Value:
+        """eˣⁱ / Σₖ eˣᵏ along an axis."""
+        return call("softmax", self, axis=axis)
+
+    def log_softmax(self, axis: int = -1) -> Value:
+        """The logarithm of the softmax along an axis."""
+        return call("log_softmax", self, axis=axis)
+
+    def logsumexp(self, axis: Axes = None, keepdims: bool = False) -> Value:
+        """log Σ eˣⁱ over the axes, without overflow."""
+        return call("logsumexp", self, axis=axis, keepdims=keepdims)
+
+    # Reductions.
+
+    def sum(self, axis: Axes = None, keepdims: bool = False) -> Value:
+        """The sum over the axes, all where None."""
+        return call("sum", self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axes = None, keepdims: bool = False) -> Value:
+        """The mean over the axes, all where None."""
+        return call("mean", self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axes = None, keepdims: bool = False) -> Value:
+        """The product over the axes, all where None."""
+        return call("prod", self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axes = None, keepdims: bool = False) -> Value:
+        """The largest over the axes, all where None; ties share the gradient."""
+        return call("max", self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axes = None, keepdims: bool = False) -> Value:
+        """The smallest over the axes, all where None; ties share the gradient."""
+        return call("min", self, axis=axis, keepdims=keepdims)
+
+    def ptp(self, axis: Axes = None, keepdims: bool = False) -> Value:
+        """The largest less the smallest over the axes."""
+        return call("ptp", self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axes = None, ddof: int = 0, keepdims: bool = False) -> Value:
+        """The variance over the axes: Σ(xᵢ - mean)² / (n - ddof)."""
+        return call("var", self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axes = None, ddof: int = 0, keepdims: bool = False) -> Value:
+        """The standard deviation over the axes: √var."""
+        return call("std", self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Value:
+        """Running sums along an axis, over all numbers in order where None."""
+        return call("cumsum", self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Value:
+        """Running products along an axis, over all numbers in order where None."""
+        return call("cumprod", self, axis=axis)
+
+    # Shape.
+
+    @property
+    def T(self) -> Value:  # noqa: N802 - numpy's name
+        """The axes in reverse order."""
+        return call("transpose", self)
+
+    @property
+    def mT(self) -> Value:  # noqa: N802 - numpy's name
+        """The last two axes exchanged."""
+        return call("matrix_transpose", self)
+
+    @property
+    def real(self) -> Value:
+        """Itself: data is real."""
+        return call("real", self)
+
+    @property
+    def imag(self) -> Value:
+        """Zeros: data is real."""
+        return call("imag", self)
+
+    def transpose(self, *axes: Any) -> Value:
+        """The axes in another order, reversed where none are named: `v.transpose(1, 0)` or `v.transpose((1, 0))`."""
+        return call("transpose", self, axes=spread_out(axes))
+
+    def reshape(self, *shape: Any, order: Literal["C", "F"] = "C") -> Value:
+        """The same numbers in another shape: `v.reshape(2, 3)` or `v.reshape((2, 3))`."""
+        to = shape[0] if len(shape) == 1 else shape
+        if order == "F":
+            return self.T.reshape(tuple(reversed(to)) if isinstance(to, (tuple, list)) else to).T
+        return call("reshape", self, to)
+
+    def ravel(self, order: Literal["C", "F"] = "C") -> Value:
+        """All numbers in one row, the last index moving fastest or, for "F", the first."""
+        return call("ravel", self, order)
+
+    def flatten(self, order: Literal["C", "F"] = "C") -> Value:
+        """The same as `ravel`."""
+        return call("ravel", self, order)
+
+    def squeeze(self, axis: Axes = None) -> Value:
+        """Without axes of length 1, all or those named."""
+        return call("squeeze", self, axis=axis)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Value:
+        """Two axes exchanged."""
+        return call("swapaxes", self, axis1, axis2)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
+        """The entries on a diagonal."""
+        return call("diagonal", self, offset=offset, axis1=axis1, axis2=axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
+        """The sum of a diagonal."""
+        return call("trace", self, offset, axis1, axis2)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Value:
+        """Each entry repeated."""
+        return call("repeat", self, repeats=repeats, axis=axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Value:
+        """The entries at `indices` along an axis, of all numbers in order where None."""
+        return call("take", self, indices, axis)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Value:
+        """The entries along an axis at which the condition holds."""
+        return call("compress", condition, self, axis)
+
+    def sort(self, axis: int | None = -1) -> Value:
+        """A Value with the numbers in ascending order; unlike an array, a Value isn't changed in place."""
+        return call("sort", self, axis=axis)
+
+    def dot(self, other: Operand) -> Value:
+        """Of vectors the inner product, of matrices `@`, with a scalar the product."""
+        return call("dot", self, other)
+
+    def clip(self, min: Any = None, max: Any = None) -> Value:
+        """No less than min and no more than max."""
+        return call("clip", self, min, max)
+
+    def round(self, decimals: int = 0) -> Value:
+        """Rounded to so many decimals; the derivative is 0."""
+        return call("round", self, decimals=decimals)
+
+    def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Value:
+        """With numbers of another float dtype. Raises TypeError for a dtype that isn't float."""
+        return call("astype", self, dtype=dtype)
+
+    # Plain results: positions, and what is true. They have no gradient.
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """The position of the largest along an axis: plain whole numbers."""
+        return call("argmax", self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """The position of the smallest along an axis: plain whole numbers."""
+        return call("argmin", self, axis=axis, keepdims=keepdims)
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        """The positions in the order that sorts: plain whole numbers."""
+        return call("argsort", self, axis=axis)
+
+    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+        """The positions in the order that parts at kth: plain whole numbers."""
+        return call("argpartition", self, kth, axis=axis)
+
+    def searchsorted(self, v: Any, side: Literal["left", "right"] = "left") -> Any:
+        """Where numbers would be inserted to keep the order: plain whole numbers."""
+        return call("searchsorted", self, v, side=side)
+
+    def nonzero(self) -> Any:
+        """The positions of what isn't 0: plain whole numbers."""
+        return call("nonzero", self)
+
+    def any(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
+        """Whether any isn't 0: plain booleans."""
+        return call("any", self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
+        """Whether none is 0: plain booleans."""
+        return call("all", self, axis=axis, keepdims=keepdims)
+
+    def tolist(self) -> Any:
+        """The numbers as a float, or nested lists of floats, without a gradient."""
+        data = self.data
+        return data if isinstance(data, float) else data.tolist()
+
+    if TYPE_CHECKING:
+
+        @property
+        def data(self) -> Any: ...
+
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(missing(name), name=name, obj=self)
+
+
+def spread_out(axes: tuple[Any, ...]) -> Any:
+    """Axes that were named one by one, or in a tuple, or not at all."""
+    if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
+        return None if axes[0] is None else tuple(axes[0])
+    return axes or None
+
+
+IN_PLACE = {
+    "fill": "tg.full_like(v, number)",
+    "itemset": "tg.where(mask, new, v)",
+    "partition": "tg.partition(v, kth)",
+    "put": "tg.where(mask, new, v)",
+    "resize": "tg.reshape(v, shape)",
+    "setfield": "tg.where(mask, new, v)",
+    "sort_": "tg.sort(v)",
+}
+
+
+def missing(name: str) -> str:
+    """What to write in place of a method that there isn't."""
+    if name in IN_PLACE:
+        return f"a Value has no .{name}(…), which would change it in place: use {IN_PLACE[name]}, which gives a new one"
+    if name in ops.FAMILY_OF or name in ops.NUMPY_ALIASES:
+        return f"a Value has no attribute {name!r}: call tg.{name}(v, …)"
+    if hasattr(np.ndarray, name):
+        return f"a Value has no attribute {name!r}: v.data.{name} is that of its plain numbers, without a gradient"
+    return f"a Value has no attribute {name!r}"
