@@ -133,6 +133,8 @@ def plain_text(box: Box) -> str:
         return f"{box.name}{times}: {box.holds}"
     if box.kind == "constant":
         return f"constant {short(box.data)}"
+    if box.kind in ("neuron", "dense", "inputs"):
+        return ".".join([*box.path, box.name])
     assert box.node is not None
     if box.kind == "operation":
         assert box.node.operation is not None
@@ -149,9 +151,9 @@ def short(data: Any) -> str:
 
 
 def heat(grad: Any, largest: float) -> str:
-    """A light colour for a gradient's size, from white to orange on a logarithmic scale of four powers of ten."""
+    """The role of the colour for a gradient's size: from white to orange, a step for each power of ten."""
     size = float(np.max(np.abs(data_of(grad)), initial=0.0)) if grad is not None else 0.0
     if not (size > 0.0 and largest > 0.0 and math.isfinite(size)):
-        return "#ffffff"
-    depth = min(max(1.0 + math.log10(size / largest) / 4.0, 0.0), 1.0)
-    return f"#ff{255 - round(90 * depth):02x}{255 - round(155 * depth):02x}"
+        return "value"
+    step = 4 + math.floor(math.log10(size / largest) + 0.5)
+    return f"plus{step}" if step > 0 else "value"
