@@ -261,8 +261,9 @@ def sampled(flat: Any) -> Any:
 
 
 def peak(part: Any) -> float:
-    numbers = np.nan_to_num(part, nan=0.0, posinf=np.inf, neginf=-np.inf).ravel()
-    return float(numbers[int(np.argmax(np.abs(numbers)))])
+    """The entry that is largest in size; one that is no number before all others."""
+    entries = part.ravel()
+    return float(entries[int(np.argmax(np.where(np.isnan(entries), np.inf, np.abs(entries))))])
 
 
 def range_text(array: Any) -> str:

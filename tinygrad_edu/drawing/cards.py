@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.backward import topological_order
+from tinygrad_edu.core.backward import forward_order
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.calls import call_text, params_text, symbol_of
 from tinygrad_edu.drawing.labels import digits
@@ -119,7 +119,7 @@ def graph_of(outputs: Sequence[Value], names: Mapping[str, Any] | None) -> Graph
     numbers = number_nodes(outputs)
     given = {value: name for name, value in (names or {}).items() if isinstance(value, Value)}
     consumers: dict[Value, list[Value]] = {node: [] for node in numbers}
-    order = topological_order(outputs)
+    order = forward_order(outputs)
     for node in sorted(order, key=numbers.__getitem__):
         for parent in dict.fromkeys(p for p in node.parents if isinstance(p, Value)):
             consumers[parent].append(node)

@@ -38,9 +38,9 @@ THEMES["auto"] = THEMES["light"]
 
 def shade(x: float, largest: float) -> str:
     """The role for a number in a heat map: how large beside the largest, in quarters, and of which sign."""
-    if not (np.isfinite(x) and largest > 0.0) or x == 0.0:
+    if np.isnan(x) or x == 0.0:
         return "zero"
-    quarter = min(int(np.ceil(4.0 * abs(x) / largest)), 4)
+    quarter = 4 if abs(x) >= largest else int(np.ceil(4.0 * abs(x) / largest))
     return f"{'minus' if x < 0.0 else 'plus'}{max(quarter, 1)}"
 
 
