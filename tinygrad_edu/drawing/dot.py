@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.card_labels import card_label, card_width, column_label, has_one_cell
 from tinygrad_edu.drawing.cards import cards_of
-from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_text, text
+from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_row, plain_text, text
 from tinygrad_edu.drawing.layers import HELD, frames_of, gates_of, hold_columns, layers_of, weights_of
 from tinygrad_edu.drawing.renderer import Picture
 from tinygrad_edu.drawing.slopes import local_slopes
@@ -132,6 +132,7 @@ def fitting_direction(view: View, show: Collection[str]) -> Direction:
 
 def titles_of(view: View) -> dict[str, str]:
     titles = {box.id: plain_text(box) for box in view.boxes.values()}
+    titles |= {row.id: plain_row(row) for box in view.boxes.values() for row in box.rows if row.node is not None}
     return titles | {column.id: column.name or "layer" for column in view.columns}
 
 

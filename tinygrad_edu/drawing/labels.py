@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.calls import params_text, symbol_of
-from tinygrad_edu.drawing.view import Box
+from tinygrad_edu.drawing.view import Box, Row
 
 
 def label_of(box: Box, show: Collection[str]) -> str:
@@ -140,9 +140,19 @@ def plain_text(box: Box) -> str:
         assert box.node.operation is not None
         told = params_text(box.node)
         return f"{box.node.operation.name}{f'({told})' if told else ''}: {box.node.operation.formula}"
-    parts = [box.name or box.kind, f"data {short(box.node.data)}"]
-    if box.grad is not None:
-        parts.append(f"grad {short(data_of(box.grad))}")
+    return plain_value(box.name or box.kind, box.node.data, box.grad)
+
+
+def plain_row(row: Row) -> str:
+    """What a row of a card shows, under its whole name."""
+    assert row.node is not None
+    return plain_value(row.node.name or row.name or row.label, row.node.data, row.node.grad)
+
+
+def plain_value(name: str, data: Any, grad: Any) -> str:
+    parts = [name, f"data {short(data)}"]
+    if grad is not None:
+        parts.append(f"grad {short(data_of(grad))}")
     return ", ".join(parts)
 
 

@@ -23,7 +23,8 @@ def finished(svg: str, titles: Mapping[str, str], columns: Mapping[str, Collecti
         name, is_card = match.group(1).removesuffix("card"), match.group(1).endswith("card")
         if is_card and name not in inside:
             return "<g>"  # the group around it has the id
-        return f'<g id="{name}" class="node">{title_of(name)}' if is_card else f'<g id="{name}">'
+        kind = ' class="node"' if is_card else ""
+        return f'<g id="{name}"{kind}>{title_of(name)}'
 
     def title_of(name: str) -> str:
         return f"<title>{html.escape(printable(titles[name]))}</title>" if name in titles else ""
