@@ -89,8 +89,8 @@ def titles(box: Box) -> list[tuple[str, int]]:
     """What stands above the rows, with its width: the name, and what else there is to say of the whole."""
     found = []
     if box.name:
-        times = f"  × {box.times}" if box.times > 1 and box.kind == "folded" else ""
-        found.append((f"<B>{text(box.name)}</B>{times}", text_width(box.name + times, bold=True) + 6))
+        name = f"{box.name}  × {box.times}" if box.times > 1 else box.name
+        found.append((f"<B>{text(name)}</B>", text_width(name, bold=True) + 6))
     if box.holds:
         found.append((text(box.holds), text_width(box.holds) + 6))
     return found
@@ -149,8 +149,14 @@ def number_of(row: Row, kind: str, colours: Colours, is_last: bool, largest: flo
     grad = grad_of(row)
     if grad is None:
         return "<TD></TD>"
-    cell = number(f"{row.id}grad", grad, colours, "grad", " = δ" if row.delta else "")
-    role = heat(grad, largest) if largest is not None else "value"
+    role = heat(grad, largest) if largest is not None and np.ndim(grad) == 0 else "value"
+    cell = number(
+        f"{row.id}grad",
+        grad,
+        colours,
+        "grad" if role == "value" else "ink",
+        " = δ" if row.delta and np.ndim(grad) == 0 else "",
+    )
     return cell.replace("<TD", f"<TD{fill(colours, role)}", 1) if role != "value" else cell
 
 
@@ -164,15 +170,23 @@ def label_cell(row: Row, show: Collection[str], colours: Colours, span: int) -> 
     data = row.node.data if row.node is not None else row.data
     if "shape" in show and np.ndim(data):
         notes.append(f"{np.shape(data)}" + (" float32" if np.asarray(data).dtype == np.float32 else ""))
+    if row.delta and np.ndim(data) and "grad" in show:
+        notes.append("grad = δ")
     if row.uses:
         notes.append(f"used {row.uses} times")
-    note = "  ".join(["", *notes])
-    words = f"<B>{text(row.name)}</B>" if row.name else ""
-    label = f" = {row.label}" if row.name and row.label else row.label
-    words += (text(label) if label else "") + (small(note, colours) if notes else "")
-    width = text_width(row.name, bold=True) + text_width(label) + text_width(note, SMALL) + 6
-    across = f' COLSPAN="{span}"' if span > 1 else ""
-    return f'<TD ID="{row.id}" HREF=" " PORT="{row.id}" ALIGN="LEFT"{across} WIDTH="{width}">{words}</TD>'
+    label = f"= {row.label}" if row.name and row.label else row.label
+    parts = [
+        (f"<B>{text(row.name)}</B>", text_width(row.name, bold=True)) if row.name else None,
+        (text(label), text_width(label)) if label else None,
+        (small("  ".join(notes), colours), text_width("  ".join(notes), SMALL)) if notes else None,
+    ]
+    cells = [f'<TD ALIGN="LEFT" WIDTH="{width + 4}">{words}</TD>' for words, width in filter(None, parts)]
+    opening = f'<TD ID="{row.id}" HREF=" " PORT="{row.id}" ALIGN="LEFT"' + (f' COLSPAN="{span}"' if span > 1 else "")
+    if len(cells) < 2:
+        return cells[0].replace('<TD ALIGN="LEFT"', opening, 1) if cells else f"{opening}></TD>"
+    size = f'FIXEDSIZE="TRUE" WIDTH="{sum(width + 4 for _, width in filter(None, parts))}" HEIGHT="15"'
+    inner = f'<TABLE ALIGN="LEFT" BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" {size}><TR>'
+    return f"{opening}>{inner}{''.join(cells)}</TR></TABLE></TD>"
 
 
 def number(cell_id: str, data: Any, colours: Colours, role: str = "ink", sign: str = "", bold: bool = False) -> str:
@@ -183,7 +197,7 @@ def number(cell_id: str, data: Any, colours: Colours, role: str = "ink", sign: s
         shown = f'<FONT COLOR="{colours[role]}">{shown}</FONT>' if role != "ink" else shown
         width = text_width(words, bold=bold) + 6
     else:
-        shown, width = array_table(np.asarray(data), colours, role, sign), 0
+        shown, width = array_table(np.asarray(data), colours, role), 0
     return f'<TD ID="{cell_id}" HREF=" " ALIGN="LEFT" WIDTH="{width}">{shown}</TD>'
 
 
@@ -192,12 +206,12 @@ def is_few(array: Any) -> bool:
     return bool(array.size == 0 or (array.shape[-1] <= 3 and array.size <= 3 * array.shape[-1]))
 
 
-def array_table(array: Any, colours: Colours, role: str, sign: str) -> str:
+def array_table(array: Any, colours: Colours, role: str) -> str:
     """An array: up to 3 by 3 its numbers, else a heat map whose squares say their sign, and its range in words."""
     if array.size == 0:
         return text("empty")
     few = is_few(array)
-    flat = array.reshape(-1, array.shape[-1])
+    flat = array.reshape(-1, 1 if few and array.ndim == 1 else array.shape[-1])
     squares = flat if few else sampled(flat)
     largest = float(np.abs(squares[np.isfinite(squares)]).max(initial=0.0))
     lines = ["".join(square(x, largest, colours, few) for x in values) for values in squares.tolist()]
@@ -205,9 +219,9 @@ def array_table(array: Any, colours: Colours, role: str, sign: str) -> str:
     fixed = "" if few else f' FIXEDSIZE="TRUE" WIDTH="{columns * 16 + 1}" HEIGHT="{rows * 16 + 1}"'
     body = "".join(f"<TR>{cells}</TR>" for cells in lines)
     table = f'<TABLE ALIGN="LEFT" BORDER="0" CELLBORDER="0" CELLSPACING="1" CELLPADDING="0"{fixed}>{body}</TABLE>'
-    words = sign.strip() if few else range_text(array) + sign
-    if not words:
+    if few:
         return table
+    words = range_text(array)
     below = f'<TD ALIGN="LEFT" BALIGN="LEFT" WIDTH="{text_width(words, SMALL) + 4}">'
     below += f"{small(words, colours, 'quiet' if role == 'ink' else role)}</TD>"
     cells = f'<TR><TD ALIGN="LEFT">{table}</TD></TR><TR>{below}</TR>'
@@ -247,7 +261,8 @@ def number_width(data: Any) -> int:
         return text_width(digits(float(data))) + 10
     array = np.asarray(data)
     if is_few(array):
-        return sum(text_width(digits(x)) + 8 for x in array.ravel().tolist()[: array.shape[-1]])
+        widths = [text_width(digits(x)) + 8 for x in array.ravel().tolist()]
+        return max(widths, default=0) * (1 if array.ndim == 1 else int(array.shape[-1]))
     return max(text_width(range_text(array), SMALL), 16 * min(int(array.shape[-1]), MAP)) + 8
 
 

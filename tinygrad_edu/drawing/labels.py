@@ -94,7 +94,7 @@ def number_cell(data: Any) -> str:
     if not is_small(array):
         return text(summary(array))
     cells = "".join(f"<TR>{''.join(map(small_cell, row))}</TR>" for row in array.tolist())
-    return f'<TABLE BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="2" COLOR="#a0a0a0">{cells}</TABLE>'
+    return f'<TABLE BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="2" COLOR="#7d8590">{cells}</TABLE>'
 
 
 def small_cell(x: float) -> str:
