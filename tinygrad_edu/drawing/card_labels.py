@@ -74,11 +74,9 @@ def columns_of(box: Box, show: Collection[str]) -> list[tuple[str, str]]:
 
 def border(box: Box, is_result: bool) -> str:
     """Kinds differ in line as well as in colour."""
-    if is_result:
-        return 'BORDER="3"'
     looks = {"neuron": "ROUNDED", "dense": "ROUNDED", "leaf": "ROUNDED", "inputs": "DASHED", "folded": "DASHED"}
     style = f' STYLE="{looks[box.kind]}"' if box.kind in looks else ""
-    return f'BORDER="{2 if box.kind == "parameter" else 1}"{style}'
+    return f'BORDER="{3 if is_result else 2 if box.kind == "parameter" else 1}"{style}'
 
 
 def fill(colours: Colours, role: str) -> str:

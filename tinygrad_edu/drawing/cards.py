@@ -480,6 +480,8 @@ def applied(symbol: str, x: str) -> str:
     """An operation of one input, with the input: `tanh(x)`, `−x`, `xᵀ`, `|x|`, `x²`."""
     if not x:
         return symbol
+    if symbol == "x":
+        return x
     if symbol in ("ᵀ", "⁻¹", "⁺"):
         return x + symbol
     if symbol in ("−", "+", "√", "∛"):
