@@ -150,11 +150,10 @@ def add_columns(view: View, clusters: dict[Path, Any], look: Look) -> dict[str, 
 
 def align(graph: Any, view: View, holders: Mapping[str, str]) -> None:
     """Layers stand with their middles at one height: unseen arrows between the middles outweigh those between rows."""
-    if not view.columns:
-        return
+    layers = {name for name, box in view.boxes.items() if box.kind == "dense"} | set(graph.columns)
     ends = {tuple(holders.get(x, x) for x in (arrow.source, arrow.target)) for arrow in view.arrows.values()}
     for source, target in sorted(ends):
-        if source in graph.columns or target in graph.columns:
+        if source in layers or target in layers:
             graph.edge(source, target, style="invis", weight="1000")
 
 
