@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.backward import forward_order
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.calls import call_text, params_text, symbol_of
 from tinygrad_edu.drawing.labels import digits
@@ -31,6 +30,7 @@ from tinygrad_edu.drawing.view import (
     number_nodes,
     outer_path,
 )
+from tinygrad_edu.graph import forward_order
 from tinygrad_edu.ops.linear_algebra import affine, weighted_sum_of
 from tinygrad_edu.ops.loss import half_squared_error, mean_squared_error
 
