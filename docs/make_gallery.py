@@ -11,19 +11,25 @@ import tinygrad_edu as tg
 from tinygrad_edu.article import DATASET, TARGETS, network_from, recovered_start
 
 
-def neuron() -> tg.Value:
-    unit = tg.Neuron([0.5, -1.0], bias=0.25)
-    output = unit([2.0, 1.0])
-    output.name = "output"
-    output.backward()
-    return output
+def first() -> tg.Value:
+    w, x = tg.Value(0.5, name="w"), tg.Value(2.0, name="x")
+    return finished(tg.sigmoid(w * x + 1.0), "y")
 
 
-def article(kind: str) -> tg.Value:
+def article(kind: str = "scalar") -> tg.Value:
     network = network_from(recovered_start(), "dense" if kind == "dense" else "scalar")
     network.train(DATASET, TARGETS, 1)
     network.zero_grad()
     return finished(tg.nn.half_squared_error(network.feed_forward(DATASET[-1]), TARGETS[-1]))
+
+
+def deeper() -> tg.Value:
+    network = tg.Network.create([3, 4, 3, 2], seed=0)
+    return finished(tg.nn.half_squared_error(network.feed_forward([0.1, 0.2, 0.3]), [1.0, 0.0]))
+
+
+def neuron() -> tg.Value:
+    return finished(tg.Neuron([0.5, -1.0], bias=0.25)([2.0, 1.0]), "output")
 
 
 def digits_network() -> tg.Value:
@@ -36,24 +42,67 @@ def digits_network() -> tg.Value:
 
 def wide_network() -> tg.Value:
     network = tg.Network.create([20, 64, 10], seed=0)
+    for p in network.parameters():
+        p.data = (p.data - 0.5) / 2.0
     return finished(tg.nn.half_squared_error(network.feed_forward(np.linspace(0.0, 1.0, 20)), np.eye(10)[3]))
 
 
-def finished(loss: tg.Value) -> tg.Value:
-    loss.name = "loss"
-    loss.backward()
-    return loss
+def attention() -> tg.Value:
+    """One head of attention over four words of six numbers each."""
+    rng = np.random.default_rng(0)
+    x = tg.Value(rng.normal(size=(4, 6)), name="X")
+    q, k, v = (x @ tg.Value(rng.normal(size=(6, 3)), name=f"W{name}") for name in "qkv")
+    q.name, k.name, v.name = "Q", "K", "V"
+    weights = tg.softmax(q @ k.T / np.sqrt(3.0), axis=1)
+    weights.name = "A"
+    return finished(((weights @ v) ** 2.0).mean())
+
+
+def softmax_loss() -> tg.Value:
+    """The loss of a softmax classifier, step by step as a course writes it."""
+    rng = np.random.default_rng(0)
+    x = tg.Value(rng.normal(size=(5, 4)), name="X")
+    w, b = tg.Value(rng.normal(size=(4, 3)), name="W"), tg.Value(np.zeros(3), name="b")
+    labels = np.array([0, 2, 1, 1, 0])
+    scores = x @ w + b
+    exps = tg.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities = exps / exps.sum(axis=1, keepdims=True)
+    scores.name, exps.name, probabilities.name = "scores", "exps", "p"
+    return finished(-tg.log(probabilities[np.arange(5), labels]).mean())
+
+
+def compiled() -> str:
+    """The picture of a compiled gradient: forward and backward pass are one computation."""
+
+    def loss(w: tg.Value, x: tg.Value) -> tg.Value:
+        return 0.5 * (tg.sigmoid(w * x) - 1.0) ** 2.0
+
+    program = tg.compile(tg.value_and_grad(loss))
+    program(0.5, 2.0)
+    svg: str = program.graph().svg()
+    return svg
+
+
+def finished(result: tg.Value, name: str = "loss") -> tg.Value:
+    result.name = name
+    result.backward()
+    return result
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tg.save(neuron(), folder / "neuron.svg", show=("data", "grad", "local"))
-    tg.save(article("scalar"), folder / "article-scalar.svg")
-    tg.save(article("dense"), folder / "article-dense-heat.svg", heat=True)
-    tg.save(article("dense"), folder / "article-dense-dark.svg", theme="dark")
-    tg.save(article("scalar"), folder / "article-layers.svg", depth=0)
+    tg.save(first(), folder / "first.svg")
+    tg.save(article(), folder / "article.svg")
+    tg.save(deeper(), folder / "deeper.svg")
+    tg.save(neuron(), folder / "neuron-nodes.svg", show=("nodes", "data", "grad", "local"))
+    tg.save(article(), folder / "article-nodes.svg", show="nodes")
+    tg.save(article("dense"), folder / "article-dense.svg")
     tg.save(digits_network(), folder / "digits.svg")
     tg.save(wide_network(), folder / "wide.svg")
+    tg.save(deeper(), folder / "layers.svg", depth=0)
+    tg.save(attention(), folder / "attention.svg")
+    tg.save(softmax_loss(), folder / "softmax.svg")
+    (folder / "compiled.svg").write_text(compiled(), "utf-8")
 
 
 if __name__ == "__main__":

@@ -35,11 +35,11 @@ def texts_of(svg):
     return [html.unescape(text) for text in re.findall(r"<text[^>]*>(.*?)</text>", svg)]
 
 
-def draw_network(kind="scalar"):
+def draw_network(kind="scalar", show="nodes"):
     network = network_from(recovered_start(), kind)
     loss = tg.nn.half_squared_error(network.feed_forward(DATASET[0]), TARGETS[0])
     loss.backward()
-    return network, tg.draw(loss)
+    return network, tg.draw(loss, show=show)
 
 
 def test_a_drawing_is_a_digraph_from_left_to_right():
@@ -52,41 +52,43 @@ def test_boxes_show_name_data_and_gradient_and_circles_the_operation():
     x = tg.Value(3.0, name="x")
     y = x * 0.123456
     y.backward()
-    shown = texts_of(tg.draw(y).pipe("svg", encoding="utf-8"))
+    picture = tg.draw(y, show="nodes")
+    shown = texts_of(picture.pipe("svg", encoding="utf-8"))
     assert {"x", "data", "3", "grad", "0.1235", "×"} <= set(shown)
-    source = tg.draw(y).source
+    source = picture.source
     assert len(re.findall("shape=ellipse", source)) == 1
     assert len(re.findall("shape=box", source)) == 3
 
 
 def test_arrays_are_shown_in_full_while_small_and_by_shape_beyond():
-    shown = texts_of(tg.draw(tg.Value(np.eye(2)) @ np.ones((2, 50))).pipe("svg", encoding="utf-8"))
+    shown = texts_of(tg.draw(tg.Value(np.eye(2)) @ np.ones((2, 50)), show="nodes").pipe("svg", encoding="utf-8"))
     assert (shown.count("(2, 2) float64"), shown.count("0"), shown.count("1")) == (1, 2, 2)
     assert "1 … 1, mean 1" in shown
     assert "(2, 50) float64" in shown
 
 
-def test_layers_and_neurons_are_clusters_with_their_parameters_inside():
+def test_layers_are_frames_and_neurons_have_headings_with_their_parameters_below():
     _, picture = draw_network()
-    assert len(re.findall("subgraph", picture.source)) == 2 + 4
+    assert len(re.findall("subgraph cluster", picture.source)) == 2
     shown = texts_of(picture.pipe("svg", encoding="utf-8"))
     assert {"layers[0]", "layers[1]", "neurons[0]", "neurons[1]", "weights[0]", "weights[1]", "bias"} <= set(shown)
-    assert shown.count("bias") == 4
+    assert shown.count("bias") == shown.count("neurons[0]") + shown.count("neurons[1]") == 4
 
 
 def test_every_node_and_edge_of_the_graph_is_drawn():
     network, picture = draw_network()
-    edges = re.findall("->", picture.source)
+    edges = re.findall(r"-> \w+ \[.*id=edge\d+", picture.source)
     operations = 4 + 4 + 1
-    constants, parameters, inner = 4 + 2, 12, 9
+    constants, parameters, inner = 2 + 2, 12, 9
     assert len(re.findall("shape=ellipse", picture.source)) == operations
     assert len(re.findall("shape=box", picture.source)) == constants + parameters + inner
-    assert len(edges) == operations + 4 * 5 + 4 * 1 + 4
+    assert len(edges) == operations + 4 * 5 + 4 * 1 + 4  # results; weighted sums; activations; the loss
     assert network
 
 
 def test_the_same_graph_gives_the_same_bytes():
-    assert draw_network()[1].source == draw_network()[1].source
+    for show in ("cards", "nodes"):
+        assert draw_network(show=show)[1].source == draw_network(show=show)[1].source
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -104,7 +106,7 @@ def test_a_long_chain_is_drawn_without_recursion():
     y = tg.Value(1.0)
     for _ in range(3000):
         y = y * 1.0
-    assert len(re.findall("shape=ellipse", tg.draw(y, max_nodes=10_000).source)) == 3000
+    assert len(re.findall("shape=ellipse", tg.draw(y, show="nodes", max_nodes=10_000).source)) == 3000
 
 
 def test_draw_needs_a_value():
@@ -144,8 +146,9 @@ def test_the_pip_installed_program_is_found_beside_an_interpreter_whose_environm
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="no system dot")
-def test_the_pip_installed_program_draws_what_dot_draws(monkeypatch):
-    _, picture = draw_network()
+@pytest.mark.parametrize("show", ["cards", "nodes"])
+def test_the_pip_installed_program_draws_what_dot_draws(monkeypatch, show):
+    _, picture = draw_network(show=show)
     with_dot = texts_of(picture.pipe("svg", encoding="utf-8"))
     monkeypatch.setattr(renderer.shutil, "which", only_pure(renderer.shutil.which))
     with_pure = texts_of(picture.pipe("svg", encoding="utf-8", quiet=True))

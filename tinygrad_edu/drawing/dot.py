@@ -7,20 +7,23 @@ leaves round corners, constants a dashed border, the result a double one; operat
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import graphviz
 import numpy as np
 
 from tinygrad_edu.core.value import Value, data_of
-from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_text, text
+from tinygrad_edu.drawing.card_labels import card_label, card_width, column_label, has_one_cell
+from tinygrad_edu.drawing.cards import cards_of
+from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_row, plain_text, text
+from tinygrad_edu.drawing.layers import HELD, frames_of, gates_of, hold_columns, layers_of, weights_of
 from tinygrad_edu.drawing.renderer import Picture
 from tinygrad_edu.drawing.slopes import local_slopes
-from tinygrad_edu.drawing.view import Box, Path, View, view_of
+from tinygrad_edu.drawing.themes import THEMES, Theme
+from tinygrad_edu.drawing.view import Arrow, Box, Path, View, ranks_of, view_of
 
 Direction: TypeAlias = Literal["LR", "TB", "RL", "BT"]
-Theme: TypeAlias = Literal["light", "dark", "print"]
-SHOWN = ("data", "grad", "local", "shape")
 
 SHAPES = {
     "output": {"shape": "box", "peripheries": "2"},
@@ -31,23 +34,12 @@ SHAPES = {
     "operation": {"shape": "ellipse", "margin": "0.02,0.01"},
     "folded": {"shape": "tab"},
 }
-THEMES: dict[str, dict[str, str]] = {
-    "light": {
-        "page": "white", "ink": "#222222", "frame": "#8a8a8a", "output": "#fde9d9", "value": "#ffffff",
-        "leaf": "#e8f4e8", "parameter": "#e3edfb", "constant": "#f4f4f4", "operation": "#fff7d6", "folded": "#efe8f7",
-    },
-    "dark": {
-        "page": "#1e1e1e", "ink": "#e8e8e8", "frame": "#777777", "output": "#5b3a1e", "value": "#2a2a2a",
-        "leaf": "#21402a", "parameter": "#23364f", "constant": "#333333", "operation": "#4a431d", "folded": "#3c3050",
-    },
-    "print": {"page": "white", "ink": "black", "frame": "#666666"},
-}  # fmt: skip
 
 
 def digraph(
     outputs: Sequence[Value],
-    direction: Direction = "LR",
-    theme: Theme = "light",
+    direction: Direction | None = None,
+    theme: Theme = "auto",
     show: Collection[str] = ("data", "grad", "shape"),
     depth: int | None = None,
     max_nodes: int = 400,
@@ -56,42 +48,148 @@ def digraph(
     view: View | None = None,
 ) -> Picture:
     """See `tinygrad_edu.drawing.draw`, whose arguments are checked by now; or of a view that is there."""
-    view = view or view_of(outputs, depth, max_nodes, names)
+    if view is None:
+        view = (view_of if "nodes" in show else cards_of)(outputs, depth, max_nodes, names)
     colours = THEMES[theme]
-    fonts = {"fontname": "Helvetica", "fontsize": "11", "fontcolor": colours["ink"]}
-    attributes = {"rankdir": direction, "nodesep": "0.15", "ranksep": "0.35", "bgcolor": colours["page"], **fonts}
-    if view.note:
-        attributes |= {"label": f"<{text(view.note)}>", "labelloc": "b"}
-    graph = Picture(
-        "computation",
-        graph_attr=attributes,
-        node_attr={"color": colours["ink"], "margin": "0.06,0.03", "height": "0.3", "width": "0.3", **fonts},
-        edge_attr={"arrowsize": "0.6", "color": colours["ink"], **fonts, "fontsize": "9"},
-    )
-    graph.titles = {box.id: plain_text(box) for box in view.boxes.values()}
-    largest = largest_gradient(view) if heat_by_gradient else None
+    direction = direction or fitting_direction(view, show)
+    layers = layers_of(view) if direction == "LR" and not view.columns else {}
+    graph = Picture("computation", **attributes_of(view, direction, colours))
+    if layers:
+        graph.attr(**HELD)
+    graph.titles = titles_of(view)
+    graph.columns = {column.id: column.boxes for column in view.columns}
+    graph.theme = theme
+    look = Look(show, colours, largest_gradient(view) if heat_by_gradient else None, set(outputs), direction)
     clusters: dict[Path, Any] = {(): graph}
+    holders = add_columns(view, clusters, look)
+    frames = frames_of(layers)
     for box in view.boxes.values():
-        add_box(cluster_for(box.path, clusters, colours), box, show, colours, largest)
+        if box.id not in holders:
+            add_box(cluster_for(frames.get(box.id, box.path), clusters, colours), box, look)
+    if layers:
+        hold_columns(graph, clusters, view, layers)
     for path in sorted(clusters, key=len, reverse=True)[:-1]:
         clusters[path[:-1]].subgraph(clusters[path])
+    boxes = view.boxes.values()
+    single = {row.id for box in boxes for row in box.rows if has_one_cell(row, box, show)}
+    weights, gates = weights_of(layers, view), gates_of(layers, view)
     slopes = local_derivatives(view) if "local" in show else {}
     for arrow in view.arrows.values():
         slope = slopes.get((arrow.target, arrow.place))
-        graph.edge(arrow.source, arrow.target, id=arrow.id, **({"label": digits(slope)} if slope is not None else {}))
+        start, end = ends_of(arrow, holders, direction, single)
+        extra = {"label": digits(slope)} if slope is not None else {}
+        if (arrow.source, arrow.target) in weights:
+            extra["weight"] = weights[arrow.source, arrow.target]
+        graph.edge(start, gates.get((arrow.source, arrow.target), end), id=arrow.id, **extra)
+    for gate, target in sorted({(gate, target) for (_, target), gate in gates.items()}):
+        graph.edge(gate, target)
+    align(graph, view, holders)
     return graph
 
 
-def add_box(graph: Any, box: Box, show: Collection[str], colours: Mapping[str, str], largest: float | None) -> None:
-    look = dict(SHAPES[box.kind])
-    fill = colours.get(box.kind)
-    if largest is not None and box.kind in ("value", "leaf", "parameter", "output") and box.node is not None:
-        fill = heat(box.grad, largest)
-        look["fontcolor"] = "#222222"
+@dataclass(frozen=True)
+class Look:
+    """What boxes show, in which colours, and which way the picture goes."""
+
+    show: Collection[str]
+    colours: Mapping[str, str]
+    largest: float | None
+    outputs: set[Value]
+    direction: Direction
+
+
+def attributes_of(view: View, direction: Direction, colours: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The attributes of the graph, of its nodes and its edges."""
+    cards = any(box.rows for box in view.boxes.values())
+    fonts = {"fontname": "Helvetica", "fontsize": "12" if cards else "11", "fontcolor": colours["ink"]}
+    graph = {"rankdir": direction, "nodesep": "0.15", "ranksep": "0.35", "bgcolor": colours["page"], **fonts}
+    edge = {"arrowsize": "0.6", "color": colours["arrow"], **fonts, "fontsize": "9"}
+    if cards:
+        graph |= {"nodesep": "0.3", "ranksep": "0.6" if view.columns else "0.5"}
+    if view.columns:
+        graph["splines"] = "line"
+    if view.note:
+        graph |= {"label": f"<{text(view.note)}>", "labelloc": "b"}
+    node = {"color": colours["ink"], "margin": "0.06,0.03", "height": "0.3", "width": "0.3", **fonts}
+    return {"graph_attr": graph, "node_attr": node, "edge_attr": edge}
+
+
+WIDEST = 1250
+"""Points: a picture as wide as this has text of 10 px in a page of 1280 px."""
+
+
+def fitting_direction(view: View, show: Collection[str]) -> Direction:
+    """Left to right, but for a computation without layers that would be too wide so: from top to bottom."""
+    cards = [box for box in view.boxes.values() if box.rows]
+    if not cards or any(box.kind in ("neuron", "dense") for box in cards):
+        return "LR"
+    ranks = ranks_of(view.boxes, ((arrow.source, arrow.target) for arrow in view.arrows.values()))
+    widest: dict[int, int] = {}
+    for box in cards:
+        widest[ranks[box.id]] = max(widest.get(ranks[box.id], 0), card_width(box, show) + 45)
+    return "LR" if sum(widest.values()) <= WIDEST else "TB"
+
+
+def titles_of(view: View) -> dict[str, str]:
+    titles = {box.id: plain_text(box) for box in view.boxes.values()}
+    titles |= {row.id: plain_row(row) for box in view.boxes.values() for row in box.rows if row.node is not None}
+    return titles | {column.id: column.name or "layer" for column in view.columns}
+
+
+def add_columns(view: View, clusters: dict[Path, Any], look: Look) -> dict[str, str]:
+    """The layers, each of which is one node with its neurons in it: so no program puts them in another order.
+
+    Returns for each box in a layer the layer's id.
+    """
+    for column in view.columns:
+        cards = {name: card_of(view.boxes[name], look) for name in column.boxes}
+        label = column_label(column, cards, look.colours, look.direction in ("LR", "RL"))
+        cluster_for(column.path, clusters, look.colours).node(column.id, f"<{label}>", id=column.id, shape="plain")
+    return {name: column.id for column in view.columns for name in column.boxes}
+
+
+def align(graph: Any, view: View, holders: Mapping[str, str]) -> None:
+    """Layers stand with their middles at one height: unseen arrows between the middles outweigh those between rows."""
+    layers = {name for name, box in view.boxes.items() if box.kind == "dense"} | set(graph.columns)
+    ends = {tuple(holders.get(x, x) for x in (arrow.source, arrow.target)) for arrow in view.arrows.values()}
+    for source, target in sorted(ends):
+        if source in layers or target in layers:
+            graph.edge(source, target, style="invis", weight="1000")
+
+
+def card_of(box: Box, look: Look) -> str:
+    is_result = box.node in look.outputs and box.kind in ("neuron", "dense", "chain")
+    return card_label(box, look.show, look.colours, is_result, look.largest)
+
+
+def ends_of(arrow: Arrow, holders: Mapping[str, str], direction: Direction, single: Collection[str]) -> tuple[str, str]:
+    """Where an arrow starts and ends: at the side of a row, or at a box where the picture goes down or up.
+
+    `single` are rows of one cell; of others the last cell has a port of its own.
+    """
+    sides = {"LR": ("e", "w"), "RL": ("w", "e"), "TB": ("s", "n"), "BT": ("n", "s")}[direction]
+    flat = direction in ("LR", "RL")
+    start, end = holders.get(arrow.source, arrow.source), holders.get(arrow.target, arrow.target)
+    for_left, for_right = ("", "o") if direction == "LR" else ("o", "")
+    if arrow.from_row and (flat or arrow.source in holders):
+        start += f":{arrow.from_row}{'' if arrow.from_row in single else for_right}:{sides[0]}"
+    if arrow.to_row and (flat or arrow.target in holders):
+        end += f":{arrow.to_row}{'' if arrow.to_row in single else for_left}:{sides[1]}"
+    return start, end
+
+
+def add_box(graph: Any, box: Box, look: Look) -> None:
+    if box.rows:
+        graph.node(box.id, f"<{card_of(box, look)}>", id=box.id, shape="plain")
+        return
+    shape = dict(SHAPES[box.kind])
+    fill = look.colours.get(box.kind)
+    if look.largest is not None and box.kind in ("value", "leaf", "parameter", "output"):
+        fill = look.colours.get(heat(box.grad, look.largest), fill)
     if fill:
-        look["style"] = ",".join(filter(None, [look.get("style", ""), "filled"]))
-        look["fillcolor"] = fill
-    graph.node(box.id, f"<{label_of(box, show)}>", id=box.id, tooltip=" ", **look)
+        shape["style"] = ",".join(filter(None, [shape.get("style", ""), "filled"]))
+        shape["fillcolor"] = fill
+    graph.node(box.id, f"<{label_of(box, look.show)}>", id=box.id, tooltip=" ", **shape)
 
 
 def cluster_for(path: Path, clusters: dict[Path, Any], colours: Mapping[str, str]) -> Any:

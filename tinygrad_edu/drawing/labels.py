@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.calls import params_text, symbol_of
-from tinygrad_edu.drawing.view import Box
+from tinygrad_edu.drawing.view import Box, Row
 
 
 def label_of(box: Box, show: Collection[str]) -> str:
@@ -94,7 +94,7 @@ def number_cell(data: Any) -> str:
     if not is_small(array):
         return text(summary(array))
     cells = "".join(f"<TR>{''.join(map(small_cell, row))}</TR>" for row in array.tolist())
-    return f'<TABLE BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="2" COLOR="#a0a0a0">{cells}</TABLE>'
+    return f'<TABLE BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="2" COLOR="#7d8590">{cells}</TABLE>'
 
 
 def small_cell(x: float) -> str:
@@ -133,14 +133,26 @@ def plain_text(box: Box) -> str:
         return f"{box.name}{times}: {box.holds}"
     if box.kind == "constant":
         return f"constant {short(box.data)}"
+    if box.kind in ("neuron", "dense", "inputs"):
+        return ".".join([*box.path, box.name])
     assert box.node is not None
     if box.kind == "operation":
         assert box.node.operation is not None
         told = params_text(box.node)
         return f"{box.node.operation.name}{f'({told})' if told else ''}: {box.node.operation.formula}"
-    parts = [box.name or box.kind, f"data {short(box.node.data)}"]
-    if box.grad is not None:
-        parts.append(f"grad {short(data_of(box.grad))}")
+    return plain_value(box.name or box.kind, box.node.data, box.grad)
+
+
+def plain_row(row: Row) -> str:
+    """What a row of a card shows, under its whole name."""
+    assert row.node is not None
+    return plain_value(row.node.name or row.name or row.label, row.node.data, row.node.grad)
+
+
+def plain_value(name: str, data: Any, grad: Any) -> str:
+    parts = [name, f"data {short(data)}"]
+    if grad is not None:
+        parts.append(f"grad {short(data_of(grad))}")
     return ", ".join(parts)
 
 
@@ -149,9 +161,9 @@ def short(data: Any) -> str:
 
 
 def heat(grad: Any, largest: float) -> str:
-    """A light colour for a gradient's size, from white to orange on a logarithmic scale of four powers of ten."""
+    """The role of the colour for a gradient's size: from white to orange, a step for each power of ten."""
     size = float(np.max(np.abs(data_of(grad)), initial=0.0)) if grad is not None else 0.0
     if not (size > 0.0 and largest > 0.0 and math.isfinite(size)):
-        return "#ffffff"
-    depth = min(max(1.0 + math.log10(size / largest) / 4.0, 0.0), 1.0)
-    return f"#ff{255 - round(90 * depth):02x}{255 - round(155 * depth):02x}"
+        return "value"
+    step = 4 + math.floor(math.log10(size / largest) + 0.5)
+    return f"plus{step}" if step > 0 else "value"

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinygrad_edu.core.value import Value
 
 if TYPE_CHECKING:
     import graphviz
 
+Part: TypeAlias = Literal["cards", "nodes", "data", "grad", "local", "shape"]
+PARTS = ("cards", "nodes", "data", "grad", "local", "shape")
+DIRECTIONS = ("LR", "TB", "RL", "BT")
+THEMES = ("light", "dark", "auto", "print")
+
 
 def draw(
     *outputs: Value,
-    direction: Literal["LR", "TB", "RL", "BT"] = "LR",
-    theme: Literal["light", "dark", "print"] = "light",
-    show: Collection[Literal["data", "grad", "local", "shape"]] = ("data", "grad", "shape"),
+    direction: Literal["LR", "TB", "RL", "BT"] | None = None,
+    theme: Literal["light", "dark", "auto", "print"] = "auto",
+    show: Part | Collection[Part] = "cards",
     depth: int | None = None,
     max_nodes: int = 400,
     heat: bool = False,
@@ -28,20 +33,29 @@ def draw(
 ) -> graphviz.Digraph:
     """The computation of one or several Values.
 
-    Values are boxes with name, shape, data and gradient (four digits; larger arrays as least, largest and mean), and
-    operations are ellipses with their symbol. Parameters have a bold border, other leaves round corners, constants a
-    dashed border, results a double one. Groups (network layers, neurons, `with tg.group(...)`) are frames around what
-    was made in them. The result is a `graphviz.Digraph`: `.render("picture")`, `.pipe("svg")` and `.source` work.
+    A neuron is a card: a row for each input with its weight and the weight's gradient, then bias, weighted sum with
+    the delta, and output. A dense layer is a card too, and so is a straight chain of operations, a row for each (`↑` is
+    the row above). Layers stand in columns, their neurons in order. Gradients are there after `backward()`. Larger
+    arrays are heat maps whose squares say their sign, with least and largest number. The result is a
+    `graphviz.Digraph`: `.render("picture")`, `.pipe("svg")` and `.source` work.
+
+    With `show="nodes"` every operation is an ellipse with its symbol, and every Value a box: parameters have a bold
+    border, other leaves round corners, constants a dashed border, results a double one; groups (layers, neurons,
+    `with tg.group(...)`) are frames.
 
     Args:
         outputs: The Values whose computation is drawn.
-        direction: Left to right, top to bottom, or the other way round.
-        theme: Colours on white, colours on dark, or lines only.
-        show: What boxes show; with "local" operations show their formula, and arrows the local derivative.
+        direction: Left to right, top to bottom, or the other way round. Left out: left to right, and top to bottom what
+            would be too wide to read.
+        theme: Colours on white, colours on dark, either as the reader's browser has it (in an SVG; light elsewhere),
+            or lines only ("print").
+        show: "cards", or "nodes" for single operations. Or what boxes show: of "data", "grad", "shape" those wanted,
+            and "nodes"; with "local", single operations show their formula, and arrows the local derivative.
         depth: Groups deeper than this are folded into one box each, which says what it holds; 0 folds every group. Many
             folded boxes that are alike become one, with a count.
-        max_nodes: More boxes than this are folded, and a line under the picture says so.
-        heat: Colour values by the size of their gradient, from white to orange over four powers of ten.
+        max_nodes: More rows than this, or more boxes, are folded: of a layer all neurons but the first and the last,
+            then whole groups. A line under the picture says so, and how to unfold.
+        heat: Colour gradients by their size, from white to orange over four powers of ten.
         names: Names for Values that have none: `names=locals()`.
 
     Raises:
@@ -52,24 +66,34 @@ def draw(
     >>> import tinygrad_edu as tg
     >>> x = tg.Value(2.0)
     >>> picture = tg.draw(x * 3.0, names={"x": x})
-    >>> "<B>x</B>" in picture.source
+    >>> "x × 3" in picture.source
     True
     """
-    from tinygrad_edu.drawing.dot import SHOWN, THEMES, digraph
+    from tinygrad_edu.drawing.dot import digraph
 
     if not outputs:
         raise ValueError("draw needs at least one Value")
     for output in outputs:
         if not isinstance(output, Value):
             raise TypeError(f"draw needs Values, got {type(output).__name__}")
-    for name, given, allowed in (("direction", direction, ("LR", "TB", "RL", "BT")), ("theme", theme, tuple(THEMES))):
+    for name, given, allowed in (("direction", direction or "LR", DIRECTIONS), ("theme", theme, THEMES)):
         if given not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {given!r}")
-    if unknown := sorted(set(show) - set(SHOWN)):
-        raise ValueError(f"show may hold {', '.join(SHOWN)}, got {', '.join(map(repr, unknown))}")
     if (depth is not None and depth < 0) or max_nodes < 1:
         raise ValueError(f"depth must be at least 0 and max_nodes at least 1, got {depth} and {max_nodes}")
-    return digraph(outputs, direction, theme, show, depth, max_nodes, heat, names)
+    return digraph(outputs, direction, theme, parts_of(show), depth, max_nodes, heat, names)
+
+
+def parts_of(show: Part | Collection[Part]) -> frozenset[str]:
+    """What boxes show, and whether operations stand singly. Raises ValueError for a word that there isn't."""
+    words = {show} if isinstance(show, str) else set(show)
+    if unknown := words - set(PARTS):
+        raise ValueError(f"show may hold {', '.join(PARTS)}, got {', '.join(sorted(map(repr, unknown)))}")
+    if "local" in words:
+        words.add("nodes")
+    if not words & {"data", "grad", "local", "shape"}:
+        words |= {"data", "grad", "shape"}
+    return frozenset(words)
 
 
 def save(value: Value, path: str | Path, **options: Any) -> Path:

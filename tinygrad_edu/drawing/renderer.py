@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import os
-import re
 import shutil
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import graphviz
 from graphviz.backend import dot_command
 
-from tinygrad_edu.drawing.labels import printable
+from tinygrad_edu.drawing.svg import finished
+from tinygrad_edu.drawing.themes import Theme
 
 HOW_TO_GET_DOT = (
     "rendering needs the Graphviz program `dot`, and there is none: install Graphviz with your system's packages, "
@@ -39,21 +39,32 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     titles: dict[str, str]
     """For each id of a box what it is, in a line."""
 
-    def pipe(self, *args: Any, **options: Any) -> Any:
+    columns: Mapping[str, Collection[str]] = {}
+    """For each id of a layer's frame the ids of the boxes in it."""
+
+    theme: Theme = "light"
+
+    def pipe(self, format: str | None = None, *args: Any, **options: Any) -> Any:
         use_found_dot()
-        return super().pipe(*args, **options)
+        drawn = super().pipe(format, *args, **options)
+        if (format or self.format) != "svg":
+            return drawn
+        whole = drawn if isinstance(drawn, str) else drawn.decode()
+        whole = finished(whole, self.titles, self.columns, self.theme)
+        return whole if isinstance(drawn, str) else whole.encode()
 
     def render(self, *args: Any, **options: Any) -> Any:
         use_found_dot()
-        return super().render(*args, **options)
+        path = super().render(*args, **options)
+        if path.endswith(".svg"):
+            svg = Path(path).read_text("utf-8")
+            write_whole(Path(path), finished(svg, self.titles, self.columns, self.theme).encode())
+        return path
 
     def svg(self) -> str:
         """The picture as SVG, in which each box says what it is when pointed at."""
         drawn: str = self.pipe("svg", encoding="utf-8", quiet=True)
-        return re.sub("<title>([a-z0-9]+)</title>", self.title, drawn)
-
-    def title(self, match: re.Match[str]) -> str:
-        return f"<title>{html.escape(printable(self.titles.get(match.group(1), match.group(1))))}</title>"
+        return drawn
 
 
 def use_found_dot() -> None:

@@ -27,11 +27,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
 Path: TypeAlias = tuple[str, ...]
 Kind: TypeAlias = Literal[
     "output", "value", "leaf", "parameter", "constant", "operation", "folded", "neuron", "dense", "chain", "inputs"
 ]
+
+LAYER = re.compile(r"(?:layers|neurons)\[(\d+)\]$")
+"""What the groups of layers and neurons are called."""
 
 SIBLINGS = 4
 """Folded neurons or layers that are alike, in one frame: more than so many become one box with a count."""
@@ -43,7 +47,8 @@ class Row:
 
     Attributes:
         id: Stable and unique.
-        label: What stands first: an operation, a name, `w₀`.
+        label: What stands first: an operation, `w₀`.
+        name: What the Value is called, where a user named it or another row speaks of it.
         kind: "weight" (input, weight, gradient), "pair" (output, target, gradient), "value", or "more": rows left out.
         node: The Value whose data and gradient it shows.
         data: What it shows where that is no Value: a constant.
@@ -54,6 +59,7 @@ class Row:
 
     id: str
     label: str = ""
+    name: str = ""
     kind: Literal["weight", "pair", "value", "more"] = "value"
     node: Value | None = None
     data: Any = None
@@ -162,11 +168,12 @@ def folded_view(
     """The view in which groups deeper than `level`, and Values that aren't `near`, are folded."""
     keys = fold_keys(numbers, groups, level, near)
     view = View()
+    given_once = shared_inputs(numbers, groups)
     members: dict[Path, list[Value]] = {}
     for node, number in numbers.items():
         key = keys.get(node)
         if key is None:
-            add_boxes(view, node, number, groups[node], given, outputs)
+            add_boxes(view, node, number, groups[node], given, outputs, given_once)
         else:
             members.setdefault(key, []).append(node)
     ids = {key: f"fold{i}" for i, key in enumerate(members)}
@@ -183,11 +190,34 @@ def folded_view(
     return view
 
 
-def add_boxes(view: View, node: Value, number: int, path: Path, given: Mapping[int, str], outputs: set[Value]) -> None:
+def shared_inputs(numbers: Mapping[Value, int], groups: Mapping[Value, Path]) -> dict[tuple[Value, int], str]:
+    """For each number that neurons of one layer are given the box that it has once, for all of them."""
+    found: dict[tuple[Value, int], str] = {}
+    first: dict[Any, Value] = {}
+    for node in numbers:
+        if node.operation is weighted_sum_of and groups[node] and groups[node][-1].startswith("neurons["):
+            n = len(node.parents) // 2
+            given = tuple(x if isinstance(x, Value) else float(x) for x in node.parents[n + 1 :])
+            owner = first.setdefault((groups[node][:-1], given), node)
+            for place in range(n + 1, 2 * n + 1):
+                if not isinstance(node.parents[place], Value):
+                    found[node, place] = f"constant{numbers[owner]}x{place}"
+    return found
+
+
+def add_boxes(
+    view: View,
+    node: Value,
+    number: int,
+    path: Path,
+    given: Mapping[int, str],
+    outputs: set[Value],
+    given_once: Mapping[tuple[Value, int], str],
+) -> None:
     """The boxes of one Value: itself, its operation, and the constants among its inputs."""
     name = node.name or given.get(id(node), "")
     kind: Kind = "output" if node in outputs and node.operation else "value" if node.operation else "leaf"
-    if kind == "leaf" and re.search(r"(^|\.)(weights(\[\d+\])?|bias)$", name):
+    if kind == "leaf" and is_parameter(name):
         kind = "parameter"
     name = name.removeprefix(".".join(path) + ".")
     view.boxes[f"value{number}"] = Box(f"value{number}", kind, path, node, grad=node.grad, name=name)
@@ -197,9 +227,20 @@ def add_boxes(view: View, node: Value, number: int, path: Path, given: Mapping[i
     view.join(f"operation{number}", f"value{number}")
     for place, parent in enumerate(node.parents):
         if not isinstance(parent, Value):
-            constant = f"constant{number}x{place}"
-            view.boxes[constant] = Box(constant, "constant", path, node, data=parent)
+            constant = given_once.get((node, place), f"constant{number}x{place}")
+            where = outer_path(path) if (node, place) in given_once else path
+            view.boxes.setdefault(constant, Box(constant, "constant", where, node, data=parent))
             view.join(constant, f"operation{number}", place)
+
+
+def outer_path(path: Path) -> Path:
+    """The groups around a network: those without a layer's or a neuron's name."""
+    return tuple(name for name in path if not LAYER.match(name))
+
+
+def is_parameter(name: str) -> bool:
+    """Whether a leaf is called as a layer's parameters are."""
+    return re.search(r"(^|\.)(weights(\[\d+\])?|bias)$", name) is not None
 
 
 def fold_keys(
@@ -237,6 +278,26 @@ def folded_box(
     if parameters:
         parts.append(f"{parameters // each} parameter{'s' if parameters // each != 1 else ''}")
     return Box(box_id, "folded", key[:-1], name=key[-1], holds=", ".join(parts), times=times)
+
+
+def ranks_of(boxes: Iterable[str], ends: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """For each box how many arrows lead to it at most, one after the other; only those between the boxes count."""
+    ranks = dict.fromkeys(boxes, 0)
+    targets: dict[str, list[str]] = {name: [] for name in ranks}
+    waiting = dict.fromkeys(ranks, 0)
+    for source, target in dict.fromkeys(ends):
+        if source in ranks and target in ranks:
+            targets[source].append(target)
+            waiting[target] += 1
+    ready = [name for name, count in waiting.items() if count == 0]
+    while ready:
+        name = ready.pop()
+        for target in targets[name]:
+            ranks[target] = max(ranks[target], ranks[name] + 1)
+            waiting[target] -= 1
+            if waiting[target] == 0:
+                ready.append(target)
+    return ranks
 
 
 def number_nodes(outputs: Iterable[Value]) -> dict[Value, int]:

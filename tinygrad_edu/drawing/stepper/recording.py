@@ -146,13 +146,8 @@ def update_step(leaves: list[Value], table: dict[Value, Any], numbers: Any, name
 
 def arrows_of(node: Value, numbers: Any, arrows: Any) -> list[str]:
     """The arrows into and out of a node's operation."""
-    target = f"operation{numbers[node]}"
-    sources = [
-        f"value{numbers[p]}" if isinstance(p, Value) else f"constant{numbers[node]}x{i}"
-        for i, p in enumerate(node.parents)
-    ]
-    found = [arrows[source, target] for source in dict.fromkeys(sources)]
-    return [*found, arrows[target, f"value{numbers[node]}"]]
+    own = f"operation{numbers[node]}"
+    return [name for (source, target), name in arrows.items() if own in (source, target)]
 
 
 def name_of(box: Box, number: int) -> str:
