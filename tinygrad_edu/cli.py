@@ -145,7 +145,7 @@ def input_given(text: str) -> Any:
 def run_compile(options: argparse.Namespace) -> int:
     network = network_from(recovered_start(), options.kind)
     update = ArticleUpdate(network.learning_rate)
-    epoch = epoch_of(network, Form(update, half_squared_error, update.metrics, (2,), (2,)), options.language)
+    epoch = epoch_of(network, Form(update, half_squared_error, update.metrics, (2,), (2,)), language=options.language)
     assert epoch is not None
     print(epoch.source, end="")
     return 0

@@ -87,13 +87,16 @@ class Recordings:
         self.made: dict[Any, Epoch | None] = {}
         self.latest: Epoch | None = None
 
-    def epoch(self, network: Network, form: Form) -> Epoch | None:
-        """The printed epoch of a form, recorded where there is none yet; None where arrays change their layout."""
+    def epoch(self, network: Network, form: Form, example: tuple[Any, Any]) -> Epoch | None:
+        """The printed epoch of a form, recorded where there is none yet; None where arrays change their layout.
+
+        `example` is a row or batch and its target.
+        """
         key = key_of(network, form)
         if key not in self.made:
             if len(self.made) == 8:
                 del self.made[next(iter(self.made))]
-            self.made[key] = epoch_of(network, form, backend=self.backend)
+            self.made[key] = epoch_of(network, form, example, backend=self.backend)
         self.latest = self.made[key] or self.latest
         return self.made[key]
 
@@ -234,7 +237,13 @@ class MachineEpoch(Epoch):
         return found[: done[0]].tolist(), new.tolist()
 
 
-def epoch_of(network: Network, form: Form, language: str = "en", backend: Backend = "python") -> Epoch | None:
+def epoch_of(
+    network: Network,
+    form: Form,
+    example: tuple[Any, Any] | None = None,
+    language: str = "en",
+    backend: Backend = "python",
+) -> Epoch | None:
     """Record one row's or batch's forward pass, backward pass and update, and print them as an epoch.
 
     None where an update gives a parameter another layout in memory, on which the last bit of a product may depend: the
@@ -248,9 +257,11 @@ def epoch_of(network: Network, form: Form, language: str = "en", backend: Backen
     check_rule(update)
     scalar = all(isinstance(layer, Layer) for layer in network.layers)
     parameters = network.parameters()
-    row, target = inputs_named("row", form.row, scalar), inputs_named("target", form.target, scalar and not form.rows)
+    given_row, given_target = example or (np.full(form.row, 0.25), np.full(form.target, 0.25))
+    row = inputs_named("row", np.asarray(given_row), scalar)
+    target = inputs_named("target", np.asarray(given_target), scalar and not form.rows)
     fixed = [
-        inputs_named(metric.fixed_name, (network.n_outputs,), scalar) if hasattr(metric, "fixed") else None
+        inputs_named(metric.fixed_name, np.full(network.n_outputs, 0.25), scalar) if hasattr(metric, "fixed") else None
         for metric in form.metrics
     ]
     rate = Value(0.25, "rate")
@@ -359,13 +370,11 @@ def hints_of(parameters: Sequence[Value], new: Sequence[Any], known: set[Value])
     return hints
 
 
-def inputs_named(name: str, shape: tuple[int, ...], scalar: bool) -> Any:
+def inputs_named(name: str, data: Any, scalar: bool) -> Any:
     """A row as nested lists of numbers, each a Value, or as one Value."""
-    if not scalar:
-        return Value(np.full(shape, 0.25), name)
-    if not shape:
-        return Value(0.25, name)
-    return [inputs_named(f"{name}_{i}", shape[1:], scalar) for i in range(shape[0])]
+    if not scalar or not np.ndim(data):
+        return Value(float(data) if scalar else data, name)
+    return [inputs_named(f"{name}_{i}", part, scalar) for i, part in enumerate(data)]
 
 
 def printed_epoch(

@@ -72,7 +72,7 @@ class Network:
             if not callable(layer):
                 raise TypeError(f"layers[{i}] is {layer!r}, which can't be called")
         for i, (layer, following) in enumerate(itertools.pairwise(self.layers)):
-            given, taken = getattr(layer, "n_outputs", None), getattr(following, "n_inputs", None)
+            given, taken = size_of(layer, "n_outputs"), size_of(following, "n_inputs")
             if given is not None and taken is not None and given != taken:
                 raise ValueError(f"layers[{i}] has {given} outputs, but layers[{i + 1}] takes {taken} inputs")
         self.recordings = Recordings()
@@ -141,13 +141,13 @@ class Network:
     @property
     def n_inputs(self) -> int | None:
         """How many numbers a row has; None where the first layer doesn't say."""
-        return getattr(self.layers[0], "n_inputs", None)
+        return size_of(self.layers[0], "n_inputs")
 
     @property
     def n_outputs(self) -> Any:
         """How many numbers come out; None where the last layer doesn't say. Activations change nothing about that."""
         for layer in reversed(self.layers):
-            if hasattr(layer, "n_outputs"):
+            if size_of(layer, "n_outputs") is not None:
                 return layer.n_outputs
             if not isinstance(layer, Operation) and layer is not identity:
                 break
@@ -233,8 +233,11 @@ class Network:
 
     def outputs(self, x: Any) -> Array:
         """The outputs as numbers, for one row or for a batch of rows; nothing is recorded."""
+        x, n = as_rows(x), self.row_ndim
+        if n is not None and np.ndim(x) not in (n, n + 1):
+            raise ValueError(f"inputs must have {n} axes, or {n + 1} for a batch, got shape {np.shape(x)}")
         with no_grad():
-            found = self.feed_forward(as_rows(x))
+            found = self.feed_forward(x)
         return np.asarray(found.data if isinstance(found, Value) else [data_of(output) for output in found])
 
     def predict(self, x: Any) -> Any:
@@ -327,7 +330,7 @@ class Network:
             self.know_layers()
         rows = []
         for name, layer in zip(self.groups.names, self.layers, strict=True):
-            sized = hasattr(layer, "n_inputs")
+            sized = size_of(layer, "n_inputs") is not None
             n_parameters = sum(p.size for _, p in named_parameters_of(layer))
             activation = getattr(layer, "activation_name", None) or name_of(getattr(layer, "activation", layer))
             rows.append((name, f"{layer.n_inputs} → {layer.n_outputs}" if sized else "", n_parameters, activation))
@@ -348,12 +351,17 @@ class Network:
         return "\n".join(f"{name}:\n{layer!r}" for name, layer in zip(self.groups.names, self.layers, strict=True))
 
 
+def size_of(layer: Any, name: str) -> int | None:
+    """How many inputs or outputs a layer says it has; an operation's are another thing."""
+    return None if isinstance(layer, Operation) else getattr(layer, name, None)
+
+
 def named_parameters_of(layer: Any) -> list[tuple[str, Value]]:
     """The parameters of any layer with their paths in it; where it gives no names, with their own or numbers."""
     if hasattr(layer, "named_parameters"):
         return list(layer.named_parameters())
     found = layer.parameters() if hasattr(layer, "parameters") else []
-    return [(p.name or f"parameters[{i}]", p) for i, p in enumerate(found)]
+    return [(p.name.rpartition(".")[2] if p.name else f"parameters[{i}]", p) for i, p in enumerate(found)]
 
 
 def is_batch(x: Any) -> bool:

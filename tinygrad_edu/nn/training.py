@@ -196,10 +196,10 @@ class Run:
         n, size = len(self.rows), self.batch_size
         if self.recordings is None or n % size or len(self.history) >= end - 1 or callable(self.update.rate):
             return None
-        epoch = self.printed(size)
+        rows, goals = self.entries(self.rows, self.goals)
+        epoch = self.printed(size, (rows, goals))
         if epoch is None or epoch.drops:
             return None
-        rows, goals = self.entries(self.rows, self.goals)
         count = end - 1 - len(self.history)
         found, new = epoch.epochs(
             count, rows, goals, [*self.given(), rate_at(self.update, 0)], self.n_sums, self.weights()
@@ -225,7 +225,7 @@ class Run:
         state, steps = rebuilt(progress.state, iter(new[n:])), progress.steps + steps
         assign(self.parameters, new[:n], lambda: progress.hold(state, steps))
 
-    def printed(self, rows: int) -> Epoch | None:
+    def printed(self, rows: int, entries: tuple[Any, Any]) -> Epoch | None:
         """The printed epoch for batches of so many rows."""
         assert self.recordings is not None
         batch = () if self.batch_size == 1 else (rows,)
@@ -239,7 +239,11 @@ class Run:
             callable(self.update.rate),
             self.recorded_for,
         )
-        return self.recordings.epoch(self.network, form)
+        return self.recordings.epoch(
+            self.network,
+            form,
+            (entries[0][-1 if rows < self.batch_size else 0], entries[1][-1 if rows < self.batch_size else 0]),
+        )
 
     def entries(self, rows: Array, goals: Array) -> tuple[Any, Any]:
         """What the loop goes over: rows, or batches of them; plain numbers for neurons."""
@@ -287,7 +291,7 @@ class Run:
         self, entries: tuple[Any, Any], start: int, end: int, size: int, sums: list[float]
     ) -> tuple[int, list[float]]:
         """Run rows or batches by printed source, a moment at a time: how far that came, and the sums."""
-        epoch = self.printed(size)
+        epoch = self.printed(size, entries)
         if epoch is None:
             return start, sums
         count = 1 if self.batch_size > 1 else 64

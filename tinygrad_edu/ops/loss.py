@@ -112,7 +112,7 @@ def _cross_entropy(scores: Any, targets: Any, /) -> Any:
     """
     scores = np.asarray(scores)
     surprise = logsumexp.forward(scores, axis=-1, keepdims=True) - scores
-    return np.where(targets == 0.0, 0.0, targets * surprise).sum() / rows_of(scores)
+    return (targets * np.where(targets == 0.0, 0.0, surprise)).sum() / rows_of(scores)
 
 
 cross_entropy = operation(
