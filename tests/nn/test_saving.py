@@ -69,7 +69,8 @@ def damaged(path, how):
     elif how == "empty":
         path.write_bytes(b"")
     elif how == "changed":
-        middle = content.index(b"array_0.npy") + 200
+        with np.load(path) as found:
+            middle = content.index(found["array_0"].tobytes()) + 3
         path.write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
     elif how == "text":
         path.write_text("hello")

@@ -1,7 +1,6 @@
 """Training in batches, shuffled, with validation and metrics; source by default, where nobody can notice."""
 
 import itertools
-import threading
 import weakref
 
 import numpy as np
@@ -256,22 +255,17 @@ def test_ctrl_c_leaves_the_weights_of_a_finished_update(monkeypatch):
     assert bits(ours) == bits(reference)
 
 
-def test_other_threads_see_fresh_weights_while_source_runs(monkeypatch):
-    monkeypatch.setattr(nn_compiled, "AT_MOST", 0.01)
-    monkeypatch.setattr("tinygrad_edu.nn.training.AT_MOST", 0.01)
-    ours, done, seen = tg.Network.create([4, 5, 3], seed=0), threading.Event(), set()
-
-    def watch():
-        while not done.is_set():
-            seen.add(ours.parameters()[0].data)
-            done.wait(0.001)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    ours.train(np.tile(X, (40, 1)), np.tile(Y, 40), 10)
-    done.set()
-    watcher.join()
-    assert len(seen) > 3
+@pytest.mark.parametrize("moment", [0.0, 1e9])
+def test_source_hands_over_weights_after_every_moment(monkeypatch, moment):
+    monkeypatch.setattr(nn_compiled, "AT_MOST", moment)
+    monkeypatch.setattr("tinygrad_edu.nn.training.AT_MOST", moment)
+    seen, original = [], tg.nn.training.assign
+    monkeypatch.setattr("tinygrad_edu.nn.training.assign", lambda *args: seen.append(1) or original(*args))
+    eager, ours = (tg.Network.create([4, 5, 3], seed=0) for _ in range(2))
+    ours.train(X, Y, 10)
+    eager.train(X, Y, 10, compiled=False)
+    assert bits(eager) == bits(ours)
+    assert len(seen) - 10 * len(X) == (9 + 2 if moment == 0.0 else 1 + 2)  # the last row is run by the network
 
 
 def test_dropout_drops_while_training_only_the_same_in_every_run_and_compiled():

@@ -184,7 +184,7 @@ class Epoch:
         end = perf_counter() + AT_MOST
         with np.errstate(all="ignore"):
             try:
-                while len(found) < epochs and perf_counter() < end:
+                while not found or (len(found) < epochs and perf_counter() < end):
                     sums, weights = self.run(rows, targets, *given, zero, *weights)
                     found.append(sums)
             except Exception as error:
