@@ -18,6 +18,7 @@ from tinygrad_edu.nn.loss import (
 )
 from tinygrad_edu.nn.network import Network, identity
 from tinygrad_edu.nn.neuron import Neuron
+from tinygrad_edu.nn.saving import resume
 from tinygrad_edu.nn.update import SGD, Adam
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "mean_absolute_error",
     "mean_squared_error",
     "penalty",
+    "resume",
 ]
 
 

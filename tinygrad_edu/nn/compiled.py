@@ -192,11 +192,6 @@ class Epoch:
         return found, weights
 
 
-def masks_at(drops: Sequence[tuple[Dropout, tuple[int, ...]]], step: int, shard: int) -> tuple[Any, ...]:
-    """The masks of an update, in the order of the network's dropouts."""
-    return tuple(layer.mask(shape, step, shard, place) for place, (layer, shape) in enumerate(drops, 1))
-
-
 class MachineEpoch(Epoch):
     """A printed epoch of a scalar network as machine code, in which the loop over epochs runs too."""
 

@@ -7,7 +7,7 @@ and whole networks are layers too. These three are what can't be written as a li
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -183,3 +183,8 @@ class Draws:
     def __call__(self, layer: Dropout, shape: tuple[int, ...]) -> Any:
         self.place += 1
         return layer.mask(shape, self.step, self.shard, self.place)
+
+
+def masks_at(drops: Sequence[tuple[Dropout, tuple[int, ...]]], step: int, shard: int) -> tuple[Any, ...]:
+    """The masks of an update, in the order of the network's dropouts."""
+    return tuple(layer.mask(shape, step, shard, place) for place, (layer, shape) in enumerate(drops, 1))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data, data_of
+from tinygrad_edu.core.value import Array, Data, Operand, data_of
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn.network import Network
@@ -74,10 +75,13 @@ class History:
         self.validation: list[float] = []
         self.validation_metrics: dict[str, list[float]] = {}
         self.progress = Progress()
+        self.settings: Any = None
         self.snapshots: list[Snapshot] = []
 
     def begin(self, inputs: Array, targets: Array, metrics: Sequence[str], squared: float | None) -> None:
         """Take up a run: its data, the names of its metrics, and what its loss is multiplied by to be squared error."""
+        if len(self) and list(self.metrics) != list(metrics):
+            raise ValueError(f"a run goes on with its metrics, {list(self.metrics)}; these are {list(metrics)}")
         self.inputs, self.targets, self.squared_error_in_loss = inputs, targets, squared
         for name in metrics:
             self.metrics.setdefault(name, [])
@@ -105,6 +109,50 @@ class History:
         if name in metrics:
             return metrics[name]  # type: ignore[no-any-return]
         raise AttributeError(f"this history has no {name!r}: give the metric to train; it has {list(metrics)}")
+
+    def train(
+        self,
+        inputs: Operand,
+        targets: Operand,
+        epochs: int,
+        *,
+        validation: tuple[Operand, Operand] | None = None,
+        patience: int | None = None,
+        on_epoch: Callable[[int, History], None] | None = None,
+        record: bool = False,
+        compiled: Any = None,
+        progress: bool | None = None,
+        executor: Any = None,
+    ) -> History:
+        """Go on with the run for `epochs` more epochs, as if it had never stopped; arguments are `Network.train`'s.
+
+        Raises:
+            ValueError: The history doesn't know its settings: it was pickled.
+        """
+        from tinygrad_edu.nn.training import Run  # which is built on this module
+
+        if self.settings is None:
+            raise ValueError("this history has been pickled, without settings; go on from a checkpoint instead")
+        self.settings.validation = validation or self.settings.validation
+        run = Run(self.network, inputs, targets, self, self.settings)
+        return run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
+
+    def checkpoint(self, path: str | Path) -> None:
+        """Write the run to a file: network, state of the update and of the shuffling, and these figures.
+
+        `tg.nn.resume(path)` gives the history back; what `train` then makes of it has the bits of a run that was never
+        stopped. Written to the side and moved into place, so that there is always a whole file: called in `on_epoch`,
+        whatever stops the program, no finished epoch is lost.
+
+        Raises:
+            TypeError: A layer, the update or the loss isn't the library's; `resume` must be given the latter two.
+        """
+        from tinygrad_edu.nn.saving import save_run  # which is built on this module
+
+        save_run(self, path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "settings": None}  # functions of the user's may not pickle
 
     def __len__(self) -> int:
         return len(self.loss)

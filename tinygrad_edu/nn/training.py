@@ -6,7 +6,8 @@ The one thing to know: everything the caller gives is checked before the first w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -25,15 +26,16 @@ from tinygrad_edu.nn.compiled import (
     Trainer,
     check_rule,
     is_plain,
-    masks_at,
     mean_of_rows,
     times,
 )
-from tinygrad_edu.nn.further_layers import Draws, drawing
+from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
 from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
+from tinygrad_edu.nn.progress import bar
+from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_source, home, shard_of, weighed
 from tinygrad_edu.nn.update import SGD, Update, assign, gradients_of, rate_at, takes_state
 from tinygrad_edu.ops.activation import sigmoid, softmax
 from tinygrad_edu.tree import leaves_of, rebuilt
@@ -58,6 +60,8 @@ def train(
     on_epoch: Callable[[int, History], None] | None = None,
     record: bool = False,
     compiled: bool | Backend | Trainer | None = None,
+    progress: bool | None = None,
+    executor: Executor | None = None,
 ) -> History:
     """One update a batch, rows in order or shuffled, `epochs` times.
 
@@ -81,6 +85,11 @@ def train(
             with a debugger. Left out, source is run where it pays and nothing of the caller's could notice: layers,
             activations, loss, metrics and update of the library. While it runs, neurons don't show outputs and deltas
             and weights are fresh twice a second; at the end, and in `on_epoch`, they show those of the last row.
+        progress: Show a bar with loss, metrics and time left (the extra `progress`). None does on a terminal and in a
+            notebook; False never does.
+        executor: Workers for batches of more than `tg.nn.shards.ROWS` rows: any `concurrent.futures.Executor`, such as
+            a ProcessPoolExecutor, or dask.distributed's `client.get_executor()`. The bits are the same for any number
+            of workers, and for none.
 
     Returns:
         The loss and the metrics of each epoch.
@@ -95,7 +104,8 @@ def train(
     """
     history = History(network)
     settings = Settings(batch_size, shuffle, update or SGD(network.learning_rate), loss, validation, metrics)
-    return Run(network, inputs, targets, history, settings).train(epochs, patience, on_epoch, record, compiled)
+    run = Run(network, inputs, targets, history, settings)
+    return run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
 
 
 @dataclass
@@ -119,6 +129,7 @@ class Run:
         if not current()[0]:
             raise ValueError("training needs a recorded graph, but this is within no_grad")
         self.network, self.history, self.settings = network, history, settings
+        history.settings = settings
         self.update, self.loss, self.batch_size = settings.update, settings.loss, settings.batch_size
         check_count(self.batch_size, "batch_size", 1)
         self.rows, self.goals = check_data(network, inputs, targets)
@@ -140,6 +151,9 @@ class Run:
         self.order = None if settings.shuffle is None else generator(settings.shuffle, progress.order)
         self.recordings: Recordings | None = None
         self.stopped: Exception | None = None
+        self.executor: Executor | None = None
+        self.shards: dict[Any, Shard] = {}
+        self.showing = False
         self.draws = Draws()
         self.recorded_for: Any = None
 
@@ -150,8 +164,13 @@ class Run:
         on_epoch: Callable[[int, History], None] | None = None,
         record: bool = False,
         compiled: bool | Backend | Trainer | None = None,
+        progress: bool | None = None,
+        executor: Executor | None = None,
     ) -> History:
         """Go through all rows `epochs` times."""
+        self.executor = executor
+        if executor is not None:
+            self.check_workers(compiled)
         check_count(epochs, "epochs", 0)
         if patience is not None:
             check_count(patience, "patience", 1)
@@ -160,8 +179,24 @@ class Run:
         plain = is_plain(self.network, self.update, self.loss, self.metrics)
         self.recorded_for = None if plain else object()
         end, best = len(history) + epochs, Best(self.parameters, patience)
+        with bar(progress, epochs) as tell:
+            self.loop(end, looked_at, best, on_epoch, record, tell)
+        best.restore()
+        return history
+
+    def loop(
+        self,
+        end: int,
+        looked_at: bool,
+        best: Best,
+        on_epoch: Callable[[int, History], None] | None,
+        record: bool,
+        tell: Callable[[History], None],
+    ) -> None:
+        """Epochs until there are enough of them, or patience is over."""
+        history = self.history
         while len(history) < end:
-            found = None if looked_at or patience or self.validation or self.order else self.compiled_epochs(end)
+            found = None if looked_at or best.patience or self.validation or self.order else self.compiled_epochs(end)
             if not found:
                 shown = looked_at or len(history) == end - 1
                 found = [self.epoch(shown)]
@@ -169,10 +204,9 @@ class Run:
             if on_epoch:
                 on_epoch(len(history) - 1, history)
                 self.recorded_for = self.recorded_for and object()  # what functions of the user's read may be changed
+            tell(history)
             if best.is_over(history):
                 break
-        best.restore()
-        return history
 
     def recordings_for(self, compiled: bool | Backend | Trainer | None, epochs: int, record: bool) -> Recordings | None:
         """Where printed epochs are kept, or None where none is to run."""
@@ -194,7 +228,9 @@ class Run:
     def compiled_epochs(self, end: int) -> list[Sequence[float]] | None:
         """As many whole epochs as printed source runs in a moment: the sums of each. The last one is left."""
         n, size = len(self.rows), self.batch_size
-        if self.recordings is None or n % size or len(self.history) >= end - 1 or callable(self.update.rate):
+        if self.recordings is None or self.is_sharded or n % size or callable(self.update.rate):
+            return None
+        if len(self.history) >= end - 1:
             return None
         rows, goals = self.entries(self.rows, self.goals)
         epoch = self.printed(size, (rows, goals))
@@ -269,7 +305,7 @@ class Run:
             rows, goals = np.ascontiguousarray(rows[places]), np.ascontiguousarray(goals[places])
         entries = self.entries(rows, goals)
         n, done, sums = len(entries[0]), 0, [0.0] * self.n_sums
-        if self.recordings is not None and self.stopped is None:
+        if self.recordings is not None and self.stopped is None and not self.is_sharded:
             whole = n if len(rows) % self.batch_size == 0 else n - 1
             for end, size in ((whole, self.batch_size), (n, len(rows) % self.batch_size)):
                 if done < (last := min(end, n - 1 if shown else n)):
@@ -278,6 +314,7 @@ class Run:
                     break
         try:
             for i in range(done, n):
+                self.showing = shown and i == n - 1
                 for k, x in enumerate(self.step(entries[0][i], entries[1][i], i)):
                     sums[k] += x
         except Exception as error:
@@ -319,31 +356,117 @@ class Run:
             start = stop
         return start, sums
 
-    def step(self, x: Any, goal: Any, i: int) -> Iterator[float]:
-        """One update by the network's own graph: the sums that the row or batch adds."""
-        progress, network = self.history.progress, self.network
-        self.draws.begin(progress.steps, 0)
-        token = drawing.set(self.draws)
-        try:
-            outputs = network.feed_forward(x)
-        finally:
-            drawing.reset(token)
-        error = self.loss(outputs, goal)
-        if not math.isfinite(value := error.item()):
-            what = "row" if self.batch_size == 1 else "batch"
-            raise FloatingPointError(
-                f"the loss is {value} at epoch {len(self.history)}, {what} {i}; the weights are those from before it"
-            )
+    def step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
+        """One update by the network's own graph, or by shards: the sums that the row or batch adds."""
+        if self.is_sharded:
+            return self.sharded_step(x, goal, i)
+        rows = 0 if self.batch_size == 1 else len(goal)
+        outputs, error = self.forward(x, goal, 0)
+        value = self.checked(error, i)
         for p in self.parameters:
             p.grad = None
         error.backward()
         self.apply()
-        rows = 0 if self.batch_size == 1 else len(goal)
-        yield value if not rows or mean_of_rows(self.loss) is False else float(times(error._data, rows))
-        if self.metrics:
-            data = outputs._data if isinstance(outputs, Value) else [output._data for output in outputs]
-            for metric, fixed in zip(self.metrics, self.fixed, strict=True):
-                yield float(times(data_of(metric(data, goal, *fixed)), rows))
+        if mean_of_rows(self.loss) is not False and rows:
+            value = float(times(error._data, rows))
+        return [value, *self.measured(outputs, goal, rows)] if self.metrics else [value]
+
+    def forward(self, x: Any, goal: Any, shard: int) -> tuple[Any, Any]:
+        """Outputs and loss; dropouts drop."""
+        self.draws.begin(self.history.progress.steps, shard)
+        token = drawing.set(self.draws)
+        try:
+            outputs = self.network.feed_forward(x)
+        finally:
+            drawing.reset(token)
+        return outputs, self.loss(outputs, goal)
+
+    def measured(self, outputs: Any, goal: Any, rows: int) -> list[float]:
+        """The metrics of a row, or of a batch their sum over its rows."""
+        data = outputs._data if isinstance(outputs, Value) else [output._data for output in outputs]
+        return [
+            float(times(data_of(metric(data, goal, *fixed)), rows))
+            for metric, fixed in zip(self.metrics, self.fixed, strict=True)
+        ]
+
+    def checked(self, error: Any, i: int) -> float:
+        """A loss as a number. Raises FloatingPointError where it isn't finite."""
+        if math.isfinite(value := float(data_of(error))):
+            return value
+        what = "row" if self.batch_size == 1 else "batch"
+        raise FloatingPointError(
+            f"the loss is {value} at epoch {len(self.history)}, {what} {i}; the weights are those from before it"
+        )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether batches are cut: large ones are, where the loss says how shards make up a batch."""
+        says_how = mean_of_rows(self.loss) is not None
+        return self.batch_size > ROWS and says_how and not self.scalar and not any(self.fixed)
+
+    def sharded_step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
+        """One update by a batch's shards: each gives its part of the gradient; these are added in order."""
+        starts = range(0, len(x), ROWS)
+        parts = [(x[k : k + ROWS], goal[k : k + ROWS]) for k in starts]
+        if self.showing or (self.recordings is None and self.executor is None):
+            found = [self.by_graph(k, *part, len(x)) for k, part in enumerate(parts)]
+        else:
+            jobs = [self.job(k, *part, len(x)) for k, part in enumerate(parts)]
+            if self.executor is not None:
+                found = by_workers(self.executor, jobs, i)
+            else:
+                found = [self.by_source(k, *part, len(x)) for k, part in enumerate(parts)]
+        total = added_up(found)
+        self.checked(total[0], i)
+        for p, g in zip(self.parameters, total[self.n_sums :], strict=True):
+            p.grad = g
+        self.apply()
+        return [float(figure) for figure in total[: self.n_sums]]
+
+    def by_graph(self, k: int, x: Any, goal: Any, rows: int) -> list[Any]:
+        """A shard by the network's own graph: its sums, and its gradients."""
+        outputs, error = self.forward(x, goal, k)
+        for p in self.parameters:
+            p.grad = None
+        weighed(error, self.loss, len(x) / rows).backward()
+        total = error._data if mean_of_rows(self.loss) is False else times(error._data, len(x))
+        zeros = [p._data * 0.0 for p in self.parameters]
+        slopes = [zero if p.grad is None else p.grad for p, zero in zip(self.parameters, zeros, strict=True)]
+        return [float(total), *self.measured(outputs, goal, len(x)), *slopes]
+
+    def job(self, k: int, x: Any, goal: Any, rows: int) -> tuple[Any, ...]:
+        """What a worker needs for a shard."""
+        shard = self.shard(x, goal)
+        steps, weights = self.history.progress.steps, [p._data for p in self.parameters]
+        return shard.source, home(), shard.drops, steps, k, x, goal, len(x) / rows, weights
+
+    def by_source(self, k: int, x: Any, goal: Any, rows: int) -> list[Any]:
+        """A shard by printed source, in this process."""
+        shard, weights = self.shard(x, goal), [p._data for p in self.parameters]
+        with np.errstate(all="ignore"):
+            masks = masks_at(shard.drops, self.history.progress.steps, k)
+            return list(shard.run(x, goal, len(x) / rows, *masks, *weights))
+
+    def shard(self, x: Any, goal: Any) -> Shard:
+        """The printed shard of so many rows."""
+        if len(x) not in self.shards:
+            form = Form(self.update, self.loss, self.metrics, np.shape(x), np.shape(goal), len(x))
+            self.shards[len(x)] = shard_of(self.network, form, x, goal)
+        return self.shards[len(x)]
+
+    def check_workers(self, compiled: Any) -> None:
+        """Raise where a run can't be done by workers."""
+        if compiled is False:
+            raise ValueError("workers run printed source: compiled=False can't be used with an executor")
+        if mean_of_rows(self.loss) is None:
+            raise ValueError(
+                "workers compute shards of a batch, so that the loss must say how it is made of its rows': by an "
+                'attribute over_rows, "mean" or "sum"'
+            )
+        if self.batch_size <= ROWS or self.scalar:
+            raise ValueError(f"workers are for dense networks and batches of more than {ROWS} rows, which is a shard")
+        for n in {min(ROWS, len(self.rows)), len(self.rows) % self.batch_size % ROWS} - {0}:
+            check_source(self.shard(self.rows[:n], self.goals[:n]).source)
 
     def apply(self) -> None:
         """Change the parameters by their gradients."""
