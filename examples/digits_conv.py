@@ -20,18 +20,18 @@ train, valid, test = (
 rng = np.random.default_rng(0)
 network = tg.Network(
     [
-        tg.nn.Conv2d.create(1, 16, 3, rng, padding=1),
-        tg.nn.Conv2d.create(16, 32, 3, rng, padding=1),
+        tg.nn.Conv2d.create(1, 8, 3, rng, padding=1),
+        tg.nn.Conv2d.create(8, 16, 3, rng, padding=1),
         lambda images: tg.max_pool2d(images, 2),
-        lambda images: images.reshape((-1, 512)),
-        tg.nn.Dropout(0.3, seed=0),
-        tg.Dense.create(512, 10, rng, activation=tg.nn.identity, start="scaled"),
+        lambda images: images.reshape((-1, 256)),
+        tg.nn.Dropout(0.2, seed=0),
+        tg.Dense.create(256, 10, rng, activation=tg.nn.identity, start="scaled"),
     ]
 )
 history = network.train(
     rows[train],
     labels[train],
-    epochs=3 if small else 30,
+    epochs=2 if small else 30,
     batch_size=32,
     shuffle=0,
     loss=tg.nn.cross_entropy,

@@ -20,7 +20,7 @@ Y = (X[:, 0] * X[:, 1] > 0).astype(int)
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([NetworkClassifier(epochs=60), NetworkRegressor(epochs=60)])
+@parametrize_with_checks([NetworkClassifier(epochs=30), NetworkRegressor(epochs=30)])
 def test_the_contract_of_estimators(estimator, check):
     check(estimator)
 

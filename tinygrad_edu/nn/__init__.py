@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding
 from tinygrad_edu.nn.history import History
-from tinygrad_edu.nn.layer import Dense, Layer
+from tinygrad_edu.nn.layer import Dense, Layer, identity
 from tinygrad_edu.nn.loss import (
     Loss,
     binary_cross_entropy,
@@ -16,9 +16,9 @@ from tinygrad_edu.nn.loss import (
     mean_squared_error,
     penalty,
 )
-from tinygrad_edu.nn.network import Network, identity
+from tinygrad_edu.nn.network import Network
 from tinygrad_edu.nn.neuron import Neuron
-from tinygrad_edu.nn.saving import resume
+from tinygrad_edu.nn.resuming import resume
 from tinygrad_edu.nn.update import SGD, Adam
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, is_ours, program_of, root_of
 from tinygrad_edu.compiler.recording import names_of, roots_of, watched
-from tinygrad_edu.graph import forward_order, gradients
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.graph import forward_order, gradients
 from tinygrad_edu.nn.further_layers import Dropout, dropping
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.metric import metric_name

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.core.value import Array, Data, Operand, data_of
+from tinygrad_edu.nn.saving import save_run
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn.network import Network
@@ -129,13 +130,12 @@ class History:
         Raises:
             ValueError: The history doesn't know its settings: it was pickled.
         """
-        from tinygrad_edu.nn.training import Run  # which is built on this module
-
         if self.settings is None:
             raise ValueError("this history has been pickled, without settings; go on from a checkpoint instead")
         self.settings.validation = validation or self.settings.validation
-        run = Run(self.network, inputs, targets, self, self.settings)
-        return run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
+        run = self.settings.run(self, inputs, targets)
+        run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
+        return self
 
     def checkpoint(self, path: str | Path) -> None:
         """Write the run to a file: network, state of the update and of the shuffling, and these figures.
@@ -147,8 +147,6 @@ class History:
         Raises:
             TypeError: A layer, the update or the loss isn't the library's; `resume` must be given the latter two.
         """
-        from tinygrad_edu.nn.saving import save_run  # which is built on this module
-
         save_run(self, path)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tinygrad_edu.core.context import Context, Groups, context, current, no_grad
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Array, Value, data_of
 from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
-from tinygrad_edu.nn.layer import Dense, Layer, Start, name_of
+from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, name_of
 from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.metric import Metric
 from tinygrad_edu.nn.neuron import Neuron
@@ -32,14 +32,6 @@ from tinygrad_edu.ops.shaping import stack
 Kind = Literal["scalar", "dense"]
 MANY = 64
 """Inputs from which on weights in [0, 1) leave a sigmoid nothing to learn from: its slope at 16 is 1e-7."""
-
-
-def identity(x: Any) -> Any:
-    """x itself: the activation of a layer that gives scores, or numbers of any size."""
-    return x
-
-
-identity.plain = True  # type: ignore[attr-defined]
 
 
 class Network:
@@ -280,7 +272,7 @@ class Network:
         Raises:
             ValueError: The file is broken, or no network's.
         """
-        return load_network(path)
+        return load_network(path, Network)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: part for name, part in self.__dict__.items() if name not in ("recordings", "groups", "known")}

@@ -18,12 +18,13 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.core.value import Array
+from tinygrad_edu.nn import loss as losses
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding
-from tinygrad_edu.nn.history import History
-from tinygrad_edu.nn.layer import Dense, Layer, name_of
+from tinygrad_edu.nn.layer import Dense, Layer, identity, name_of
 from tinygrad_edu.nn.neuron import Neuron
 
 if TYPE_CHECKING:
+    from tinygrad_edu.nn.history import History
     from tinygrad_edu.nn.network import Network
 
 FORMAT, RUN, VERSION = "tinygrad_edu network", "tinygrad_edu run", 1
@@ -36,11 +37,11 @@ def save_network(network: Network, path: str | Path) -> None:
     write(path, FORMAT, structure, arrays)
 
 
-def load_network(path: str | Path) -> Network:
+def load_network(path: str | Path, make: type[Network]) -> Network:
     """As `Network.load`."""
     structure, arrays = read(path, FORMAT)
     try:
-        return network_of(structure, arrays)
+        return network_of(structure, arrays, make)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is broken: {error}") from None
 
@@ -69,97 +70,17 @@ def save_run(history: History, path: str | Path) -> None:
     write(path, RUN, structure, arrays)
 
 
-def resume(
-    path: str | Path, *, update: Any = None, loss: Any = None, metrics: Any = None, validation: Any = None
-) -> History:
-    """The run that `History.checkpoint` wrote: a history whose `train(inputs, targets, epochs)` goes on.
-
-    Args:
-        update, loss, metrics: Those of the run, where they are the user's own, which a file can't name.
-        validation: The data that the run was validated with.
-
-    Raises:
-        ValueError: The file is broken or no run's, or it needs one of the arguments.
-
-    >>> import tempfile, tinygrad_edu as tg
-    >>> rows, labels = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
-    >>> network = tg.Network.create([2, 3, 2], seed=0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     network.train(rows, labels, 5, shuffle=1).checkpoint(f"{folder}/run.npz")
-    ...     resumed = tg.nn.resume(f"{folder}/run.npz").train(rows, labels, 5)
-    >>> resumed.loss == tg.Network.create([2, 3, 2], seed=0).train(rows, labels, 10, shuffle=1).loss
-    True
-    """
-    from tinygrad_edu.nn.training import Settings
-
-    found, arrays = read(path, RUN)
-    try:
-        history = History(network_of(found["network"], arrays))
-        progress = history.progress
-        progress.steps, progress.order = found["steps"], found["order"]
-        progress.state = state_of(found["state"], arrays)
-        history.loss, history.metrics = found["loss_figures"], found["metric_figures"]
-        history.validation, history.validation_metrics = found["validation"], found["validation_metrics"]
-        named = {
-            "update": update or update_of(found["update"]),
-            "loss": loss or loss_of(found["loss"]),
-            "metrics": metrics if metrics is not None else metrics_named(found["metrics"], found["update"]),
-        }
-        settings = Settings(found["batch_size"], found["shuffle"], **named, validation=validation)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is broken: {error!r}") from None
-    for name, part in named.items():
-        if part is None:
-            raise ValueError(f"{path} was written by a run with {name} of the user's own: give {name}= again")
-    history.settings = settings
-    return history
-
-
 def described_update(update: Any) -> dict[str, Any] | None:
     """A class of the library and its settings; None where it is another, or its rate a function."""
-    from tinygrad_edu import nn
-
     kind = type(update)
-    known = any(kind is getattr(nn, name, None) for name in ("SGD", "Adam", "ArticleUpdate"))
-    return {"kind": kind.__name__, **update.settings()} if known and not callable(update.rate) else None
-
-
-def update_of(described: dict[str, Any] | None) -> Any:
-    from tinygrad_edu import nn
-
-    if described is None:
+    if not vars(kind).get("plain") or callable(update.rate):
         return None
-    settings = dict(described)
-    update = getattr(nn, settings.pop("kind"))(settings.pop("rate"))
-    for name, setting in settings.items():
-        setattr(update, name, setting)
-    return update
+    return {"kind": kind.__name__, **update.settings()}
 
 
 def loss_name(loss: Any) -> str | None:
-    from tinygrad_edu.nn import loss as losses
-
     name = name_of(loss)
     return name if getattr(losses, name, None) is loss else None
-
-
-def loss_of(name: str | None) -> Any:
-    from tinygrad_edu.nn import loss as losses
-
-    return None if name is None else getattr(losses, name)
-
-
-def metrics_named(names: list[str], update: Any) -> Any:
-    """Metrics that their names tell: accuracy, and the library's losses; None where one is the user's."""
-    found = [name if name == "accuracy" else loss_of_name(name) for name in names]
-    return None if None in found else found
-
-
-def loss_of_name(name: str) -> Any:
-    from tinygrad_edu.nn import loss as losses
-
-    found = getattr(losses, name, None)
-    return found if isinstance(found, losses.Loss) else None
 
 
 def described_state(state: Any, arrays: dict[str, Array], place: str) -> Any:
@@ -174,16 +95,6 @@ def described_state(state: Any, arrays: dict[str, Array], place: str) -> Any:
     return {"array": place}
 
 
-def state_of(described: Any, arrays: Mapping[str, Array]) -> Any:
-    if isinstance(described, list):
-        return [state_of(part, arrays) for part in described]
-    if isinstance(described, dict):
-        if "array" in described:
-            return arrays[described["array"]]
-        return {key: state_of(part, arrays) for key, part in described["parts"].items()}
-    return described
-
-
 def listed(metrics: Any) -> list[Any]:
     return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
 
@@ -195,15 +106,13 @@ def structure_of(network: Network, arrays: dict[str, Array], place: str) -> dict
 
 
 def described(layer: Any, arrays: dict[str, Array], place: str) -> dict[str, Any]:
-    from tinygrad_edu.nn.network import Network
-
     def kept(**given: Any) -> dict[str, str]:
         for name, array in given.items():
             arrays[f"{place}.{name}"] = np.asarray(array)
         return {name: f"{place}.{name}" for name in given}
 
     kind = type(layer)
-    if kind is Network:
+    if kind.__name__ == "Network" and hasattr(layer, "recordings"):
         return structure_of(layer, arrays, place)
     if kind is Layer:
         weights = [[w.item() for w in neuron.weights] for neuron in layer.neurons]
@@ -225,16 +134,14 @@ def described(layer: Any, arrays: dict[str, Array], place: str) -> dict[str, Any
     return {"kind": "function", "activation": activation_name(layer, place)}
 
 
-def network_of(structure: Mapping[str, Any], arrays: Mapping[str, Array]) -> Network:
-    from tinygrad_edu.nn.network import Network
-
-    return Network([layer_of(layer, arrays) for layer in structure["layers"]], structure["learning_rate"])
+def network_of(structure: Mapping[str, Any], arrays: Mapping[str, Array], make: type[Network]) -> Network:
+    return make([layer_of(layer, arrays, make) for layer in structure["layers"]], structure["learning_rate"])
 
 
-def layer_of(described: Mapping[str, Any], arrays: Mapping[str, Array]) -> Any:
+def layer_of(described: Mapping[str, Any], arrays: Mapping[str, Array], make: type[Network]) -> Any:
     kind = described["kind"]
     if kind == "Network":
-        return network_of(described, arrays)
+        return network_of(described, arrays, make)
     if kind == "Layer":
         rows = zip(arrays[described["weights"]].tolist(), arrays[described["bias"]].tolist(), strict=True)
         return Layer(
@@ -256,8 +163,6 @@ def layer_of(described: Mapping[str, Any], arrays: Mapping[str, Array]) -> Any:
 
 def activation_name(activation: Any, place: str) -> str:
     """The name of a function of the library. Raises TypeError where it is another's."""
-    from tinygrad_edu.nn.network import identity
-
     name = name_of(activation)
     if activation is identity or (name in ops.FAMILY_OF and getattr(ops, name) is activation):
         return name
@@ -268,8 +173,6 @@ def activation_name(activation: Any, place: str) -> str:
 
 
 def activation_of(name: str) -> Any:
-    from tinygrad_edu.nn.network import identity
-
     if name == "identity":
         return identity
     if name not in ops.FAMILY_OF:

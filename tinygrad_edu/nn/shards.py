@@ -6,12 +6,13 @@ in the order of the shards. So how many workers there are, and which comes first
 
 from __future__ import annotations
 
-import os
 import re
-import socket
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,8 @@ import numpy as np
 from tinygrad_edu.compiler.compiled import built
 from tinygrad_edu.compiler.program import program_of
 from tinygrad_edu.compiler.recording import names_of, roots_of, watched
-from tinygrad_edu.core.backward import forward_order, gradients
 from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.graph import forward_order, gradients
 from tinygrad_edu.nn.compiled import Form, mean_of_rows, neuron_state, times
 from tinygrad_edu.nn.further_layers import Dropout, dropping, masks_at
 
@@ -88,45 +89,43 @@ def check_source(source: str) -> None:
         )
 
 
-def home() -> tuple[str, int]:
-    """Which process this is."""
-    return socket.gethostname(), os.getpid()
-
-
-def work(
-    source: str,
-    asked_by: tuple[str, int],
-    drops: Drops,
-    step: int,
-    k: int,
-    x: Any,
-    goal: Any,
-    part: float,
-    weights: Any,
-) -> list[Any]:
-    """What a worker does: run a shard. Its BLAS gets one thread, for the same bits everywhere."""
-    if home() != asked_by:
-        one_thread()
+def work(source: str, drops: Drops, step: int, k: int, x: Any, goal: Any, part: float, weights: Any) -> list[Any]:
+    """What a worker does: run a shard."""
     run = made(source)
-    with np.errstate(all="ignore"):
+    with one_thread(), np.errstate(all="ignore"):
         return list(run(x, goal, part, *masks_at(drops, step, k), *weights))
 
 
-@cache
+made_here = threading.local()
+
+
 def made(source: str) -> Callable[..., Any]:
-    space: dict[str, Any] = {}
-    exec(source, space)
-    return space["shard"]  # type: ignore[no-any-return]
+    """The function of a source: one for each thread, since it works in memory of its own."""
+    known: dict[str, Callable[..., Any]] = made_here.__dict__.setdefault("known", {})
+    if source not in known:
+        space: dict[str, Any] = {}
+        exec(source, space)
+        known[source] = space["shard"]
+    return known[source]
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Within it BLAS uses one thread, where `threadpoolctl` (of the extra `distributed`) can say so.
+
+    How many there are decides the order of its sums, and so the last bit.
+    """
+    controller = thread_controller()
+    found: AbstractContextManager[Any] = controller.limit(limits=1) if controller else nullcontext()
+    return found
 
 
 @cache
-def one_thread() -> None:
-    """Let BLAS use one thread in this process, where `threadpoolctl` (of the extra `distributed`) can say so."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return
-    threadpool_limits(1)
+def thread_controller() -> Any:
+    if find_spec("threadpoolctl") is None:
+        return None
+    from threadpoolctl import ThreadpoolController  # optional
+
+    return ThreadpoolController()
 
 
 def by_workers(executor: Executor, jobs: Sequence[tuple[Any, ...]], batch: int) -> list[list[Any]]:

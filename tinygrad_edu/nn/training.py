@@ -35,7 +35,7 @@ from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
 from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
 from tinygrad_edu.nn.progress import bar
-from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_source, home, shard_of, weighed
+from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_source, one_thread, shard_of, weighed
 from tinygrad_edu.nn.update import SGD, Update, assign, gradients_of, rate_at, takes_state
 from tinygrad_edu.ops.activation import sigmoid, softmax
 from tinygrad_edu.tree import leaves_of, rebuilt
@@ -118,6 +118,10 @@ class Settings:
     loss: Any
     validation: Any
     metrics: Any
+
+    def run(self, history: History, inputs: Operand, targets: Operand) -> Run:
+        """A run that goes on with a history."""
+        return Run(history.network, inputs, targets, history, self)
 
 
 class Run:
@@ -209,7 +213,9 @@ class Run:
                 break
 
     def recordings_for(self, compiled: bool | Backend | Trainer | None, epochs: int, record: bool) -> Recordings | None:
-        """Where printed epochs are kept, or None where none is to run."""
+        """Where printed epochs are kept, or None where none is to run: under `tg.debug()`, which watches operations."""
+        if current()[2] is not None:
+            return None
         if isinstance(compiled, Trainer):
             return compiled.recordings if not record else None
         if compiled is None:
@@ -409,7 +415,8 @@ class Run:
         starts = range(0, len(x), ROWS)
         parts = [(x[k : k + ROWS], goal[k : k + ROWS]) for k in starts]
         if self.showing or (self.recordings is None and self.executor is None):
-            found = [self.by_graph(k, *part, len(x)) for k, part in enumerate(parts)]
+            with one_thread():
+                found = [self.by_graph(k, *part, len(x)) for k, part in enumerate(parts)]
         else:
             jobs = [self.job(k, *part, len(x)) for k, part in enumerate(parts)]
             if self.executor is not None:
@@ -438,12 +445,12 @@ class Run:
         """What a worker needs for a shard."""
         shard = self.shard(x, goal)
         steps, weights = self.history.progress.steps, [p._data for p in self.parameters]
-        return shard.source, home(), shard.drops, steps, k, x, goal, len(x) / rows, weights
+        return shard.source, shard.drops, steps, k, x, goal, len(x) / rows, weights
 
     def by_source(self, k: int, x: Any, goal: Any, rows: int) -> list[Any]:
         """A shard by printed source, in this process."""
         shard, weights = self.shard(x, goal), [p._data for p in self.parameters]
-        with np.errstate(all="ignore"):
+        with one_thread(), np.errstate(all="ignore"):
             masks = masks_at(shard.drops, self.history.progress.steps, k)
             return list(shard.run(x, goal, len(x) / rows, *masks, *weights))
 

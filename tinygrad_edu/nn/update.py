@@ -116,6 +116,8 @@ class Adam(SGD):
     0.9
     """
 
+    plain = True
+
     def __init__(
         self,
         rate: float | Callable[[int], float] = 0.001,

@@ -201,10 +201,12 @@ huber = operation(
 
 
 def rows_of(x: Any) -> float:
+    """How many rows: the product of all sizes but the last."""
     return float(math.prod(shape_of(x)[:-1]))
 
 
 def numbers_in(x: Any) -> float:
+    """How many numbers: the product of all sizes."""
     return float(math.prod(shape_of(x)))
 
 
