@@ -144,7 +144,7 @@ def large_step(rounds: int) -> list[Row]:
     def step(network: tg.Network, batch: tg.Value, targets: tg.Value) -> list[Any]:
         loss = tg.nn.half_squared_error(network.feed_forward(batch), targets)
         parameters = network.parameters()
-        return update.rule(parameters, tg.gradients(loss, parameters))
+        return update.rule(parameters, tg.gradients(loss, parameters))[0]
 
     trained = tg.Network([tg.Dense(*parameters[:2]), tg.Dense(*parameters[2:])])
 

@@ -25,7 +25,7 @@ from tinygrad_edu.drawing import save
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
 from tinygrad_edu.gradient_check import gradcheck
 from tinygrad_edu.nn import History, half_squared_error
-from tinygrad_edu.nn.compiled import epoch_of
+from tinygrad_edu.nn.compiled import Form, epoch_of
 from tinygrad_edu.ops.catalogue import page
 
 
@@ -145,7 +145,8 @@ def input_given(text: str) -> Any:
 def run_compile(options: argparse.Namespace) -> int:
     network = network_from(recovered_start(), options.kind)
     update = ArticleUpdate(network.learning_rate)
-    epoch = epoch_of(network, update, half_squared_error, update.metrics, options.language)
+    epoch = epoch_of(network, Form(update, half_squared_error, update.metrics, (2,), (2,)), language=options.language)
+    assert epoch is not None
     print(epoch.source, end="")
     return 0
 

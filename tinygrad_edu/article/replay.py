@@ -165,4 +165,4 @@ def numbers(weights: Any, bias: Any, delta: Any, output: Any) -> list[dict[str, 
 
 
 def start_of(network: Network) -> Start:
-    return [[([w.item() for w in n.weights], n.bias.item()) for n in layer.neurons] for layer in network.layers]  # type: ignore[union-attr]
+    return [[([w.item() for w in n.weights], n.bias.item()) for n in layer.neurons] for layer in network.layers]

@@ -6,17 +6,17 @@ belongs to it; a run with another update computes none of this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.value import Array, Value
 from tinygrad_edu.nn.layer import Dense, Layer
-from tinygrad_edu.nn.loss import mean_squared_error
+from tinygrad_edu.nn.loss import as_one, mean_squared_error
 from tinygrad_edu.nn.network import Network
 from tinygrad_edu.nn.neuron import Neuron
-from tinygrad_edu.nn.update import SGD
+from tinygrad_edu.nn.update import SGD, rate_at
 
 
 def update_counts(part: Network | Layer | Dense | Neuron) -> list[int]:
@@ -46,6 +46,7 @@ class PrintedError:
     """
 
     __name__ = "article_printed_error"
+    plain = True
     summed = True
     fixed_name = "label"
 
@@ -57,6 +58,8 @@ class PrintedError:
         return labels
 
     def __call__(self, outputs: Any, targets: Any, labels: Any) -> Any:
+        if isinstance(outputs, (np.ndarray, Value)) and outputs.ndim == 2:  # a batch
+            labels = as_one([labels] * len(outputs))
         return mean_squared_error(outputs, labels)
 
 
@@ -82,13 +85,25 @@ class ArticleUpdate(SGD):
     needs = staticmethod(update_counts)
     metrics = (article_printed_error,)
 
-    def rule(self, data: Sequence[Any], gradients: Sequence[Any], counts: Sequence[int] | None = None) -> list[Any]:
+    plain = True
+
+    def __init__(self, rate: float | Callable[[int], float]) -> None:
+        super().__init__(rate)
+
+    def rule(
+        self,
+        data: Sequence[Any],
+        gradients: Sequence[Any],
+        state: Any = (),
+        rate: Any = None,
+        counts: Sequence[int] | None = None,
+    ) -> Any:
         """The new data of all parameters, each after as many steps by the same gradient as `counts` says."""
-        rate, new = self.rate, []
+        rate, new = rate_at(self, 0) if rate is None else rate, []
         for x, gradient, count in zip(data, gradients, counts or [1] * len(data)):  # noqa: B905 - time
             step = rate * gradient
             while count:
                 x = x - step
                 count -= 1
             new.append(x)
-        return new
+        return new, state

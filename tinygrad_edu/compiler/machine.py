@@ -116,7 +116,7 @@ def samples(seed: int) -> list[float]:
     return [*rng.permutation(special), *sizes.tolist(), *near.tolist(), *rng.uniform(-1.0, 1.0, 5000).tolist()]
 
 
-def epochs_source(source: str, sizes: Sequence[int], n_weights: int) -> str:
+def epochs_source(source: str, sizes: Sequence[int], n_sums: int, n_weights: int) -> str:
     """A printed epoch with its weights in an array, and a loop of epochs behind it.
 
     An array, since numba's compiler takes long over functions with hundreds of variables. `kept` has the weights from
@@ -130,18 +130,21 @@ def epochs_source(source: str, sizes: Sequence[int], n_weights: int) -> str:
     assert head is not None
     names = head[1].split(", ")
     given, weights = ", ".join(names[:-n_weights]), ", ".join(names[-n_weights:])
+    rate = names[-n_weights - 2]
     places = {name: f"weights[{i}]" for i, name in enumerate(names[-n_weights:])}
-    body = source.replace(head[0], f"def epoch({given}, weights):").replace(f", {weights}\n", ",\n")
+    body = source.replace(head[0], f"def epoch({given}, weights):")
+    body = body.replace(f", ({weights}{',' * (n_weights == 1)})\n", "\n")
     body = re.sub(r"[^\W\d]\w*", lambda word: places.get(word[0], word[0]), body)
     further = "".join(f"({entries(f'fixed[{i}]', n)}), " for i, n in enumerate(sizes[2:]))
     return f"""{body}
 
-def epochs(count, rows, targets, fixed, weights, kept, sums, done):
+def epochs(count, rows, targets, fixed, {rate}, sums, weights, kept, found, done):
     rows_as_tuples = [({entries("row", sizes[0])}) for row in rows]
     targets_as_tuples = [({entries("target", sizes[1])}) for target in targets]
     for i in range(count):
         kept[:] = weights
-        for k, total in enumerate(epoch(rows_as_tuples, targets_as_tuples, {further}weights)):
-            sums[i, k] = total
+        totals = epoch(rows_as_tuples, targets_as_tuples, {further}{rate}, ({entries("sums", n_sums)}), weights)
+        for k in range({n_sums}):
+            found[i, k] = totals[k]
         done[0] = i + 1
 """

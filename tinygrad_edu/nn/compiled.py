@@ -1,36 +1,61 @@
 """A network's epoch as one printed function: rows in a loop, weights as local names, updates included.
 
 The one thing to know: the function changes nothing outside itself; it returns the new weights. Where it can't go on (a
-loss that isn't finite, a number out of Python's range) it raises, and the network runs the epoch itself. An error that
+loss that isn't finite, a number out of Python's range) it raises, and the network runs the rows itself. An error that
 the network then meets is raised from that of the printed source: together they show both lines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
-from tinygrad_edu.compiler.program import Program, Step, alive, program_of, root_of
+from tinygrad_edu.compiler.program import Program, Step, alive, is_ours, program_of, root_of
 from tinygrad_edu.compiler.recording import names_of, roots_of, watched
+from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.graph import forward_order, gradients
+from tinygrad_edu.nn.further_layers import Dropout, dropping
 from tinygrad_edu.nn.layer import Layer
+from tinygrad_edu.nn.metric import metric_name
+from tinygrad_edu.nn.update import takes_state
+from tinygrad_edu.tree import leaves_of, mapped, rebuilt
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn.history import History
     from tinygrad_edu.nn.network import Network
 
-Metric: TypeAlias = Any
-"""A function of outputs and targets that gives a number, which the history has by its name.
+AT_MOST = 0.2
+"""Seconds that printed source runs before the network has the weights: so much is lost where it is interrupted."""
 
-The figure of an epoch is the mean over rows; with an attribute `summed`, the sum. With a function `fixed` of all
-targets, what that gives is a third argument.
-"""
+
+@dataclass(frozen=True)
+class Form:
+    """What an epoch's source depends on beside the network.
+
+    Attributes:
+        update, loss, metrics: What is applied to each row or batch.
+        row, target: The shapes of one entry of the loop: a row or, with `rows`, so many of them.
+        rows: How many rows an entry has; 0 where it is a row itself, and not a batch.
+        scheduled: Whether each entry has a rate of its own.
+        run: What the source is recorded for alone, where functions of the user's, which may read anything, are in it.
+    """
+
+    update: Any
+    loss: Callable[[Any, Any], Any]
+    metrics: Sequence[Any]
+    row: tuple[int, ...]
+    target: tuple[int, ...]
+    rows: int = 0
+    scheduled: bool = False
+    run: Any = None
 
 
 class Trainer:
@@ -41,27 +66,86 @@ class Trainer:
 
     def __init__(self, network: Network, backend: Backend) -> None:
         self.network, self.backend = network, backend
-        self.latest: tuple[Any, Epoch] | None = None
+        self.recordings = Recordings(backend)
 
     @property
     def source(self) -> str:
         """The epoch that `train` ran last, or would run with its defaults."""
-        printed = self.latest[1] if self.latest else self.network.printed_epoch(backend=self.backend)
-        return printed.source
+        latest = self.recordings.latest
+        return latest.source if latest else self.network.printed_epoch(backend=self.backend).source
 
     def train(self, inputs: Any, targets: Any, epochs: int, **options: Any) -> History:
         """As `Network.train`, with its options."""
         return self.network.train(inputs, targets, epochs, **options, compiled=self)
 
-    def printed(self, update: Any, loss: Callable[[Any, Any], Value], metrics: Sequence[Metric]) -> Epoch:
-        """The printed epoch for an update, a loss and metrics, recorded where there is none yet."""
-        units = self.network.units()
-        forms = [p.shape for p in self.network.parameters()]
-        settings = repr(getattr(update, "__dict__", update))
-        key = (type(update), settings, loss, list(metrics), units, [unit.activation for unit in units], forms)
-        if self.latest is None or self.latest[0] != key:
-            self.latest = key, self.network.printed_epoch(update, loss, metrics, self.backend)
-        return self.latest[1]
+
+class Recordings:
+    """The printed epochs of a network, which it doesn't refer to: those of the library's parts are kept."""
+
+    def __init__(self, backend: Backend = "python") -> None:
+        self.backend: Backend = backend
+        self.made: dict[Any, Epoch | None] = {}
+        self.latest: Epoch | None = None
+
+    def epoch(self, network: Network, form: Form, example: tuple[Any, Any]) -> Epoch | None:
+        """The printed epoch of a form, recorded where there is none yet; None where arrays change their layout.
+
+        `example` is a row or batch and its target.
+        """
+        key = key_of(network, form)
+        if key not in self.made:
+            if len(self.made) == 8:
+                del self.made[next(iter(self.made))]
+            self.made[key] = epoch_of(network, form, example, backend=self.backend)
+        self.latest = self.made[key] or self.latest
+        return self.made[key]
+
+
+def layout_of(x: Any) -> Any:
+    """How data lies in memory; None for a number."""
+    return None if type(x) is float else (x.shape, x.dtype.char, x.strides)
+
+
+def key_of(network: Network, form: Form) -> Any:
+    """What an epoch is known by: all that its source depends on."""
+    settings = {name: setting for name, setting in vars(form.update).items() if name not in ("rate", "kept")}
+    layouts = tuple(layout_of(p._data) for p in network.parameters())
+    activations = tuple(getattr(unit, "activation", None) for unit in network.units())
+    return (
+        type(form.update),
+        repr(settings),
+        (form.loss, *form.metrics),
+        (form.row, form.target, form.rows, form.scheduled),
+        tuple(network.layers),
+        tuple(network.units()),
+        activations,
+        layouts,
+        form.run,
+    )
+
+
+def is_plain(network: Network, update: Any, loss: Any, metrics: Sequence[Any]) -> bool:
+    """Whether training runs code of this library only: pure functions, which may be run as printed.
+
+    Classes say so by an attribute `plain` of their own, which a subclass doesn't inherit.
+    """
+    parts = [
+        network,
+        *network.layers,
+        *(neuron for layer in network.layers for neuron in getattr(layer, "neurons", ())),
+    ]
+    return (
+        all(map(says_plain, [*parts, update, loss, *metrics]))
+        and not any("feed_forward" in vars(part) for part in parts if hasattr(part, "__dict__"))
+        and all(says_plain(unit.activation) for unit in network.units())
+        and all(type(p._data) is float or p.dtype == np.float64 for p in network.parameters())
+    )
+
+
+def says_plain(part: Any) -> bool:
+    if type(part) is Operation:
+        return is_ours(part)
+    return bool(part.plain) if "plain" in vars(type(part)) else bool(getattr(part, "__dict__", {}).get("plain"))
 
 
 class Epoch:
@@ -69,108 +153,203 @@ class Epoch:
 
     Attributes:
         source: Its source, which runs by itself when copied into a file.
+        drops: The dropouts in it, in order, each with the shape of its mask.
         stopped: The error, if there was one, that stopped it when it was last called.
     """
 
     def __init__(self, run: Callable[..., Any], source: str) -> None:
         self.run, self.source = run, source
+        self.drops: list[tuple[Dropout, tuple[int, ...]]] = []
         self.stopped: Exception | None = None
 
-    def __call__(
-        self, epochs: int, rows: Any, targets: Any, fixed: Sequence[tuple[Any, ...]], weights: Sequence[Any]
-    ) -> tuple[list[list[float]], Sequence[Any]]:
-        """The metrics' sums in each epoch, and the weights at the end: fewer epochs where the network must run one."""
-        sums: list[list[float]] = []
+    def rows(
+        self, entries: Sequence[Any], given: Sequence[Any], sums: Sequence[float], weights: Sequence[Any]
+    ) -> tuple[list[float], Sequence[Any]] | None:
+        """The sums and the weights after some rows; None where the network must run them."""
         self.stopped = None
-        rows, targets, n = list(rows), list(targets), 1 + len(fixed)
-        given = [x for found in fixed for x in found]
         with np.errstate(all="ignore"):
             try:
-                for _ in range(epochs):
-                    results = self.run(rows, targets, *given, *weights)
-                    sums.append([float(x) for x in results[:n]])
-                    weights = results[n:]
+                new_sums, new = self.run(*entries, *given, tuple(sums), *weights)
+                return [float(x) for x in new_sums], new
             except Exception as error:
                 self.stopped = error
-        return sums, weights
+        return None
+
+    def epochs(
+        self, epochs: int, rows: Any, targets: Any, given: Sequence[Any], n_sums: int, weights: Sequence[Any]
+    ) -> tuple[list[Sequence[float]], Sequence[Any]]:
+        """Whole epochs: the sums of each, and the weights: fewer where time is up or the network must run one."""
+        found: list[Sequence[float]] = []
+        zero, self.stopped = (0.0,) * n_sums, None
+        end = perf_counter() + AT_MOST
+        with np.errstate(all="ignore"):
+            try:
+                while not found or (len(found) < epochs and perf_counter() < end):
+                    sums, weights = self.run(rows, targets, *given, zero, *weights)
+                    found.append(sums)
+            except Exception as error:
+                self.stopped = error
+        return found, weights
 
 
 class MachineEpoch(Epoch):
-    """A printed epoch as machine code, in which the loop over epochs runs too."""
+    """A printed epoch of a scalar network as machine code, in which the loop over epochs runs too."""
 
     def __init__(self, run: Callable[..., Any], source: str, n_row: int, n_target: int) -> None:
         super().__init__(run, source)
-        self.n_row, self.n_target = n_row, n_target
+        self.n_row, self.n_target, self.pace = n_row, n_target, 0.0
 
-    def __call__(
-        self, epochs: int, rows: Any, targets: Any, fixed: Sequence[tuple[Any, ...]], weights: Sequence[Any]
+    def rows(
+        self, entries: Sequence[Any], given: Sequence[Any], sums: Sequence[float], weights: Sequence[Any]
+    ) -> tuple[list[float], Sequence[Any]] | None:
+        found, new = self.some(1, entries[0], entries[1], given, sums, weights)
+        return (found[0], new) if found else None
+
+    def epochs(
+        self, epochs: int, rows: Any, targets: Any, given: Sequence[Any], n_sums: int, weights: Sequence[Any]
+    ) -> tuple[list[Sequence[float]], Sequence[Any]]:
+        count = max(1, min(epochs, int(AT_MOST / self.pace) if self.pace else 1))
+        start = perf_counter()
+        found, new = self.some(count, rows, targets, given, [0.0] * n_sums, weights)
+        if count > 1 or self.pace:
+            self.pace = (perf_counter() - start) / count
+        else:  # the first call compiles
+            self.pace = AT_MOST / 8.0
+        return found, new  # type: ignore[return-value]
+
+    def some(
+        self, count: int, rows: Any, targets: Any, given: Sequence[Any], sums: Sequence[float], weights: Sequence[Any]
     ) -> tuple[list[list[float]], Sequence[Any]]:
-        given = np.array(rows, float).reshape(-1, self.n_row), np.array(targets, float).reshape(-1, self.n_target)
-        further = np.array([x for found in fixed for x in found]).reshape(-1, self.n_target)
+        *fixed, rate = given
+        further = np.array(fixed, float).reshape(-1, self.n_target)
+        entries = np.array(rows, float).reshape(-1, self.n_row), np.array(targets, float).reshape(-1, self.n_target)
         new, kept, done = np.array(weights), np.array(weights), np.zeros(1, int)
-        sums, self.stopped = np.empty((epochs, 1 + len(fixed))), None
+        found, self.stopped = np.empty((count, len(sums))), None
         try:
-            self.run(epochs, *given, further, new, kept, sums, done)
+            self.run(count, *entries, further, rate, np.array(sums, float), new, kept, found, done)
         except Exception as error:
             self.stopped, new = error, kept
-        return sums[: done[0]].tolist(), new.tolist()
+        return found[: done[0]].tolist(), new.tolist()
 
 
 def epoch_of(
     network: Network,
-    update: Any,
-    loss: Callable[[Any, Any], Value],
-    metrics: Sequence[Metric] = (),
+    form: Form,
+    example: tuple[Any, Any] | None = None,
     language: str = "en",
     backend: Backend = "python",
-) -> Epoch:
-    """Record one row's forward pass, backward pass and update, and print them as an epoch.
+) -> Epoch | None:
+    """Record one row's or batch's forward pass, backward pass and update, and print them as an epoch.
+
+    None where an update gives a parameter another layout in memory, on which the last bit of a product may depend: the
+    network then runs until layouts stay as they are.
 
     Raises:
-        TypeError: The update has no `rule` (a pure function of data and gradients), or something in the network or the
-            loss branches on data.
+        TypeError: The update has no rule of data, gradients, state and rate, or something in the network or the loss
+            branches on data.
     """
-    if not callable(getattr(update, "rule", None)):
-        raise TypeError(f"an update that is compiled needs a rule, as SGD has, got {update!r}")
+    update = form.update
+    check_rule(update)
     scalar = all(isinstance(layer, Layer) for layer in network.layers)
-    row = inputs_named("row", network.n_inputs, scalar)
-    target = inputs_named("target", network.n_outputs, scalar)
-    given = [
-        inputs_named(metric.fixed_name, network.n_outputs, scalar) if hasattr(metric, "fixed") else []
-        for metric in metrics
-    ]
     parameters = network.parameters()
+    given_row, given_target = example or (np.full(form.row, 0.25), np.full(form.target, 0.25))
+    row = inputs_named("row", np.asarray(given_row), scalar)
+    target = inputs_named("target", np.asarray(given_target), scalar and not form.rows)
+    fixed = [
+        inputs_named(metric.fixed_name, np.full(network.n_outputs, 0.25), scalar) if hasattr(metric, "fixed") else None
+        for metric in form.metrics
+    ]
+    rate = Value(0.25, "rate")
+    start = update.start([p._data for p in parameters])
+    state = [Value(x, name) for x, name in zip(leaves_of(start), state_names(start, parameters), strict=True)]
     kept = [neuron_state(unit) for unit in network.units()]
-    with watched() as owners:
-        outputs, goal = network.feed_forward(row if scalar else row[0]), target if scalar else target[0]
-        error = loss(outputs, goal)
+    masks: list[Value] = []
+    drops: list[tuple[Dropout, tuple[int, ...]]] = []
+
+    def draw(layer: Dropout, shape: tuple[int, ...]) -> Value:
+        drops.append((layer, shape))
+        masks.append(Value(np.ones(shape), f"mask_{len(masks)}"))
+        return masks[-1]
+
+    with watched() as owners, dropping(draw):
+        outputs = network.feed_forward(row)
+        error = form.loss(outputs, target)
         slopes = gradients(error, parameters)
-        new = update.rule(parameters, slopes, update.needs(network) if getattr(update, "needs", None) else None)
-        figures = []
-        for metric, x in zip(metrics, given, strict=True):
-            figures.append(metric(outputs, goal, *([x if scalar else x[0]] if x else [])))
+        needed = [update.needs(network)] if getattr(update, "needs", None) else []
+        new, new_state = update.rule(parameters, slopes, rebuilt(start, iter(state)), rate, *needed)
+        totals = [error if mean_of_rows(form.loss) is False else times(error, form.rows)]
+        for metric, x in zip(form.metrics, fixed, strict=True):
+            totals.append(times(metric(outputs, target, *([] if x is None else [x])), form.rows))
     for unit, (weighted_sum, activated) in zip(network.units(), kept, strict=True):
         unit.weighted_sum, unit.activated = weighted_sum, activated
-    values = [*row, *target, *(x for further in given for x in further), *parameters]
+    results = [*new, *leaves_of(new_state)]
+    if not all(map(same_layout, [*parameters, *state], results)):
+        return None
     error.name = "loss"
-    results = [error, *figures, *new]
-    order = forward_order([*roots_of(owners), *results], values)
+    parts = {"row": row, "target": target} | ({"mask": masks} if masks else {})
+    parts |= {metric.fixed_name: x for metric, x in zip(form.metrics, fixed, strict=True) if x is not None}
+    values = [*(x for part in parts.values() for x in leaves_of(part)), rate, *parameters, *state]
+    order = forward_order([*roots_of(owners), *(t for t in totals if isinstance(t, Value)), error, *results], values)
     names = names_of({v: v.name or "x" for v in values}, order, owners)
     hints = hints_of(parameters, new, {*roots_of(owners), *values})
-    program = program_of(values, results, order, names, hints)
-    named = [metric.__name__ for metric in metrics]
-    parts = {"row": len(row), "target": len(target)}
-    parts |= {metric.fixed_name: len(x) for metric, x in zip(metrics, given, strict=True) if x}
-    made = printed_epoch(program, parts, named, scalar, COMMENTS[language])
-    return in_machine_code(made, program, parts, len(parameters)) if backend == "numba" else made
+    program = program_of(values, [error, *totals, *results], order, names, hints)
+    made = printed_epoch(program, parts, ["loss_sum", *map(metric_name, form.metrics)], form, COMMENTS[language])
+    made.drops = drops
+    return (
+        in_machine_code(made, program, parts, len(totals), len(results))
+        if backend == "numba" and not form.rows
+        else made
+    )
 
 
-def in_machine_code(epoch: Epoch, program: Program, parts: Mapping[str, int], n_weights: int) -> Epoch:
+def check_rule(update: Any) -> None:
+    if not takes_state(update):
+        raise TypeError(
+            "an update that is compiled needs a rule(data, gradients, state, rate) that gives new data and new state, "
+            f"and a start(data) that gives the first state, as tg.nn.SGD has; got {update!r}"
+        )
+
+
+def mean_of_rows(loss: Any) -> bool | None:
+    """Whether a batch's loss is the mean of its rows' losses; False where it is the sum, None where it won't say."""
+    return {"mean": True, "sum": False}.get(getattr(loss, "over_rows", ""))
+
+
+def times(mean: Any, rows: int) -> Any:
+    """A mean over rows as their sum."""
+    return mean * float(rows) if rows else mean
+
+
+def same_layout(old: Value, new: Any) -> bool:
+    """Whether new data will lie in memory as the old does."""
+    before: Any = old._data
+    after: Any = new._data if isinstance(new, Value) else new
+    return bool(layout_of(before) == layout_of(after))
+
+
+def state_names(state: Any, parameters: Sequence[Value]) -> list[str]:
+    """Names for the leaves of an update's state: a list with one for each parameter is named after these."""
+
+    def is_each(part: Any) -> bool:
+        return isinstance(part, (list, tuple)) and len(part) == len(parameters) and leaves_of(part) == list(part)
+
+    if is_each(state):
+        state = [state]
+    names: list[str] = []
+    for i, part in enumerate(state if isinstance(state, (list, tuple)) else [state]):
+        each = is_each(part)
+        owners = [f"_{identifier(p.name or '')}" for p in parameters] if each else [""] * len(leaves_of(part))
+        names += [f"state_{i}{owner}" for owner in owners]
+    return names
+
+
+def in_machine_code(epoch: Epoch, program: Program, parts: Mapping[str, Any], n_sums: int, n_weights: int) -> Epoch:
     """The epoch as machine code, where that gives the same bits."""
     from tinygrad_edu.compiler.machine import epochs_source, machine_code
 
-    run = machine_code(program, "epochs", lambda: epochs_source(epoch.source, list(parts.values()), n_weights))
-    return MachineEpoch(run, epoch.source, parts["row"], parts["target"]) if run else epoch
+    sizes = [len(leaves_of(part)) for part in parts.values()]
+    run = machine_code(program, "epochs", lambda: epochs_source(epoch.source, sizes, n_sums, n_weights))
+    return MachineEpoch(run, epoch.source, sizes[0], sizes[1]) if run else epoch
 
 
 def hints_of(parameters: Sequence[Value], new: Sequence[Any], known: set[Value]) -> dict[Value, str]:
@@ -186,55 +365,80 @@ def hints_of(parameters: Sequence[Value], new: Sequence[Any], known: set[Value])
     return hints
 
 
-def inputs_named(name: str, n: int, scalar: bool) -> list[Value]:
-    """The numbers of a row as Values, or the whole row as one."""
-    return [Value(0.25, f"{name}_{i}") for i in range(n)] if scalar else [Value(np.full(n, 0.25), name)]
+def inputs_named(name: str, data: Any, scalar: bool) -> Any:
+    """A row as nested lists of numbers, each a Value, or as one Value."""
+    if not scalar or not np.ndim(data):
+        return Value(float(data) if scalar else data, name)
+    return [inputs_named(f"{name}_{i}", part, scalar) for i, part in enumerate(data)]
 
 
 def printed_epoch(
-    program: Program, parts: Mapping[str, int], metrics: Sequence[str], scalar: bool, comments: dict[str, str]
+    program: Program, parts: Mapping[str, Any], totals: Sequence[str], form: Form, comments: dict[str, str]
 ) -> Epoch:
     """The loop around a recorded row.
 
-    `parts` says which inputs the program's first ones are: a row, a target, and what metrics are given beside; the
-    others are weights. Its results are the loss, the metrics and the new weights.
+    `parts` are the program's first inputs: a row, a target, and what metrics are given beside; then come the rate and
+    the weights. Its results are the loss, the totals, and the new weights.
     """
-    fixed = [f"{name}s" for name in list(parts)[2:]]
-    metrics = ["loss_sum", *metrics]
-    printer = Printer(program, ["epoch", "rows", "targets", "zip", *fixed, *metrics])
+    looped = [f"{name}s" for name in parts if name in ("row", "target", "mask")]
+    fixed = [f"{name}s" for name in list(parts)[len(looped) :]]
+    printer = Printer(program, ["epoch", "rates", "sums", "zip", *looped, *fixed, *totals])
     program = printer.program
     names = [printer.operand(step).text for step in program.inputs]
-    row, target, *further = (unpacked([names.pop(0) for _ in range(n)], scalar) for n in parts.values())
-    weights, new = names, program.results[-len(names) :]
+    written = [unpacked(mapped(lambda _: names.pop(0), part)) for part in parts.values()]
+    entry, further = written[: len(looped)], written[len(looped) :]
+    rate, *weights = names
+    new = program.results[-len(weights) :]
     targets = assignable(program, new, weights)
-    added_up = program.results[: len(metrics)]
-    printer.named -= {r for r in added_up[1:] if isinstance(r, Step)}  # which may stand where they are added
+    added_up = program.results[1 : 1 + len(totals)]
+    printer.named -= {r for r in added_up if isinstance(r, Step) and r is not program.results[0]}  # may stand in a sum
     passes, errors, updates = sections(printer.statements(targets), program, targets, new)
     assigned = [(w, printer.operand(x).text) for w, x in zip(weights, new, strict=True)]
-    updates += [f"{w} = {x}" for w, x in assigned if w != x]
+    updates += assignments([(w, x) for w, x in assigned if w != x])
     loss = printer.operand(program.results[0]).text
+    if form.scheduled:
+        looped, entry = [*looped, "rates"], [*entry, rate]
     loop = [
-        f"for {row}, {target} in zip(rows, targets):",
+        f"for {', '.join(entry)} in zip({', '.join(looped)}):",
         *indented(with_comments(passes, comments)),
         f"    if {loss} - {loss} != 0.0:  # {comments['stop']}",
         '        raise OverflowError("the loss is not finite")',
-        *([f"    # {comments['errors']}"] if len(metrics) > 1 else []),
+        *([f"    # {comments['errors']}"] if len(totals) > 1 else []),
         *indented(errors),
-        *(f"    {name} += {printer.operand(x).text}" for name, x in zip(metrics, added_up, strict=True)),
+        *(f"    {name} += {as_float(printer, x)}" for name, x in zip(totals, added_up, strict=True)),
         f"    # {comments['update']}",
         *indented(updates),
     ]
-    in_place = [] if scalar else [w for w in weights if any(line.startswith(f"{w} -= ") for line in updates)]
+    in_place = [
+        w
+        for w, step in zip(weights, program.inputs[-len(weights) :], strict=True)
+        if not step.scalar and any(line.startswith(f"{w} -= ") for line in updates)
+    ]
     body = [
-        f"def epoch({', '.join(['rows', 'targets', *fixed, *weights])}):",
-        f"    {' = '.join(metrics)} = 0.0",
+        f"def epoch({', '.join([*looped, *fixed, *([] if form.scheduled else [rate]), 'sums', *weights])}):",
+        f"    {unpacked(totals)} = sums",
         *(f"    {names} = {given}" for names, given in zip(further, fixed, strict=True)),
         *([f"    # {comments['copies']}"] if in_place else []),
         *indented([f"{w} = {w}.copy()" for w in in_place]),
         *indented(loop),
-        f"    return {', '.join([*metrics, *weights])}",
+        f"    return {unpacked(totals)}, {unpacked(weights)}",
     ]
     return Epoch(*runnable(printer, body, "epoch"))
+
+
+def assignments(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Assignments, at once where one reads what another changes."""
+    changed = {name for name, _ in pairs}
+    if any(x in changed for _, x in pairs):
+        return [f"{', '.join(name for name, _ in pairs)} = {', '.join(x for _, x in pairs)}"]
+    return [f"{name} = {x}" for name, x in pairs]
+
+
+def as_float(printer: Printer, x: Any) -> str:
+    """A number that is added to a sum: of single precision as a float, in which the eager run adds up."""
+    text = printer.operand(x).text
+    single = isinstance(x, Step) and not x.scalar and getattr(x.data, "dtype", None) == np.float32
+    return f"float({text})" if single else text
 
 
 def indented(lines: Sequence[str]) -> list[str]:
@@ -288,8 +492,11 @@ def sections(
     return lines[:error], [line.text for line in lines[error:update]], [line.text for line in lines[update:]]
 
 
-def unpacked(names: Sequence[str], scalar: bool) -> str:
-    return f"({', '.join(names)}{',' if len(names) == 1 else ''})" if scalar else names[0]
+def unpacked(names: Any) -> str:
+    """Names in parentheses, as deep as they are nested."""
+    if isinstance(names, str):
+        return names
+    return f"({', '.join(map(unpacked, names))}{',' if len(names) == 1 else ''})"
 
 
 def neuron_state(unit: Any) -> tuple[Any, Any]:

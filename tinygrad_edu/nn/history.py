@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data, data_of
+from tinygrad_edu.core.value import Array, Data, Operand, data_of
+from tinygrad_edu.nn.saving import save_run
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn.network import Network
+
+
+def copied(x: Any) -> Any:
+    """Data that no one else writes into."""
+    return np.copy(x) if isinstance(x, np.ndarray) else x
 
 
 class Snapshot(NamedTuple):
@@ -30,6 +38,24 @@ class Boundary(NamedTuple):
     labels: Array
 
 
+@dataclass
+class Progress:
+    """How far a run has come, beside its parameters: what it needs to go on as if it had never stopped.
+
+    Attributes:
+        steps: How many updates were done.
+        state: That of the update.
+        order: That of what shuffles the rows.
+    """
+
+    steps: int = 0
+    state: Any = None
+    order: Any = None
+
+    def hold(self, state: Any, steps: int) -> None:
+        self.state, self.steps = state, steps
+
+
 class History:
     """What training reports, one entry an epoch. Outputs are those of training: each row's before its own update.
 
@@ -41,26 +67,42 @@ class History:
         snapshots: The parameters after each epoch, where training was told to `record`.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        inputs: Array,
-        targets: Array,
-        metrics: Sequence[str] = (),
-        squared_error_in_loss: float | None = None,
-    ) -> None:
-        self.network, self.inputs, self.targets = network, inputs, targets
-        self.squared_error_in_loss = squared_error_in_loss
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.inputs = self.targets = np.empty((0, 0))
+        self.squared_error_in_loss: float | None = None
         self.loss: list[float] = []
-        self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
+        self.metrics: dict[str, list[float]] = {}
+        self.validation: list[float] = []
+        self.validation_metrics: dict[str, list[float]] = {}
+        self.progress = Progress()
+        self.settings: Any = None
         self.snapshots: list[Snapshot] = []
+
+    def begin(self, inputs: Array, targets: Array, metrics: Sequence[str], squared: float | None) -> None:
+        """Take up a run: its data, the names of its metrics, and what its loss is multiplied by to be squared error."""
+        if len(self) and list(self.metrics) != list(metrics):
+            raise ValueError(f"a run goes on with its metrics, {list(self.metrics)}; these are {list(metrics)}")
+        self.inputs, self.targets, self.squared_error_in_loss = inputs, targets, squared
+        for name in metrics:
+            self.metrics.setdefault(name, [])
+            self.validation_metrics.setdefault(name, [])
 
     @property
     def mean_squared_error(self) -> list[float]:
-        """The mean over rows and outputs of (output - target)²."""
+        """The mean over rows and outputs of (output - target)². Raises AttributeError where the loss is another."""
         if self.squared_error_in_loss is None:
-            return self.metrics["mean_squared_error"]
+            if "mean_squared_error" in self.metrics:
+                return self.metrics["mean_squared_error"]
+            raise AttributeError("the loss isn't the squared error; for that give metrics=[tg.nn.mean_squared_error]")
         return [loss * self.squared_error_in_loss for loss in self.loss]
+
+    @property
+    def curve(self) -> tuple[str, list[float]]:
+        """What training went down: the squared error, where that is the loss, else the loss; with its name."""
+        if self.squared_error_in_loss is None and "mean_squared_error" not in self.metrics:
+            return "loss", self.loss
+        return "mean squared error", self.mean_squared_error
 
     def __getattr__(self, name: str) -> list[float]:
         """A metric by its name: `history.accuracy` is `history.metrics["accuracy"]`."""
@@ -69,16 +111,60 @@ class History:
             return metrics[name]  # type: ignore[no-any-return]
         raise AttributeError(f"this history has no {name!r}: give the metric to train; it has {list(metrics)}")
 
+    def train(
+        self,
+        inputs: Operand,
+        targets: Operand,
+        epochs: int,
+        *,
+        validation: tuple[Operand, Operand] | None = None,
+        patience: int | None = None,
+        on_epoch: Callable[[int, History], None] | None = None,
+        record: bool = False,
+        compiled: Any = None,
+        progress: bool | None = None,
+        executor: Any = None,
+    ) -> History:
+        """Go on with the run for `epochs` more epochs, as if it had never stopped; arguments are `Network.train`'s.
+
+        Raises:
+            ValueError: The history doesn't know its settings: it was pickled.
+        """
+        if self.settings is None:
+            raise ValueError("this history has been pickled, without settings; go on from a checkpoint instead")
+        self.settings.validation = validation or self.settings.validation
+        run = self.settings.run(self, inputs, targets)
+        run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
+        return self
+
+    def checkpoint(self, path: str | Path) -> None:
+        """Write the run to a file: network, state of the update and of the shuffling, and these figures.
+
+        `tg.nn.resume(path)` gives the history back; what `train` then makes of it has the bits of a run that was never
+        stopped. Written to the side and moved into place, so that there is always a whole file: called in `on_epoch`,
+        whatever stops the program, no finished epoch is lost.
+
+        Raises:
+            TypeError: A layer, the update or the loss isn't the library's; `resume` must be given the latter two.
+        """
+        save_run(self, path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "settings": None}  # functions of the user's may not pickle
+
     def __len__(self) -> int:
         return len(self.loss)
 
-    def add(self, figures: Sequence[float], record: bool) -> None:
-        """The loss and the metrics of an epoch and, where wanted, the parameters as they are now."""
-        for values, figure in zip((self.loss, *self.metrics.values()), figures, strict=True):
+    def add(self, figures: Sequence[list[float]], validation: Sequence[float], record: bool) -> None:
+        """The loss and the metrics of further epochs and, where wanted, the parameters as they are now."""
+        for values, further in zip((self.loss, *self.metrics.values()), figures, strict=True):
+            values += further
+        for values, figure in zip((self.validation, *self.validation_metrics.values()), validation):  # noqa: B905 - none
             values.append(figure)
         if record:
             parameters = self.network.parameters()
-            self.snapshots.append(Snapshot([p.data for p in parameters], [data_of(p.grad) for p in parameters]))
+            gradients = [data_of(p.grad) for p in parameters]
+            self.snapshots.append(Snapshot([copied(p.data) for p in parameters], [copied(g) for g in gradients]))
 
     @contextmanager
     def at(self, epoch: int) -> Iterator[Network]:
@@ -110,7 +196,7 @@ class History:
         low, high = self.inputs.min(axis=0), self.inputs.max(axis=0)
         margin = 0.12 * np.where(high > low, high - low, 1.0)
         x, y = (np.linspace(low[k] - margin[k], high[k] + margin[k], size) for k in (0, 1))
-        labels = np.array([[self.network.predict([u, v]) for u in x.tolist()] for v in y.tolist()])
+        labels = np.array([self.network.predict(np.stack([x, np.full(size, v)], axis=1)) for v in y.tolist()])
         return Boundary(x, y, labels)
 
     def plot(self) -> Any:
@@ -123,31 +209,49 @@ class History:
             from matplotlib.figure import Figure
         except ImportError:
             raise ImportError('plotting needs matplotlib: pip install "tinygrad_edu[plot]"') from None
+        name, curve = self.curve
+        shown = {metric: values for metric, values in self.metrics.items() if values and metric != "mean_squared_error"}
         two = self.network.n_inputs == 2
-        figure = Figure(figsize=(9.0 if two else 5.0, 3.6), layout="constrained")
-        axes = figure.subplots(1, 2 if two else 1, squeeze=False)[0]
-        axes[0].plot(range(len(self)), self.mean_squared_error)
-        axes[0].set(xlabel="epoch", ylabel="mean squared error", ylim=(0.0, None))
+        n = 1 + bool(shown) + two
+        figure = Figure(figsize=(4.5 * n + 0.5 * (n == 1), 3.6), layout="constrained")
+        axes = figure.subplots(1, n, squeeze=False)[0]
+        axes[0].plot(range(len(self)), curve, label="training")
+        axes[0].set(xlabel="epoch", ylabel=name, ylim=(min(0.0, min(curve, default=0.0)), None))
+        if self.validation and name == "loss":
+            axes[0].plot(range(len(self)), self.validation, label="validation")
+            axes[0].legend()
+        for metric, values in shown.items():
+            axes[1].plot(range(len(self)), values, label=metric)
+            if validation := self.validation_metrics.get(metric):
+                axes[1].plot(range(len(self)), validation, label=f"{metric} of the validation")
+        if shown:
+            axes[1].set(xlabel="epoch")
+            axes[1].legend()
         if two:
-            x, y, labels = self.boundary()
-            classes = np.argmax(self.targets, axis=1)
-            limits = {"vmin": 0, "vmax": max(self.network.n_outputs - 1, 1)}
-            axes[1].pcolormesh(x, y, labels, cmap="coolwarm", alpha=0.35, shading="nearest", **limits)
-            axes[1].scatter(*self.inputs.T, c=classes, cmap="coolwarm", edgecolors="black", **limits)
-            axes[1].set(xlabel="input 0", ylabel="input 1", title="predicted class")
+            self.plot_boundary(axes[-1])
         return figure
+
+    def plot_boundary(self, axes: Any) -> None:
+        """The decision boundary and the training data, onto axes of matplotlib."""
+        x, y, labels = self.boundary()
+        one = self.targets.shape[-1] == 1
+        classes = (self.targets[:, 0] > 0.5).astype(int) if one else np.argmax(self.targets, axis=1)
+        limits = {"vmin": 0, "vmax": max(self.targets.shape[-1] - 1, 1)}
+        axes.pcolormesh(x, y, labels, cmap="coolwarm", alpha=0.35, shading="nearest", **limits)
+        axes.scatter(*self.inputs.T, c=classes, cmap="coolwarm", edgecolors="black", **limits)
+        axes.set(xlabel="input 0", ylabel="input 1", title="predicted class")
 
     def __repr__(self) -> str:
         if not len(self):
             return "History(no epochs)"
-        first, last = self.mean_squared_error[0], self.mean_squared_error[-1]
-        return f"History({len(self)} epochs, mean squared error {first:.6g} at first, {last:.6g} at last)"
+        name, curve = self.curve
+        return f"History({len(self)} epochs, {name} {curve[0]:.6g} at first, {curve[-1]:.6g} at last)"
 
     def _repr_html_(self) -> str:
         """The error curve as a drawing, with the first and the last error."""
         if len(self) < 2:
             return f"<p>{html.escape(repr(self))}</p>"
-        errors = np.array(self.mean_squared_error)
+        errors = np.array(self.curve[1])
         top = float(errors.max()) or 1.0
         points = " ".join(
             f"{320 * i / (len(errors) - 1):.1f},{80 - 76 * e / top:.1f}" for i, e in enumerate(errors.tolist())

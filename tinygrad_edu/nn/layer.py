@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from tinygrad_edu.core.context import Context, Groups, current
 from tinygrad_edu.core.value import NO_PARAMS, Array, Operand, Value, apply
-from tinygrad_edu.nn.neuron import Neuron, activated
+from tinygrad_edu.nn.neuron import Neuron, activated, without_graph
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine
 from tinygrad_edu.ops.shaping import stack
+
+Start: TypeAlias = Literal["article", "scaled"]
+
+
+def identity(x: Any) -> Any:
+    """x itself: the activation of a layer that gives scores, or numbers of any size."""
+    return x
+
+
+identity.plain = True  # type: ignore[attr-defined]
 
 
 class Layer:
@@ -27,6 +38,9 @@ class Layer:
     [0.5, 0.5]
     """
 
+    plain = True
+    row_ndim = 1
+
     def __init__(self, neurons: Sequence[Neuron]) -> None:
         self.neurons = list(neurons)
         sizes = [len(neuron.weights) for neuron in self.neurons]
@@ -39,11 +53,16 @@ class Layer:
 
     @classmethod
     def create(
-        cls, n_inputs: int, n_neurons: int, rng: np.random.Generator, activation: Callable[[Any], Any] = sigmoid
+        cls,
+        n_inputs: int,
+        n_neurons: int,
+        rng: np.random.Generator,
+        activation: Callable[[Any], Any] = sigmoid,
+        start: Start = "article",
     ) -> Layer:
-        """Neurons with weights and biases drawn from [0, 1), neuron by neuron, as the article draws them."""
-        check_sizes(n_inputs, n_neurons)
-        return cls([Neuron(rng.random(n_inputs).tolist(), rng.random(), activation) for _ in range(n_neurons)])
+        """Neurons with drawn weights and biases, neuron by neuron; see `Network.create` for `start`."""
+        rows = drawn(n_inputs, n_neurons, rng, activation, start).tolist()
+        return cls([Neuron(row[:-1], row[-1], activation) for row in rows])
 
     def feed_forward(self, inputs: Sequence[Operand] | Value, within: Context | None = None) -> list[Value]:
         """Each neuron's output for one row of inputs, recorded `within` a group. Calling the layer does the same."""
@@ -110,6 +129,9 @@ class Dense:
     array([0.5, 0.5])
     """
 
+    plain = True
+    row_ndim = 1
+
     def __init__(self, weights: Operand, bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
         self.weights = weights if isinstance(weights, Value) else Value(weights, "weights")
         self.bias = bias if isinstance(bias, Value) else Value(bias, "bias")
@@ -124,12 +146,16 @@ class Dense:
 
     @classmethod
     def create(
-        cls, n_inputs: int, n_neurons: int, rng: np.random.Generator, activation: Callable[[Any], Any] = sigmoid
+        cls,
+        n_inputs: int,
+        n_neurons: int,
+        rng: np.random.Generator,
+        activation: Callable[[Any], Any] = sigmoid,
+        start: Start = "article",
     ) -> Dense:
-        """Weights and biases drawn from [0, 1) in the order in which `Layer.create` draws them: the same network."""
-        check_sizes(n_inputs, n_neurons)
-        drawn = rng.random((n_neurons, n_inputs + 1))
-        return cls(drawn[:, :-1].copy(), drawn[:, -1].copy(), activation)
+        """Weights and biases drawn as `Layer.create` draws them: the same network."""
+        rows = drawn(n_inputs, n_neurons, rng, activation, start)
+        return cls(rows[:, :-1].copy(), rows[:, -1].copy(), activation)
 
     def feed_forward(self, inputs: Operand | Sequence[Value], within: Context | None = None) -> Value:
         """The outputs for one row or a batch of rows, recorded `within` a group. Calling the layer does the same."""
@@ -143,6 +169,9 @@ class Dense:
         return output
 
     __call__ = feed_forward
+
+    def __getstate__(self) -> dict[str, Any]:
+        return without_graph(self)
 
     @property
     def output(self) -> Array | None:
@@ -181,6 +210,30 @@ class Dense:
     def __repr__(self) -> str:
         parts = [f"{name}={getattr(self, name)}" for name in ("delta", "output")]
         return f"Dense(weights={self.weights.data}, bias={self.bias.data}, {', '.join(parts)})"
+
+
+def drawn(
+    n_inputs: int, n_neurons: int, rng: np.random.Generator, activation: Callable[[Any], Any], start: Start
+) -> Array:
+    """For each neuron a row of weights, and its bias at the end.
+
+    "article": uniform in [0, 1), biases too, neuron by neuron, as the article draws them. "scaled": biases 0, weights
+    normal around 0, of variance 2/n_inputs for relu and its like (He et al., Delving Deep into Rectifiers, 2015), else
+    uniform in ±√(6/(n_inputs + n_neurons)) (Glorot and Bengio, Understanding the difficulty of training deep
+    feedforward neural networks, 2010).
+    """
+    check_sizes(n_inputs, n_neurons)
+    if start == "article":
+        return rng.random((n_neurons, n_inputs + 1))
+    if start != "scaled":
+        raise ValueError(f'start must be "article" or "scaled", got {start!r}')
+    rows = np.zeros((n_neurons, n_inputs + 1))
+    if name_of(activation) in ("relu", "leaky_relu", "elu", "silu", "gelu", "softplus"):
+        rows[:, :-1] = rng.normal(size=(n_neurons, n_inputs)) * math.sqrt(2.0 / n_inputs)
+    else:
+        bound = math.sqrt(6.0 / (n_inputs + n_neurons))
+        rows[:, :-1] = rng.uniform(-bound, bound, size=(n_neurons, n_inputs))
+    return rows
 
 
 def name_of(activation: Callable[[Any], Any]) -> str:

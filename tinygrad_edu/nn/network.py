@@ -7,31 +7,44 @@ from __future__ import annotations
 
 import html
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_edu.compiler.compiled import Backend, check_backend
-from tinygrad_edu.core.context import Groups, current, no_grad
-from tinygrad_edu.core.value import Value
-from tinygrad_edu.nn.compiled import Epoch, Trainer, epoch_of
-from tinygrad_edu.nn.layer import Dense, Layer
+from tinygrad_edu.core.context import Context, Groups, context, current, no_grad
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import Array, Value, data_of
+from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
+from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, name_of
 from tinygrad_edu.nn.loss import half_squared_error
+from tinygrad_edu.nn.metric import Metric
 from tinygrad_edu.nn.neuron import Neuron
+from tinygrad_edu.nn.saving import load_network, save_network
 from tinygrad_edu.nn.training import train
 from tinygrad_edu.nn.update import SGD, check_rate
+from tinygrad_edu.ops.activation import sigmoid
+from tinygrad_edu.ops.shaping import stack
+
+Kind = Literal["scalar", "dense"]
+MANY = 64
+"""Inputs from which on weights in [0, 1) leave a sigmoid nothing to learn from: its slope at 16 is 1e-7."""
 
 
 class Network:
     """Layers in a row, trained by computed gradients.
 
     Args:
-        layers: `Layer`s or `Dense` layers, the outputs of each as many as the inputs of the next.
+        layers: `Layer`s, `Dense` layers, or anything else that can be called with the outputs of the layer before it:
+            a `tg.nn.Conv2d`, a plain function such as `tg.relu`, an object of your own with `parameters()`, a network.
         learning_rate: The rate of the update that `train` uses where none is given.
 
     Raises:
         ValueError: No layers, sizes that don't chain, or a learning rate that isn't finite and positive.
+        TypeError: A layer can't be called.
 
     >>> import tinygrad_edu as tg
     >>> xor = tg.Network.create([2, 3, 2], seed=0)
@@ -40,89 +53,234 @@ class Network:
     (3, True)
     """
 
-    def __init__(self, layers: Sequence[Layer | Dense], learning_rate: float = 0.5) -> None:
+    plain = True
+
+    def __init__(self, layers: Sequence[Any], learning_rate: float = 0.5) -> None:
         self.layers = list(layers)
         self.learning_rate = check_rate(learning_rate, "learning_rate")
         if not self.layers:
             raise ValueError("layers is empty: a network needs at least one")
+        for i, layer in enumerate(self.layers):
+            if not callable(layer):
+                raise TypeError(f"layers[{i}] is {layer!r}, which can't be called")
         for i, (layer, following) in enumerate(itertools.pairwise(self.layers)):
-            if layer.n_outputs != following.n_inputs:
-                raise ValueError(
-                    f"layers[{i}] has {layer.n_outputs} outputs, but layers[{i + 1}] takes {following.n_inputs} inputs"
-                )
-        self.groups = Groups([f"layers[{i}]" for i in range(len(self.layers))])
+            given, taken = size_of(layer, "n_outputs"), size_of(following, "n_inputs")
+            if given is not None and taken is not None and given != taken:
+                raise ValueError(f"layers[{i}] has {given} outputs, but layers[{i + 1}] takes {taken} inputs")
+        self.recordings = Recordings()
+        self.know_layers()
         for path, value in self.named_parameters():
             if value.name is None or path.endswith("." + value.name):  # a name the user chose stays
                 value.name = path
+
+    def know_layers(self) -> None:
+        """What is worked out of the layers, and again where the list of them was changed."""
+        self.known = list(self.layers)
+        self.groups = Groups([f"layers[{i}]" for i in range(len(self.layers))])
+        self.has_neurons = any(
+            isinstance(layer, Layer) or getattr(layer, "has_neurons", False) for layer in self.layers
+        )
 
     @classmethod
     def create(
         cls,
         sizes: Sequence[int],
-        kind: Literal["scalar", "dense"] = "scalar",
+        kind: Kind = "scalar",
         seed: int | None = None,
         learning_rate: float = 0.5,
+        *,
+        activation: Callable[[Any], Any] = sigmoid,
+        last: Callable[[Any], Any] | None = None,
+        start: Start = "article",
     ) -> Network:
-        """A network of sigmoid layers with the given numbers of units, inputs first; weights uniform in [0, 1).
+        """A network with the given numbers of units, inputs first. The same seed draws the same for both kinds.
 
-        The same seed draws the same weights for both kinds.
+        Args:
+            kind: "scalar", neurons to look at, or "dense", matrices to compute with.
+            activation: That of all layers but the last.
+            last: The activation of the last layer. Left out: sigmoid for a network of sigmoids, else none
+                (`tg.nn.identity`), so that outputs are scores.
+            start: "article": weights and biases uniform in [0, 1), as the article draws them. "scaled": biases 0,
+                weights scaled by the number of inputs, so that signals keep their size: for relu and its like normal
+                with variance 2/n (He et al., Delving Deep into Rectifiers, 2015), else uniform in ±√(6/(n + m)) for n
+                inputs and m outputs (Glorot and Bengio, Understanding the difficulty of training deep feedforward
+                neural networks, 2010).
 
         Raises:
-            ValueError: Fewer than two sizes, one below 1, or another kind than "scalar" or "dense".
+            ValueError: Fewer than two sizes, one below 1, or another kind or start.
         """
         kinds: dict[str, type[Layer] | type[Dense]] = {"scalar": Layer, "dense": Dense}
         if kind not in kinds:
             raise ValueError(f'kind must be "scalar" or "dense", got {kind!r}')
         if len(sizes) < 2:
             raise ValueError(f"sizes must name the inputs and at least one layer, got {list(sizes)}")
-        rng = np.random.default_rng(seed)
-        layers = [kinds[kind].create(n, m, rng) for n, m in itertools.pairwise(sizes)]
+        if last is None:
+            last = sigmoid if activation is sigmoid else identity
+        rng, n_layers = np.random.default_rng(seed), len(sizes) - 1
+        layers = [
+            kinds[kind].create(n, m, rng, last if i == n_layers - 1 else activation, start)
+            for i, (n, m) in enumerate(itertools.pairwise(sizes))
+        ]
+        if start == "article" and max(sizes[:-1]) >= MANY and name_of(activation) in ("sigmoid", "tanh"):
+            warnings.warn(
+                f"{max(sizes[:-1])} inputs with weights in [0, 1) will saturate {name_of(activation)}: its slope is "
+                'nearly 0, and little is learnt. Network.create(..., start="scaled") starts with smaller weights',
+                UserWarning,
+                stacklevel=2,
+            )
         return cls(layers, learning_rate)
 
     @property
-    def n_inputs(self) -> int:
-        return self.layers[0].n_inputs
+    def n_inputs(self) -> int | None:
+        """How many numbers a row has; None where the first layer doesn't say."""
+        return size_of(self.layers[0], "n_inputs")
 
     @property
-    def n_outputs(self) -> int:
-        return self.layers[-1].n_outputs
+    def n_outputs(self) -> Any:
+        """How many numbers come out; None where the last layer doesn't say. Activations change nothing about that."""
+        for layer in reversed(self.layers):
+            if size_of(layer, "n_outputs") is not None:
+                return layer.n_outputs
+            if not isinstance(layer, Operation) and layer is not identity:
+                break
+        return None
+
+    @property
+    def row_ndim(self) -> int | None:
+        """How many axes one row of inputs has; None where the first layer doesn't say."""
+        return getattr(self.layers[0], "row_ndim", None)
+
+    @property
+    def threshold(self) -> float:
+        """For networks of one output: above it, class 1 is predicted. 1/2 behind a sigmoid, else 0."""
+        return 0.5 if self.last_activation is sigmoid else 0.0
+
+    @property
+    def last_activation(self) -> Any:
+        """What the outputs have come through last; None where that isn't known."""
+        layer = self.layers[-1]
+        if isinstance(layer, Network):
+            return layer.last_activation
+        if isinstance(layer, Layer):
+            found = list(dict.fromkeys(neuron.activation for neuron in layer.neurons))
+            return found[0] if len(found) == 1 else None
+        return layer if isinstance(layer, Operation) else getattr(layer, "activation", None)
 
     def parameters(self) -> list[Value]:
-        """All weights and biases, layer by layer."""
-        return [p for layer in self.layers for p in layer.parameters()]
+        """All weights and biases, layer by layer; one that stands in several places, once."""
+        found = [p for layer in self.layers if hasattr(layer, "parameters") for p in layer.parameters()]
+        return list(dict.fromkeys(found))
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Each parameter with its path, such as `layers[0].neurons[1].weights[0]`."""
+        if self.known != self.layers:
+            self.know_layers()
         return [
             (f"{name}.{path}", value)
             for name, layer in zip(self.groups.names, self.layers, strict=True)
-            for path, value in layer.named_parameters()
+            for path, value in named_parameters_of(layer)
         ]
 
     def units(self) -> list[Neuron | Dense]:
         """The neurons and dense layers, which remember what they last computed."""
-        return [unit for layer in self.layers for unit in (layer.neurons if isinstance(layer, Layer) else [layer])]
+        found: list[Any] = []
+        for layer in self.layers:
+            if isinstance(layer, Network):
+                found += layer.units()
+            elif isinstance(layer, Layer):
+                found += layer.neurons
+            elif isinstance(layer, Dense):
+                found.append(layer)
+        return found
 
-    def feed_forward(self, x: Any) -> Any:
-        """The outputs for one row: a list of Values from a scalar last layer, one Value from a dense one.
+    def feed_forward(self, x: Any, within: Context | None = None) -> Any:
+        """The outputs for one row: a list of Values from a scalar last layer, one Value from another.
 
-        A network of dense layers also takes a batch of shape (rows, n_inputs) and gives shape (rows, n_outputs).
+        A batch of rows, shape (rows, n_inputs), gives one Value of shape (rows, n_outputs).
 
         Raises:
             ValueError: The row has another length than the network has inputs.
         """
-        for inner, layer in zip(self.groups.contexts(current()), self.layers):  # noqa: B905 - time
-            x = layer.feed_forward(x, inner)
+        if self.known != self.layers:
+            self.know_layers()
+        if self.has_neurons and is_batch(x):
+            return stack([as_row(self.feed_forward(row, within)) for row in x])
+        for inner, layer in zip(self.groups.contexts(within or current()), self.layers):  # noqa: B905 - time
+            kind = type(layer)
+            if (kind is Layer or kind is Dense) and "feed_forward" not in layer.__dict__:
+                x = layer.feed_forward(x, inner)
+            else:
+                token = context.set(inner)
+                try:
+                    x = layer(
+                        stack(x) if type(x) is list and not isinstance(layer, (Layer, Dense)) and has_values(x) else x
+                    )
+                finally:
+                    context.reset(token)
         return x
 
-    __call__ = feed_forward
+    def __call__(self, x: Any) -> Any:
+        """The outputs, as `feed_forward` gives them: Values, through which gradients flow."""
+        return self.feed_forward(x)
+
+    def outputs(self, x: Any) -> Array:
+        """The outputs as numbers, for one row or for a batch of rows; nothing is recorded."""
+        x, n = as_rows(x), self.row_ndim
+        if n is not None and np.ndim(x) not in (n, n + 1):
+            raise ValueError(f"inputs must have {n} axes, or {n + 1} for a batch, got shape {np.shape(x)}")
+        with no_grad():
+            found = self.feed_forward(x)
+        return np.asarray(found.data if isinstance(found, Value) else [data_of(output) for output in found])
 
     def predict(self, x: Any) -> Any:
-        """The index of the largest output, as an int; for a batch (dense layers) an array with one for each row."""
-        with no_grad():
-            outputs = self.feed_forward(x)
-        data = np.asarray(outputs.data if isinstance(outputs, Value) else [o.data for o in outputs])
-        return int(np.argmax(data)) if data.ndim == 1 else np.argmax(data, axis=1)
+        """The class: an int for one row, an array with one for each row of a batch.
+
+        That is the index of the largest output. With one output it is 1 above the threshold, else 0: 1/2 for a network
+        that ends in a sigmoid, 0 for one that gives scores. For the numbers themselves, see `outputs`.
+        """
+        data = self.outputs(x)
+        found = (data[..., 0] > self.threshold).astype(int) if data.shape[-1] == 1 else np.argmax(data, axis=-1)
+        return found if found.ndim else int(found)
+
+    def as_dense(self) -> Network:
+        """The same network with matrices for rows of neurons: a copy.
+
+        Raises:
+            ValueError: The neurons of a layer have different activations.
+        """
+        return Network([dense_of(layer, i) for i, layer in enumerate(self.layers)], self.learning_rate)
+
+    def as_scalar(self) -> Network:
+        """The same network with neurons for matrices: a copy."""
+        return Network([neurons_of(layer) for layer in self.layers], self.learning_rate)
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to a file: plain npz, the structure as JSON in it, no pickle.
+
+        It is written to the side and then moved into place, so that there is always a whole file; its mode, and a
+        symbolic link, stay.
+
+        Raises:
+            TypeError: A layer or activation that isn't the library's, by its place; `pickle` may keep those.
+        """
+        save_network(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Network:
+        """The network that `save` wrote.
+
+        Raises:
+            ValueError: The file is broken, or no network's.
+        """
+        return load_network(path, Network)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: part for name, part in self.__dict__.items() if name not in ("recordings", "groups", "known")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.recordings = Recordings()
+        self.know_layers()
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -135,16 +293,20 @@ class Network:
         self,
         update: Any = None,
         loss: Callable[[Any, Any], Value] = half_squared_error,
-        metrics: Sequence[Callable[..., Any]] = (),
+        metrics: Sequence[Metric] = (),
         backend: Backend = "python",
     ) -> Epoch:
-        """One epoch of `train` as Python source, recorded from this network: see its `source`.
+        """One epoch of `train`, row by row, as Python source, recorded from this network: see its `source`.
 
         Raises:
-            TypeError: The update has no `rule`, or something in the network or the loss branches on data.
+            TypeError: The update has no rule that compiles, or something in the network or the loss branches on data.
             ImportError: The backend isn't installed.
         """
-        return epoch_of(self, update or SGD(self.learning_rate), loss, metrics, backend=backend)
+        form = Form(update or SGD(self.learning_rate), loss, metrics, (self.n_inputs or 1,), (self.n_outputs,))
+        epoch = epoch_of(self, form, backend=backend)
+        if epoch is None:
+            raise ValueError("a step gives parameters another layout in memory: train a few rows first")
+        return epoch
 
     def compile(self, backend: Backend = "python") -> Trainer:
         """A trainer whose `train` has the arguments, history and errors of this network's, and runs printed source.
@@ -156,15 +318,15 @@ class Network:
 
     def summary(self) -> list[tuple[str, str, int, str]]:
         """For each layer its name, its shape as inputs to outputs, the number of its parameters, and its activation."""
-        return [
-            (
-                name,
-                f"{layer.n_inputs} → {layer.n_outputs}",
-                sum(p.size for p in layer.parameters()),
-                layer.activation_name,
-            )
-            for name, layer in zip(self.groups.names, self.layers, strict=True)
-        ]
+        if self.known != self.layers:
+            self.know_layers()
+        rows = []
+        for name, layer in zip(self.groups.names, self.layers, strict=True):
+            sized = size_of(layer, "n_inputs") is not None
+            n_parameters = sum(p.size for _, p in named_parameters_of(layer))
+            activation = getattr(layer, "activation_name", None) or name_of(getattr(layer, "activation", layer))
+            rows.append((name, f"{layer.n_inputs} → {layer.n_outputs}" if sized else "", n_parameters, activation))
+        return rows
 
     def __str__(self) -> str:
         """A short table; `repr` has every neuron's numbers."""
@@ -179,3 +341,65 @@ class Network:
 
     def __repr__(self) -> str:
         return "\n".join(f"{name}:\n{layer!r}" for name, layer in zip(self.groups.names, self.layers, strict=True))
+
+
+def size_of(layer: Any, name: str) -> int | None:
+    """How many inputs or outputs a layer says it has; an operation's are another thing."""
+    return None if isinstance(layer, Operation) else getattr(layer, name, None)
+
+
+def named_parameters_of(layer: Any) -> list[tuple[str, Value]]:
+    """The parameters of any layer with their paths in it; where it gives no names, with their own or numbers."""
+    if hasattr(layer, "named_parameters"):
+        return list(layer.named_parameters())
+    found = layer.parameters() if hasattr(layer, "parameters") else []
+    return [(p.name.rpartition(".")[2] if p.name else f"parameters[{i}]", p) for i, p in enumerate(found)]
+
+
+def is_batch(x: Any) -> bool:
+    """Whether inputs are rows of rows."""
+    if type(x) is list or type(x) is tuple:
+        return bool(x) and (
+            isinstance(x[0], (list, tuple)) or (not isinstance(x[0], float) and np.ndim(data_of(x[0])) > 0)
+        )
+    return bool(np.ndim(data_of(x)) > 1)
+
+
+def as_row(outputs: Any) -> Any:
+    return stack(outputs) if isinstance(outputs, list) else outputs
+
+
+def as_rows(x: Any) -> Any:
+    """Inputs without Values: a list of rows is rows, whatever its length."""
+    if isinstance(x, Value):
+        return x.data
+    return x if isinstance(x, (list, tuple)) and has_values(x) else np.asarray(x, dtype=float)
+
+
+def has_values(x: Any) -> bool:
+    return any(isinstance(part, Value) for part in x)
+
+
+def dense_of(layer: Any, i: int) -> Any:
+    if isinstance(layer, Network):
+        return layer.as_dense()
+    if isinstance(layer, Dense):
+        return Dense(np.array(layer.weights.data), np.array(layer.bias.data), layer.activation)
+    if not isinstance(layer, Layer):
+        return layer
+    activations = list(dict.fromkeys(neuron.activation for neuron in layer.neurons))
+    if len(activations) > 1:
+        raise ValueError(f"layers[{i}] has neurons with different activations: {layer.activation_name}")
+    weights = [[w.item() for w in neuron.weights] for neuron in layer.neurons]
+    return Dense(weights, [neuron.bias.item() for neuron in layer.neurons], activations[0])
+
+
+def neurons_of(layer: Any) -> Any:
+    if isinstance(layer, Network):
+        return layer.as_scalar()
+    if isinstance(layer, Dense):
+        rows = zip(np.asarray(layer.weights.data).tolist(), np.asarray(layer.bias.data).tolist(), strict=True)
+        return Layer([Neuron(weights, bias, layer.activation) for weights, bias in rows])
+    if isinstance(layer, Layer):
+        return Layer([Neuron([w.item() for w in n.weights], n.bias.item(), n.activation) for n in layer.neurons])
+    return layer

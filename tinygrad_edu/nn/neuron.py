@@ -34,6 +34,8 @@ class Neuron:
     (0.5621765008857981, True)
     """
 
+    plain = True
+
     def __init__(self, weights: Sequence[Operand], bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
         self.weights = [parameter(w, f"weights[{i}]") for i, w in enumerate(weights)]
         self.bias = parameter(bias, "bias")
@@ -71,6 +73,9 @@ class Neuron:
     def parameters(self) -> list[Value]:
         return [*self.weights, self.bias]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return without_graph(self)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """In a notebook: the picture of what it last computed, or its numbers."""
         if self.activated is None:
@@ -80,6 +85,16 @@ class Neuron:
     def __repr__(self) -> str:
         weights = ", ".join(str(w.data) for w in self.weights)
         return f"Neuron(weights=[{weights}], bias={self.bias.data}, delta={self.delta}, output={self.output})"
+
+
+def without_graph(unit: Any) -> dict[str, Any]:
+    """What a neuron or layer keeps in a copy: of what it last computed the numbers, without the graph behind them."""
+    state = dict(unit.__dict__)
+    for name in ("weighted_sum", "activated"):
+        if (value := state.get(name)) is not None:
+            state[name] = Value(value.data)
+            state[name].grad = value.grad
+    return state
 
 
 def activated(activation: Callable[[Any], Any], total: Value, within: Context | None) -> Value:

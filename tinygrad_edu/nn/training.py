@@ -1,4 +1,4 @@
-"""Training: rows in order, one update after each, run by the network itself or by its printed epoch.
+"""Training: rows or batches in order, one update after each, run by the network itself or by its printed epoch.
 
 The one thing to know: everything the caller gives is checked before the first weight changes.
 """
@@ -7,18 +7,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_edu.compiler.compiled import Backend, check_backend, set_first_cause
+from tinygrad_edu.compiler.machine import installed
+from tinygrad_edu.core.context import current, no_grad
 from tinygrad_edu.core.value import Array, Operand, Value, as_data, data_of
-from tinygrad_edu.nn.compiled import Epoch, Metric, Trainer
+from tinygrad_edu.nn.compiled import (
+    AT_MOST,
+    Epoch,
+    Form,
+    Recordings,
+    Trainer,
+    check_rule,
+    is_plain,
+    mean_of_rows,
+    times,
+)
+from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
-from tinygrad_edu.nn.update import SGD, Update
+from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
+from tinygrad_edu.nn.progress import bar
+from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_source, one_thread, shard_of, weighed
+from tinygrad_edu.nn.update import SGD, Update, assign, gradients_of, rate_at, takes_state
+from tinygrad_edu.ops.activation import sigmoid, softmax
+from tinygrad_edu.tree import leaves_of, rebuilt
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn.network import Network
@@ -29,181 +49,600 @@ def train(
     inputs: Operand,
     targets: Operand,
     epochs: int,
+    *,
+    batch_size: int = 1,
+    shuffle: int | None = None,
     update: Update | None = None,
     loss: Callable[[Any, Any], Value] = half_squared_error,
+    validation: tuple[Operand, Operand] | None = None,
     metrics: Sequence[Metric] = (),
+    patience: int | None = None,
     on_epoch: Callable[[int, History], None] | None = None,
     record: bool = False,
-    compiled: bool | Backend | Trainer = False,
+    compiled: bool | Backend | Trainer | None = None,
+    progress: bool | None = None,
+    executor: Executor | None = None,
 ) -> History:
-    """One update a row, rows in order, `epochs` times.
+    """One update a batch, rows in order or shuffled, `epochs` times.
 
     Args:
-        inputs: Rows of n_inputs numbers.
+        inputs: Rows of n_inputs numbers, or what else the first layer takes.
         targets: A row of n_outputs numbers for each input row (one-hot for a classifier), or class labels.
         epochs: How often to go through all rows.
-        update: Called after each row's backward pass, with the parameters and what it needs (see `tg.nn.SGD`); SGD at
-            `learning_rate` where left out.
-        loss: A function of outputs and target that gives a scalar Value.
-        metrics: Functions of outputs and target, each a further figure for the history, by its name.
+        batch_size: How many rows an update is made for; the last batch has those that are left.
+        shuffle: A seed for a new order of the rows in each epoch; None keeps their order.
+        update: What changes the parameters: `tg.nn.SGD` at `learning_rate` where left out, `tg.nn.Adam`, or a function
+            that is called after each backward pass with the parameters and what it needs.
+        loss: A function of outputs and target that gives a scalar Value, such as `tg.nn.cross_entropy`.
+        validation: Inputs and targets that aren't trained on; their loss and metrics are computed after each epoch.
+        metrics: Functions of outputs and target, or "accuracy": further figures for the history, by their names.
+        patience: Stop where so many epochs bring no smaller loss (that of the validation, where there is one), and go
+            back to the parameters of the best epoch.
         on_epoch: Called after each epoch with its number, from 0, and the history so far.
         record: Keep the parameters and gradients of every epoch in the history, to look at afterwards.
-        compiled: Run the printed source of an epoch (see `compile`), which leaves the same bits in the weights:
-            True or "python", or "numba" for machine code made of it (see `tg.compile`). While it runs, neurons
-            don't show outputs and deltas; after it, they show those of the last row.
+        compiled: Whether to run the printed source of an epoch (see `compile`), which leaves the same bits. True or
+            "python", or "numba" for machine code made of it. False builds a graph for every row or batch, to go through
+            with a debugger. Left out, source is run where it pays and nothing of the caller's could notice: layers,
+            activations, loss, metrics and update of the library. While it runs, neurons don't show outputs and deltas
+            and weights are fresh twice a second; at the end, and in `on_epoch`, they show those of the last row.
+        progress: Show a bar with loss, metrics and time left (the extra `progress`). None does on a terminal and in a
+            notebook; False never does.
+        executor: Workers for batches of more than `tg.nn.shards.ROWS` rows: any `concurrent.futures.Executor`, such as
+            a ProcessPoolExecutor, or dask.distributed's `client.get_executor()`. The bits are the same for any number
+            of workers, and for none.
 
     Returns:
-        The errors of each epoch.
+        The loss and the metrics of each epoch.
 
     Raises:
         ValueError: Rows of the wrong length, labels out of range, no rows, numbers that aren't finite, or a
             negative number of epochs: nothing has changed then.
-        FloatingPointError: A row's loss isn't finite; the message names epoch and row, and the weights are as
-            they were before that row.
+        FloatingPointError: A loss isn't finite; the message names epoch and row, and the weights are as they were
+            before it.
+        KeyboardInterrupt: At Ctrl-C; the weights are those after the last update that was finished, of printed source
+            after the last that was handed over, at most half a second before.
     """
-    rows, goals = check_rows(inputs, network.n_inputs), check_targets(targets, network.n_outputs)
-    if len(rows) != len(goals):
-        raise ValueError(f"inputs has {len(rows)} rows, but targets has {len(goals)}")
-    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
-        raise ValueError(f"epochs must be a whole number of at least 0, got {epochs!r}")
-    update = update or SGD(network.learning_rate)
-    squared = squared_error_in(loss, network.n_outputs)
-    metrics = all_metrics(metrics if squared else [mean_squared_error, *metrics], update)
-    history = History(network, rows, goals, [metric.__name__ for metric in metrics], squared)
-    trainer = compiled if isinstance(compiled, Trainer) else network.compile(backend_of(compiled)) if compiled else None
-    fast = trainer.printed(update, loss, metrics) if trainer and not record else None
-    scalar = all(isinstance(layer, Layer) for layer in network.layers)
-    run = Run(
-        network,
-        rows.tolist() if scalar else rows,
-        goals.tolist() if scalar else goals,
-        update,
-        loss,
-        metrics,
-        fixed_of(metrics, goals),
-        fast,
-    )
-    while (epoch := len(history)) < epochs:
-        left = epochs - 1 - epoch
-        figures: list[list[float]] = []
-        if fast and left:
-            figures = run.compiled_epochs(1 if on_epoch else left)
-        if not figures:
-            try:
-                figures = [run.epoch(epoch, is_last=not left)]
-            except Exception as error:
-                if fast and fast.stopped:
-                    set_first_cause(error, fast.stopped)
-                raise
-        for sums in figures:
-            summed = [False, *(getattr(metric, "summed", False) for metric in metrics)]
-            history.add([x if as_sum else x / len(rows) for x, as_sum in zip(sums, summed, strict=True)], record)
-        if on_epoch:
-            on_epoch(epoch, history)
-    return history
+    history = History(network)
+    settings = Settings(batch_size, shuffle, update or SGD(network.learning_rate), loss, validation, metrics)
+    run = Run(network, inputs, targets, history, settings)
+    return run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
 
 
 @dataclass
+class Settings:
+    """What a run is resumed with: how it trains, by what, and what it reports."""
+
+    batch_size: int
+    shuffle: int | None
+    update: Any
+    loss: Any
+    validation: Any
+    metrics: Any
+
+    def run(self, history: History, inputs: Operand, targets: Operand) -> Run:
+        """A run that goes on with a history."""
+        return Run(history.network, inputs, targets, history, self)
+
+
 class Run:
-    """A run of training: what it works with, checked.
+    """A run of training: data and settings, checked, and the loop over epochs."""
 
-    `fixed` are further arguments of metrics, which all targets give once. `fast` is the printed epoch, where one is to
-    run.
-    """
+    def __init__(
+        self, network: Network, inputs: Operand, targets: Operand, history: History, settings: Settings
+    ) -> None:
+        if not current()[0]:
+            raise ValueError("training needs a recorded graph, but this is within no_grad")
+        self.network, self.history, self.settings = network, history, settings
+        history.settings = settings
+        self.update, self.loss, self.batch_size = settings.update, settings.loss, settings.batch_size
+        check_count(self.batch_size, "batch_size", 1)
+        self.rows, self.goals = check_data(network, inputs, targets)
+        check_outputs(network, self.loss)
+        shape = self.goals.shape[1:]
+        squared = squared_error_in(self.loss, shape[-1] if shape else 1)
+        extra = [] if squared or says_what_it_takes(self.loss) else [mean_squared_error]
+        self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
+        self.fixed = fixed_of(self.metrics, self.goals)
+        history.begin(self.rows, self.goals, [metric_name(metric) for metric in self.metrics], squared)
+        self.validation = check_data(network, *settings.validation) if settings.validation else None
+        self.parameters = network.parameters()
+        self.by_rule = takes_state(self.update)
+        self.needed = needed_by(self.update, network)
+        self.scalar = all(isinstance(layer, Layer) for layer in network.layers)
+        progress = history.progress
+        if progress.state is None and self.by_rule:
+            progress.state = self.update.start([p._data for p in self.parameters])
+        self.order = None if settings.shuffle is None else generator(settings.shuffle, progress.order)
+        self.recordings: Recordings | None = None
+        self.stopped: Exception | None = None
+        self.executor: Executor | None = None
+        self.shards: dict[Any, Shard] = {}
+        self.showing = False
+        self.draws = Draws()
+        self.recorded_for: Any = None
 
-    network: Network
-    rows: Any
-    goals: Any
-    update: Update
-    loss: Callable[[Any, Any], Value]
-    metrics: Sequence[Metric]
-    fixed: Sequence[tuple[Any, ...]]
-    fast: Epoch | None
+    def train(
+        self,
+        epochs: int,
+        patience: int | None = None,
+        on_epoch: Callable[[int, History], None] | None = None,
+        record: bool = False,
+        compiled: bool | Backend | Trainer | None = None,
+        progress: bool | None = None,
+        executor: Executor | None = None,
+    ) -> History:
+        """Go through all rows `epochs` times."""
+        self.executor = executor
+        if executor is not None:
+            self.check_workers(compiled)
+        check_count(epochs, "epochs", 0)
+        if patience is not None:
+            check_count(patience, "patience", 1)
+        history, looked_at = self.history, on_epoch is not None or record
+        self.recordings = self.recordings_for(compiled, len(history) + epochs, record)
+        plain = is_plain(self.network, self.update, self.loss, self.metrics)
+        self.recorded_for = None if plain else object()
+        end, best = len(history) + epochs, Best(self.parameters, patience)
+        with bar(progress, epochs) as tell:
+            self.loop(end, looked_at, best, on_epoch, record, tell)
+        best.restore()
+        return history
 
-    def compiled_epochs(self, epochs: int, end: int | None = None) -> list[list[float]]:
-        """Run printed epochs: the sums of each; of fewer epochs where one must be run without."""
-        assert self.fast is not None
-        parameters = self.network.parameters()
-        given = [p.data for p in parameters]
-        sums, new = self.fast(epochs, self.rows[:end], self.goals[:end], self.fixed, given)
-        for p, data in zip(parameters, new, strict=True):
-            p.data = data
-        return sums
+    def loop(
+        self,
+        end: int,
+        looked_at: bool,
+        best: Best,
+        on_epoch: Callable[[int, History], None] | None,
+        record: bool,
+        tell: Callable[[History], None],
+    ) -> None:
+        """Epochs until there are enough of them, or patience is over."""
+        history = self.history
+        while len(history) < end:
+            found = None if looked_at or best.patience or self.validation or self.order else self.compiled_epochs(end)
+            if not found:
+                shown = looked_at or len(history) == end - 1
+                found = [self.epoch(shown)]
+            self.report(found, record)
+            if on_epoch:
+                on_epoch(len(history) - 1, history)
+                self.recorded_for = self.recorded_for and object()  # what functions of the user's read may be changed
+            tell(history)
+            if best.is_over(history):
+                break
 
-    def epoch(self, epoch: int, is_last: bool) -> list[float]:
-        """One update a row: the sum of the loss, and of each metric.
+    def recordings_for(self, compiled: bool | Backend | Trainer | None, epochs: int, record: bool) -> Recordings | None:
+        """Where printed epochs are kept, or None where none is to run: under `tg.debug()`, which watches operations."""
+        if current()[2] is not None:
+            return None
+        if isinstance(compiled, Trainer):
+            return compiled.recordings if not record else None
+        if compiled is None:
+            pays = len(self.rows) / self.batch_size * epochs >= rows_to_repay(self.parameters, self.scalar)
+            plain = self.by_rule and is_plain(self.network, self.update, self.loss, self.metrics)
+            return self.network.recordings if pays and plain else None
+        if compiled is False:
+            return None
+        check_rule(self.update)
+        backend = "python" if compiled is True else check_backend(compiled or "")
+        if backend == "numba":
+            installed()
+        recordings = Recordings(backend)
+        return recordings if not record else None
 
-        With a printed epoch, that runs all rows of the last epoch but one, which neurons and gradients show afterwards.
+    def compiled_epochs(self, end: int) -> list[Sequence[float]] | None:
+        """As many whole epochs as printed source runs in a moment: the sums of each. The last one is left."""
+        n, size = len(self.rows), self.batch_size
+        if self.recordings is None or self.is_sharded or n % size or callable(self.update.rate):
+            return None
+        if len(self.history) >= end - 1:
+            return None
+        rows, goals = self.entries(self.rows, self.goals)
+        epoch = self.printed(size, (rows, goals))
+        if epoch is None or epoch.drops:
+            return None
+        count = end - 1 - len(self.history)
+        found, new = epoch.epochs(
+            count, rows, goals, [*self.given(), rate_at(self.update, 0)], self.n_sums, self.weights()
+        )
+        if found:
+            self.take_over(new, len(found) * (n // size))
+        self.stopped = epoch.stopped
+        return found
+
+    @property
+    def n_sums(self) -> int:
+        return 1 + len(self.metrics)
+
+    def given(self) -> list[Any]:
+        return [x for found in self.fixed for x in found]
+
+    def weights(self) -> list[Any]:
+        return [*(p._data for p in self.parameters), *leaves_of(self.history.progress.state)]
+
+    def take_over(self, new: Sequence[Any], steps: int) -> None:
+        """Give the network what printed source has made of its parameters and of the update's state."""
+        progress, n = self.history.progress, len(self.parameters)
+        state, steps = rebuilt(progress.state, iter(new[n:])), progress.steps + steps
+        assign(self.parameters, new[:n], lambda: progress.hold(state, steps))
+
+    def printed(self, rows: int, entries: tuple[Any, Any]) -> Epoch | None:
+        """The printed epoch for batches of so many rows."""
+        assert self.recordings is not None
+        batch = () if self.batch_size == 1 else (rows,)
+        form = Form(
+            self.update,
+            self.loss,
+            self.metrics,
+            (*batch, *self.rows.shape[1:]),
+            (*batch, *self.goals.shape[1:]),
+            0 if self.batch_size == 1 else rows,
+            callable(self.update.rate),
+            self.recorded_for,
+        )
+        return self.recordings.epoch(
+            self.network,
+            form,
+            (entries[0][-1 if rows < self.batch_size else 0], entries[1][-1 if rows < self.batch_size else 0]),
+        )
+
+    def entries(self, rows: Array, goals: Array) -> tuple[Any, Any]:
+        """What the loop goes over: rows, or batches of them; plain numbers for neurons."""
+        size = self.batch_size
+        if size == 1:
+            if self.scalar:
+                return rows.tolist(), goals.tolist()
+            return list(rows), list(goals)
+        batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+        if self.scalar:
+            batches = [batch.tolist() for batch in batches]
+        return batches, [goals[i : i + size] for i in range(0, len(goals), size)]
+
+    def epoch(self, shown: bool) -> list[float]:
+        """One epoch: the sum of the loss, and of each metric.
+
+        Printed source runs as much of it as may be; where it is `shown`, the network runs the last row or batch, which
+        neurons and gradients then show.
         """
-        network, update, loss, rows, goals = self.network, self.update, self.loss, self.rows, self.goals
-        parameters, needed = network.parameters(), needed_by(update, network)
-        metrics = list(zip(self.metrics, self.fixed, strict=True))
-        start, sums = 0, [0.0] * (1 + len(metrics))
-        if self.fast and is_last and (found := self.compiled_epochs(1, -1)):
-            start, (sums,) = len(rows) - 1, found
-        for i in range(start, len(rows)):
-            outputs, goal = network.feed_forward(rows[i]), goals[i]
-            error = loss(outputs, goal)
-            if not math.isfinite(loss_of_row := error.item()):
-                raise FloatingPointError(
-                    f"the loss is {loss_of_row} at epoch {epoch}, row {i}; the weights are those from before it"
-                )
-            for p in parameters:
-                p.grad = None
-            error.backward()
-            update(parameters, needed)
-            sums[0] += loss_of_row
-            if metrics:
-                data = outputs.data if isinstance(outputs, Value) else [output.data for output in outputs]
-                for k, (metric, fixed) in enumerate(metrics, 1):
-                    sums[k] += float(metric(data, goal, *fixed))
+        rows, goals = self.rows, self.goals
+        if self.order is not None:
+            places = self.order.permutation(len(rows))
+            rows, goals = np.ascontiguousarray(rows[places]), np.ascontiguousarray(goals[places])
+        entries = self.entries(rows, goals)
+        n, done, sums = len(entries[0]), 0, [0.0] * self.n_sums
+        if self.recordings is not None and self.stopped is None and not self.is_sharded:
+            whole = n if len(rows) % self.batch_size == 0 else n - 1
+            for end, size in ((whole, self.batch_size), (n, len(rows) % self.batch_size)):
+                if done < (last := min(end, n - 1 if shown else n)):
+                    done, sums = self.printed_entries(entries, done, last, size, sums)
+                if done < last:
+                    break
+        try:
+            for i in range(done, n):
+                self.showing = shown and i == n - 1
+                for k, x in enumerate(self.step(entries[0][i], entries[1][i], i)):
+                    sums[k] += x
+        except Exception as error:
+            if self.stopped:
+                set_first_cause(error, self.stopped)
+            raise
+        self.stopped = None
         return sums
 
+    def printed_entries(
+        self, entries: tuple[Any, Any], start: int, end: int, size: int, sums: list[float]
+    ) -> tuple[int, list[float]]:
+        """Run rows or batches by printed source, a moment at a time: how far that came, and the sums."""
+        epoch = self.printed(size, entries)
+        if epoch is None:
+            return start, sums
+        count = 1 if self.batch_size > 1 else 64
+        while start < end:
+            stop = min(start + count, end)
+            steps = self.history.progress.steps
+            rates = [rate_at(self.update, steps + k) for k in range(stop - start)]
+            scheduled = callable(self.update.rate)
+            given = self.given() if scheduled else [*self.given(), rates[0]]
+            before = perf_counter()
+            parts = [entries[0][start:stop], entries[1][start:stop]]
+            if epoch.drops:
+                parts.append([masks_at(epoch.drops, steps + k, 0) for k in range(stop - start)])
+            if scheduled:
+                parts.append(rates)
+            found = epoch.rows(parts, given, sums, self.weights())
+            if found is None:
+                self.stopped = epoch.stopped
+                break
+            sums, new = found
+            self.take_over(new, stop - start)
+            taken = perf_counter() - before
+            if taken < 0.5 * AT_MOST:
+                count *= 2
+            start = stop
+        return start, sums
 
-def all_metrics(metrics: Sequence[Metric], update: Update) -> list[Metric]:
-    """Those that belong to the update, and those that the caller asks for, each once."""
-    return list(dict.fromkeys([*getattr(update, "metrics", ()), *metrics]))
+    def step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
+        """One update by the network's own graph, or by shards: the sums that the row or batch adds."""
+        if self.is_sharded:
+            return self.sharded_step(x, goal, i)
+        rows = 0 if self.batch_size == 1 else len(goal)
+        outputs, error = self.forward(x, goal, 0)
+        value = self.checked(error, i)
+        for p in self.parameters:
+            p.grad = None
+        error.backward()
+        self.apply()
+        if mean_of_rows(self.loss) is not False and rows:
+            value = float(times(error._data, rows))
+        return [value, *self.measured(outputs, goal, rows)] if self.metrics else [value]
+
+    def forward(self, x: Any, goal: Any, shard: int) -> tuple[Any, Any]:
+        """Outputs and loss; dropouts drop."""
+        self.draws.begin(self.history.progress.steps, shard)
+        token = drawing.set(self.draws)
+        try:
+            outputs = self.network.feed_forward(x)
+        finally:
+            drawing.reset(token)
+        return outputs, self.loss(outputs, goal)
+
+    def measured(self, outputs: Any, goal: Any, rows: int) -> list[float]:
+        """The metrics of a row, or of a batch their sum over its rows."""
+        data = outputs._data if isinstance(outputs, Value) else [output._data for output in outputs]
+        return [
+            float(times(data_of(metric(data, goal, *fixed)), rows))
+            for metric, fixed in zip(self.metrics, self.fixed, strict=True)
+        ]
+
+    def checked(self, error: Any, i: int) -> float:
+        """A loss as a number. Raises FloatingPointError where it isn't finite."""
+        if math.isfinite(value := float(data_of(error))):
+            return value
+        what = "row" if self.batch_size == 1 else "batch"
+        raise FloatingPointError(
+            f"the loss is {value} at epoch {len(self.history)}, {what} {i}; the weights are those from before it"
+        )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether batches are cut: large ones are, where the loss says how shards make up a batch."""
+        says_how = mean_of_rows(self.loss) is not None
+        return self.batch_size > ROWS and says_how and not self.scalar and not any(self.fixed)
+
+    def sharded_step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
+        """One update by a batch's shards: each gives its part of the gradient; these are added in order."""
+        starts = range(0, len(x), ROWS)
+        parts = [(x[k : k + ROWS], goal[k : k + ROWS]) for k in starts]
+        if self.showing or (self.recordings is None and self.executor is None):
+            with one_thread():
+                found = [self.by_graph(k, *part, len(x)) for k, part in enumerate(parts)]
+        else:
+            jobs = [self.job(k, *part, len(x)) for k, part in enumerate(parts)]
+            if self.executor is not None:
+                found = by_workers(self.executor, jobs, i)
+            else:
+                found = [self.by_source(k, *part, len(x)) for k, part in enumerate(parts)]
+        total = added_up(found)
+        self.checked(total[0], i)
+        for p, g in zip(self.parameters, total[self.n_sums :], strict=True):
+            p.grad = g
+        self.apply()
+        return [float(figure) for figure in total[: self.n_sums]]
+
+    def by_graph(self, k: int, x: Any, goal: Any, rows: int) -> list[Any]:
+        """A shard by the network's own graph: its sums, and its gradients."""
+        outputs, error = self.forward(x, goal, k)
+        for p in self.parameters:
+            p.grad = None
+        weighed(error, self.loss, len(x) / rows).backward()
+        total = error._data if mean_of_rows(self.loss) is False else times(error._data, len(x))
+        zeros = [p._data * 0.0 for p in self.parameters]
+        slopes = [zero if p.grad is None else p.grad for p, zero in zip(self.parameters, zeros, strict=True)]
+        return [float(total), *self.measured(outputs, goal, len(x)), *slopes]
+
+    def job(self, k: int, x: Any, goal: Any, rows: int) -> tuple[Any, ...]:
+        """What a worker needs for a shard."""
+        shard = self.shard(x, goal)
+        steps, weights = self.history.progress.steps, [p._data for p in self.parameters]
+        return shard.source, shard.drops, steps, k, x, goal, len(x) / rows, weights
+
+    def by_source(self, k: int, x: Any, goal: Any, rows: int) -> list[Any]:
+        """A shard by printed source, in this process."""
+        shard, weights = self.shard(x, goal), [p._data for p in self.parameters]
+        with one_thread(), np.errstate(all="ignore"):
+            masks = masks_at(shard.drops, self.history.progress.steps, k)
+            return list(shard.run(x, goal, len(x) / rows, *masks, *weights))
+
+    def shard(self, x: Any, goal: Any) -> Shard:
+        """The printed shard of so many rows."""
+        if len(x) not in self.shards:
+            form = Form(self.update, self.loss, self.metrics, np.shape(x), np.shape(goal), len(x))
+            self.shards[len(x)] = shard_of(self.network, form, x, goal)
+        return self.shards[len(x)]
+
+    def check_workers(self, compiled: Any) -> None:
+        """Raise where a run can't be done by workers."""
+        if compiled is False:
+            raise ValueError("workers run printed source: compiled=False can't be used with an executor")
+        if mean_of_rows(self.loss) is None:
+            raise ValueError(
+                "workers compute shards of a batch, so that the loss must say how it is made of its rows': by an "
+                'attribute over_rows, "mean" or "sum"'
+            )
+        if self.batch_size <= ROWS or self.scalar:
+            raise ValueError(f"workers are for dense networks and batches of more than {ROWS} rows, which is a shard")
+        for n in {min(ROWS, len(self.rows)), len(self.rows) % self.batch_size % ROWS} - {0}:
+            check_source(self.shard(self.rows[:n], self.goals[:n]).source)
+
+    def apply(self) -> None:
+        """Change the parameters by their gradients."""
+        progress, parameters, update = self.history.progress, self.parameters, self.update
+        if not self.by_rule:
+            update(parameters, self.needed)
+            progress.steps += 1
+            return
+        needed = [self.needed] if self.needed is not None else []
+        data, rate = [p._data for p in parameters], rate_at(update, progress.steps)
+        new, state = update.rule(data, gradients_of(parameters), progress.state, rate, *needed)
+        steps = progress.steps + 1
+        assign(parameters, new, lambda: progress.hold(state, steps))
+
+    def report(self, epochs: Sequence[Sequence[float]], record: bool) -> None:
+        """Put epochs into the history, given the sums of each; the network has the parameters of the last one."""
+        n = len(self.rows)
+        summed = [False, *(getattr(metric, "summed", False) for metric in self.metrics)]
+        figures = [[sums[k] if as_sum else sums[k] / n for sums in epochs] for k, as_sum in enumerate(summed)]
+        self.history.add(figures, self.validated() if self.validation else [], record)
+        if self.order is not None:
+            self.history.progress.order = self.order.bit_generator.state
+
+    def validated(self) -> list[float]:
+        """The loss and the metrics of the validation rows."""
+        assert self.validation is not None
+        rows, goals = self.validation
+        with no_grad():
+            outputs = self.network.feed_forward(rows)
+            error = self.loss(outputs, goals).item()
+        if mean_of_rows(self.loss) is False:
+            error /= len(rows)
+        fixed = fixed_of(self.metrics, goals)
+        found = [float(data_of(m(outputs.data, goals, *x))) for m, x in zip(self.metrics, fixed, strict=True)]
+        return [error, *found]
 
 
-def fixed_of(metrics: Sequence[Metric], goals: Array) -> list[tuple[Any, ...]]:
-    """For each metric its further arguments, which it works out from all targets."""
-    return [(metric.fixed(goals),) if hasattr(metric, "fixed") else () for metric in metrics]
+class Best:
+    """The best epoch so far, for early stopping."""
+
+    def __init__(self, parameters: Sequence[Value], patience: int | None) -> None:
+        self.parameters, self.patience = parameters, patience
+        self.loss, self.waited, self.data = math.inf, 0, None if patience is None else self.now()
+
+    def now(self) -> list[Any]:
+        return [np.copy(p.data) if p.ndim else p.data for p in self.parameters]
+
+    def is_over(self, history: History) -> bool:
+        """Whether patience is at its end."""
+        if self.patience is None:
+            return False
+        loss = (history.validation or history.loss)[-1]
+        if loss < self.loss:
+            self.loss, self.waited, self.data = loss, 0, self.now()
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def restore(self) -> None:
+        if self.data is not None and self.waited:
+            assign(self.parameters, self.data)
+
+
+def rows_to_repay(parameters: Sequence[Value], scalar: bool) -> float:
+    """How many rows or batches it takes until recording an epoch is repaid; it grows with the size of the network."""
+    size = sum(p.size for p in parameters)
+    if scalar:
+        return 40.0 + 0.7 * size if size <= 5_000 else math.inf
+    return 60.0 + 10.0 * len(parameters)
 
 
 def needed_by(update: Update, network: Network) -> Any:
     """What an update needs besides parameters: by its attribute, or for a plain function the article's counts."""
     if hasattr(update, "needs"):
         return update.needs and update.needs(network)
+    if takes_state(update):
+        return None
     from tinygrad_edu.nn import ArticleUpdate  # which is built on this package
 
+    assert ArticleUpdate.needs is not None
     return ArticleUpdate.needs(network)
 
 
-def backend_of(compiled: bool | Backend) -> Backend:
-    return "python" if compiled is True else check_backend(compiled or "")
+def says_what_it_takes(loss: Any) -> bool:
+    """Whether a loss is one of the library's, of which it is known that it isn't the squared error."""
+    return getattr(loss, "takes", None) is not None
 
 
-def check_rows(inputs: Operand, n: int, name: str = "inputs") -> Array:
+def check_outputs(network: Network, loss: Any) -> None:
+    """Raise ValueError where a loss takes scores and the network gives something else."""
+    if getattr(loss, "takes", "") == "scores" and network.last_activation in (sigmoid, softmax):
+        name = getattr(loss, "__name__", "the loss")
+        raise ValueError(
+            f"{name} takes scores, but the network ends in {network.last_activation.name}: make the last layer with "
+            "activation=tg.nn.identity (Network.create: last=tg.nn.identity)"
+        )
+
+
+def listed(metrics: Any) -> list[Any]:
+    return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+
+
+def generator(seed: int, state: Any) -> np.random.Generator:
+    """What shuffles rows: from its beginning, or from the state that it was left in."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"shuffle must be a seed, a whole number of at least 0, or None, got {seed!r}")
+    found = np.random.default_rng(int(seed))
+    if state is not None:
+        found.bit_generator.state = state
+    return found
+
+
+def check_count(n: Any, name: str, least: int) -> None:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {n!r}")
+
+
+def check_data(network: Network, inputs: Operand, targets: Operand) -> tuple[Array, Array]:
+    """Rows and targets as arrays of as many rows, labels as one-hot rows. Raises ValueError where they don't fit."""
+    rows = check_rows(inputs, network.n_inputs)
+    n_outputs = network.n_outputs
+    if n_outputs is None or network.row_ndim != 1 or rows.ndim != 2:
+        goals = check_goals(targets, np.shape(network.outputs(rows[:1]))[1:])
+    else:
+        goals = check_targets(targets, n_outputs)
+    if len(rows) != len(goals):
+        raise ValueError(f"inputs has {len(rows)} rows, but targets has {len(goals)}")
+    return rows, goals
+
+
+def check_rows(inputs: Operand, n: int | None, name: str = "inputs") -> Array:
     """`inputs` as an array of shape (rows, n). Raises ValueError unless it is that, finite and not empty."""
     rows = as_array(inputs, name)
-    if rows.ndim != 2 or rows.shape[1] != n:
+    if n is not None and (rows.ndim != 2 or rows.shape[1] != n):
         raise ValueError(f"{name} must be rows of length {n}, got shape {rows.shape}")
+    if rows.ndim < 2:
+        raise ValueError(f"{name} must be rows, got shape {rows.shape}")
     if not np.isfinite(rows).all():
-        row, column = np.argwhere(~np.isfinite(rows))[0]
-        raise ValueError(f"{name}[{row}][{column}] is {rows[row, column]}: all numbers must be finite")
+        place = np.argwhere(~np.isfinite(rows))[0]
+        raise ValueError(
+            f"{name}{''.join(f'[{i}]' for i in place)} is {rows[tuple(place)]}: all numbers must be finite"
+        )
     return np.ascontiguousarray(rows)  # on how they lie in memory the last bit of a product depends
 
 
 def check_targets(targets: Operand, n: int) -> Array:
-    """`targets` as rows of n numbers: class labels become one-hot rows."""
+    """`targets` as rows of n numbers: class labels become one-hot rows; with one output they are numbers."""
     labels = as_array(targets, "targets")
     if labels.ndim != 1:
         return check_rows(labels, n, "targets")
+    if n == 1:
+        return check_rows(labels[:, None], 1, "targets")
     for i, label in enumerate(labels.tolist()):
         if label not in range(n):
             raise ValueError(f"targets[{i}] is {label}: labels must be whole numbers from 0 to {n - 1}")
     one_hot: Array = np.eye(n)[labels.astype(int)]
     return one_hot
+
+
+def check_goals(targets: Operand, shape: tuple[int, ...]) -> Array:
+    """`targets` for rows of outputs of a shape: of that shape, or labels for its last axis."""
+    if len(shape) == 1:
+        return check_targets(targets, shape[0])
+    goals = as_array(targets, "targets")
+    if goals.shape[1:] not in (shape, shape[:-1]):
+        raise ValueError(f"targets must have shape (rows, {', '.join(map(str, shape))}), got {goals.shape}")
+    if not np.isfinite(goals).all():
+        raise ValueError("targets has numbers that aren't finite")
+    return np.ascontiguousarray(goals)
 
 
 def as_array(x: Operand, name: str) -> Array:

@@ -176,3 +176,38 @@ add_windows: Operation = operation(
     shapes="(…, rows, columns, height, width) → (…, H, W)",
     analytic=True,
 )
+
+
+def _lookup(table: Any, indices: Any, /) -> Any:
+    """Rows of a table, table[indices]: the indices are data, whole numbers, and have no gradient.
+
+    Raises:
+        ValueError: An index that isn't a whole number, or names no row.
+    """
+    places = np.asarray(indices).astype(int)
+    if not np.array_equal(places, indices) or (places.size and not 0 <= places.min() <= places.max() < len(table)):
+        raise ValueError(f"indices must be whole numbers from 0 to {len(table) - 1}")
+    return table[places]
+
+
+lookup: Operation = operation(
+    _lookup,
+    lambda g, out, table, indices: (add_rows(g, indices, rows=shape_of(table)[0]), None),
+    formula="∂t[k] = (∂t)[k]",
+    shapes="(rows, n) and any → any and n",
+)
+
+
+def _add_rows(x: Any, indices: Any, /, rows: int) -> Any:
+    """Zeros of so many rows, with the vectors of x added at their indices. ∂/∂x = g[indices]."""
+    out = np.zeros((rows, x.shape[-1]), dtype=x.dtype)
+    np.add.at(out, np.asarray(indices).astype(int), x)
+    return out
+
+
+add_rows: Operation = operation(
+    _add_rows,
+    lambda g, out, x, indices, rows: (lookup(g, indices), None),
+    formula="the transpose of lookup",
+    shapes="any and n → (rows, n)",
+)

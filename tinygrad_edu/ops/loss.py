@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import operation
+from tinygrad_edu.ops.activation import logsumexp, sigmoid, softmax
+from tinygrad_edu.ops.arithmetic import clip, sign
+from tinygrad_edu.ops.comparison import where
 from tinygrad_edu.ops.entry import each, shape_of
+from tinygrad_edu.ops.reduction import sum
 
 
 def _half_squared_error(*outputs_and_targets: Any) -> Any:
@@ -96,3 +100,151 @@ def count(outputs_and_targets: Sequence[Any]) -> float:
     for output, target in zip(outputs_and_targets[:n], outputs_and_targets[n:], strict=True):
         total += max(math.prod(shape_of(output)), math.prod(shape_of(target)))
     return float(total)
+
+
+# The losses below take arrays of one shape: a number for each output, or rows of them.
+
+
+def _cross_entropy(scores: Any, targets: Any, /) -> Any:
+    """-Σₖ tₖ·log softmax(s)ₖ, the mean over rows. ∂/∂sₖ = (softmax(s)ₖ·Σt - tₖ)/rows.
+
+    Scores are any numbers; the largest is taken off before exp, so that none is too large for it.
+    """
+    scores = np.asarray(scores)
+    surprise = logsumexp.forward(scores, axis=-1, keepdims=True) - scores
+    return (targets * np.where(targets == 0.0, 0.0, surprise)).sum() / rows_of(scores)
+
+
+cross_entropy = operation(
+    _cross_entropy,
+    (
+        lambda g, out, s, t: (softmax(s) * sum(t, axis=-1, keepdims=True) - t) * (g / rows_of(s)),
+        lambda g, out, s, t: (logsumexp(s, axis=-1, keepdims=True) - s) * (g / rows_of(s)),
+    ),
+    symbol="−Σt·log softmax",
+    formula="∂(−Σt·log softmax(s)) = Σ(softmax(s) − t)·∂s",
+    shapes="scores and targets of one shape, the last axis classes → a number",
+)
+
+
+def _binary_cross_entropy(scores: Any, targets: Any, /) -> Any:
+    """-(t·log σ(s) + (1 - t)·log(1 - σ(s))), the mean. ∂/∂s = (σ(s) - t)/n.
+
+    It is computed as max(s, 0) - s·t + log(1 + exp(-|s|)), which no score makes overflow.
+    """
+    scores = np.asarray(scores)
+    return (np.maximum(scores, 0.0) - scores * targets + np.log1p(np.exp(-np.abs(scores)))).mean()
+
+
+binary_cross_entropy = operation(
+    _binary_cross_entropy,
+    (
+        lambda g, out, s, t: (sigmoid(s) - t) * (g / numbers_in(s)),
+        lambda g, out, s, t: -s * (g / numbers_in(s)),
+    ),
+    symbol="−log σ(±s)",
+    formula="∂ = Σ(σ(s) − t)·∂s / n",
+    shapes="scores and targets of one shape → a number",
+)
+
+
+def _hinge(scores: Any, targets: Any, /) -> Any:
+    """max(0, 1 - y·s), the mean, where y is 1 for a positive target and -1 for another. ∂/∂s = -y/n where y·s < 1."""
+    return np.maximum(0.0, 1.0 - np.where(targets > 0.0, 1.0, -1.0) * scores).mean()
+
+
+hinge = operation(
+    _hinge,
+    lambda g, out, s, t: (
+        where(where(t > 0.0, s, -s) < 1.0, where(t > 0.0, -1.0, 1.0), 0.0) * (g / numbers_in(s)),
+        None,
+    ),
+    symbol="max(0, 1 − y·s)",
+    formula="∂ = Σ −y·∂s / n where y·s < 1",
+    shapes="scores and targets of one shape → a number",
+)
+
+
+def _mean_absolute_error(outputs: Any, targets: Any, /) -> Any:
+    """The mean of |o - t|. ∂/∂o = sign(o - t)/n, which is 0 where they are equal."""
+    return np.abs(np.asarray(outputs) - targets).mean()
+
+
+mean_absolute_error = operation(
+    _mean_absolute_error,
+    (
+        lambda g, out, o, t: sign(o - t) * (g / numbers_in(o)),
+        lambda g, out, o, t: sign(t - o) * (g / numbers_in(o)),
+    ),
+    symbol="mean|o−t|",
+    formula="∂mean|o−t| = Σ sign(o−t)·(∂o − ∂t) / n",
+    shapes="outputs and targets of one shape → a number",
+)
+
+
+def _huber(outputs: Any, targets: Any, /, delta: float = 1.0) -> Any:
+    """The mean of ½(o - t)² where |o - t| ≤ δ, and of δ·(|o - t| - ½δ) elsewhere. ∂/∂o = clip(o - t, -δ, δ)/n."""
+    size = np.abs(np.asarray(outputs) - targets)
+    return np.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)).mean()
+
+
+huber = operation(
+    _huber,
+    (
+        lambda g, out, o, t, delta=1.0: clip(o - t, -delta, delta) * (g / numbers_in(o)),
+        lambda g, out, o, t, delta=1.0: clip(t - o, -delta, delta) * (g / numbers_in(o)),
+    ),
+    symbol="huber",
+    formula="∂ = Σ clip(o−t, −δ, δ)·(∂o − ∂t) / n",
+    shapes="outputs and targets of one shape → a number",
+)
+
+
+def rows_of(x: Any) -> float:
+    """How many rows: the product of all sizes but the last."""
+    return float(math.prod(shape_of(x)[:-1]))
+
+
+def numbers_in(x: Any) -> float:
+    """How many numbers: the product of all sizes."""
+    return float(math.prod(shape_of(x)))
+
+
+def _one_hot(labels: Any, /, classes: int) -> Any:
+    """A row of zeros with a 1 at each label's place. It has no gradient.
+
+    Raises:
+        ValueError: A label isn't a whole number from 0 to classes - 1.
+    """
+    labels = np.asarray(labels)
+    whole = labels.astype(int)
+    if not np.array_equal(whole, labels) or (whole.size and (whole.min() < 0 or whole.max() >= classes)):
+        raise ValueError(f"labels must be whole numbers from 0 to {classes - 1}")
+    return np.eye(classes)[whole]
+
+
+one_hot = operation(
+    _one_hot,
+    lambda g, out, labels, classes: (None,),
+    formula="∂ = 0",
+    shapes="any → that and an axis of classes",
+)
+
+
+def _accuracy(outputs: Any, targets: Any, /, threshold: float = 0.0) -> Any:
+    """The part of rows whose largest output is at the place of the largest target. It has no gradient.
+
+    With one output a row: the part of rows where the output is above the threshold just where the target is above 1/2.
+    """
+    outputs, targets = np.atleast_2d(outputs), np.atleast_2d(targets)
+    if outputs.shape[-1] == 1:
+        return ((outputs > threshold) == (targets > 0.5)).mean()
+    return (outputs.argmax(axis=-1) == targets.argmax(axis=-1)).mean()
+
+
+accuracy = operation(
+    _accuracy,
+    lambda g, out, outputs, targets, threshold=0.0: (None, None),
+    formula="∂ = 0",
+    shapes="outputs and targets of one shape → a number",
+)

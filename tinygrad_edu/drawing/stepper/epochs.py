@@ -26,7 +26,7 @@ def epochs_of(history: History) -> dict[str, Any]:
     names = [p.name or f"parameter {i}" for i, p in enumerate(history.network.parameters())]
     data: dict[str, Any] = {
         "names": names,
-        "errors": [round(error, 12) for error in history.mean_squared_error],
+        "errors": [round(error, 12) for error in history.curve[1]],
         "weights": [[written(w) for w in snapshot.weights] for snapshot in history.snapshots],
         "gradients": [[written(g) for g in snapshot.gradients] for snapshot in history.snapshots],
     }

@@ -1,0 +1,136 @@
+"""Networks in files: what comes back, what is refused, and that there is always a whole file."""
+
+import os
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+
+
+def bits(network):
+    return [np.asarray(p.data).tobytes() for p in network.parameters()]
+
+
+def everything():
+    rng = np.random.default_rng(0)
+    inner = tg.Network([tg.nn.Conv2d.create(1, 2, 3, rng, tg.tanh, stride=2, padding=1), tg.ravel])
+    return tg.Network(
+        [inner, tg.Dense.create(8, 3, rng, tg.relu), tg.nn.Dropout(0.25, 3), tg.Layer.create(3, 2, rng)], 0.25
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tg.Network.create([2, 3, 2], seed=0),
+        lambda: tg.Network.create([2, 3, 1], kind="dense", seed=0, activation=tg.relu, start="scaled"),
+        lambda: tg.Network(
+            [
+                tg.nn.Embedding.create(5, 2, np.random.default_rng(0)),
+                tg.Dense(np.ones((1, 2), np.float32), np.ones(1, np.float32), tg.softmax),
+            ]
+        ),
+        everything,
+    ],
+    ids=["scalar", "dense", "float32", "everything"],
+)
+def test_a_saved_network_comes_back_to_the_bit(make, tmp_path):
+    network = make()
+    network.save(tmp_path / "a.npz")
+    loaded = tg.Network.load(tmp_path / "a.npz")
+    assert bits(loaded) == bits(network)
+    assert [p.dtype for p in loaded.parameters()] == [p.dtype for p in network.parameters()]
+    assert str(loaded) == str(network)
+    assert [name for name, _ in loaded.named_parameters()] == [name for name, _ in network.named_parameters()]
+    assert loaded.learning_rate == network.learning_rate
+
+
+def test_the_file_is_plain_npz_without_pickle(tmp_path):
+    tg.Network.create([2, 2], seed=0).save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as found:
+        assert '"format": "tinygrad_edu network"' in str(found["structure"])
+        assert all(found[name].dtype.kind in "fU" for name in found.files)
+
+
+def test_what_a_file_cannot_name_is_refused_with_its_place(tmp_path):
+    network = tg.Network([tg.Dense([[1.0]], [0.0]), tg.Dense([[1.0]], [0.0], activation=lambda z: z)])
+    with pytest.raises(TypeError, match=r"network\.layers\[1\]: <lambda> isn't a function or layer of the library"):
+        network.save(tmp_path / "a.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def damaged(path, how):
+    content = path.read_bytes()
+    if how == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "changed":
+        with np.load(path) as found:
+            middle = content.index(found["array_0"].tobytes()) + 3
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
+    elif how == "text":
+        path.write_text("hello")
+    elif how == "another's":
+        np.savez(path, x=np.ones(3))
+    elif how == "pickle":
+        np.save(path.with_suffix(".npy"), np.array([{}], dtype=object), allow_pickle=True)
+        os.replace(path.with_suffix(".npy"), path)
+    else:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_suffix(".new"), "w") as new:
+            for name in old.namelist():
+                if name != "array_1.npy":
+                    new.writestr(name, old.read(name))
+        os.replace(path.with_suffix(".new"), path)
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "changed", "text", "another's", "pickle", "array missing"])
+def test_a_broken_or_foreign_file_is_refused(how, tmp_path):
+    path = tmp_path / "a.npz"
+    tg.Network.create([2, 2], seed=0).save(path)
+    damaged(path, how)
+    with pytest.raises(ValueError, match=r"a\.npz can't be read as a tinygrad_edu network"):
+        tg.Network.load(path)
+
+
+def test_a_file_of_another_version_or_none_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        tg.Network.load(path)
+    monkeypatch.setattr("tinygrad_edu.nn.saving.VERSION", 99)
+    tg.Network.create([2, 2], seed=0).save(path)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="has version 99; this library reads version 1"):
+        tg.Network.load(path)
+
+
+def test_an_error_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    network = tg.Network.create([2, 2], seed=0)
+    network.save(path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        tg.Network.create([2, 2], seed=1).save(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes and symbolic links of POSIX")
+def test_mode_and_symbolic_link_of_an_existing_file_stay(tmp_path):
+    real, link = tmp_path / "real.npz", tmp_path / "link.npz"
+    network = tg.Network.create([2, 2], seed=0)
+    network.save(real)
+    real.chmod(0o640)
+    link.symlink_to(real)
+    network.save(link)
+    assert link.is_symlink()
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert bits(tg.Network.load(real)) == bits(network)

@@ -1,0 +1,124 @@
+"""Large batches in shards: the same bits by one process or many, and errors that name the shard."""
+
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu.nn import shards
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(1400, 6)), RNG.integers(0, 3, 1400)
+
+
+def make():
+    rng = np.random.default_rng(0)
+    return tg.Network(
+        [
+            tg.Dense.create(6, 8, rng, tg.tanh, "scaled"),
+            tg.nn.Dropout(0.2, 1),
+            tg.Dense.create(8, 3, rng, tg.nn.identity, "scaled"),
+        ]
+    )
+
+
+def bits(network):
+    return [np.asarray(p.data).tobytes() for p in network.parameters()]
+
+
+def trained(**options):
+    network = make()
+    settings = {"batch_size": 700, "loss": tg.nn.cross_entropy, "metrics": "accuracy", "shuffle": 1, **options}
+    history = network.train(X, Y, 2, update=tg.nn.Adam(0.01), **settings)
+    return bits(network), history.loss, history.metrics
+
+
+class AtOnce(Executor):
+    """Runs what is submitted at once; `fails` says which submissions fail, by their number."""
+
+    def __init__(self, fails=()):
+        self.fails, self.count = set(fails), 0
+
+    def submit(self, function, /, *args):
+        future, self.count = Future(), self.count + 1
+        if self.count - 1 in self.fails:
+            future.set_exception(RuntimeError("lost"))
+        else:
+            future.set_result(function(*args))
+        return future
+
+
+@pytest.mark.parametrize("loss", [tg.nn.cross_entropy, tg.nn.half_squared_error], ids=["mean", "sum"])
+def test_the_bits_are_the_same_whoever_computes_them(loss):
+    expected = trained(compiled=False, loss=loss)
+    assert trained(loss=loss) == trained(compiled=True, loss=loss) == expected
+    assert trained(executor=AtOnce(), loss=loss) == expected
+    with ThreadPoolExecutor(2) as threads:
+        assert trained(executor=threads, loss=loss) == expected
+
+
+def test_processes_give_the_same_bits():
+    with ProcessPoolExecutor(2) as processes:
+        assert trained(executor=processes) == trained()
+
+
+def test_a_sharded_gradient_is_that_of_the_batch():
+    network, by_hand = (tg.Network([make().layers[0], make().layers[2]]) for _ in range(2))
+    network.train(X, Y, 1, batch_size=1400, loss=tg.nn.cross_entropy, update=tg.nn.SGD(0.5))
+    tg.nn.cross_entropy(by_hand(X), Y).backward()
+    for p, q in zip(network.parameters(), by_hand.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data - 0.5 * q.grad, rtol=1e-12, atol=1e-15)
+
+
+def test_a_shard_that_fails_is_tried_once_more():
+    assert trained(executor=AtOnce(fails={1, 4})) == trained()
+
+
+def test_a_shard_that_fails_twice_is_named_with_weights_as_before_its_batch():
+    network = make()
+    with pytest.raises(
+        RuntimeError, match=r"shard 1 of batch 0: it failed twice \(lost\); the weights are those from before"
+    ):
+        network.train(X, Y, 1, batch_size=700, loss=tg.nn.cross_entropy, executor=AtOnce(fails={1, 3}))
+    assert bits(network) == bits(make())
+
+
+def die(*args):
+    import os
+
+    os._exit(3)
+
+
+def test_a_worker_that_dies_is_named(monkeypatch):
+    monkeypatch.setattr(shards, "work", die)
+    network = make()
+    with (
+        ProcessPoolExecutor(1) as processes,
+        pytest.raises(RuntimeError, match=r"shard \d of batch 0: its worker died"),
+    ):
+        network.train(X, Y, 1, batch_size=700, loss=tg.nn.cross_entropy, executor=processes)
+    assert bits(network) == bits(make())
+
+
+def test_what_workers_cannot_do_is_refused_before_the_first_batch():
+    own = tg.operation(lambda x: x * 2.0, lambda g, out, x: (g * 2.0,), name="double")
+    network = tg.Network([tg.Dense(np.ones((3, 6)), np.zeros(3), tg.nn.identity), own])
+    options = {"batch_size": 700, "loss": tg.nn.cross_entropy, "executor": AtOnce()}
+    with pytest.raises(TypeError, match="double can't be sent to a worker"):
+        network.train(X, Y, 1, **options)
+    with pytest.raises(ValueError, match="over_rows"):
+        make().train(X, Y, 1, **{**options, "loss": lambda o, t: tg.nn.cross_entropy(o, t)})
+    with pytest.raises(ValueError, match="batches of more than 256 rows"):
+        make().train(X, Y, 1, **{**options, "batch_size": 32})
+    with pytest.raises(ValueError, match="compiled=False can't be used"):
+        make().train(X, Y, 1, compiled=False, **options)
+
+
+def test_dask_gives_the_same_bits():
+    distributed = pytest.importorskip("distributed", reason='needs the extra "distributed"')
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert trained(executor=client.get_executor()) == trained()

@@ -1,0 +1,66 @@
+"""The estimators keep scikit-learn's contract, in its own words and in its pipelines and searches."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason='needs the extra "sklearn"')
+
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tinygrad_edu.sklearn import NetworkClassifier, NetworkRegressor
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 2))
+Y = (X[:, 0] * X[:, 1] > 0).astype(int)
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks([NetworkClassifier(epochs=30), NetworkRegressor(epochs=30)])
+def test_the_contract_of_estimators(estimator, check):
+    check(estimator)
+
+
+def test_in_a_pipeline_a_search_and_cross_validation():
+    pipeline = make_pipeline(StandardScaler(), NetworkClassifier(hidden=(16,), epochs=60, random_state=0))
+    assert cross_val_score(pipeline, X, Y, cv=3).mean() > 0.85
+    search = GridSearchCV(pipeline, {"networkclassifier__hidden": [(1,), (16,)]}, cv=3).fit(X, Y)
+    assert search.best_params_ == {"networkclassifier__hidden": (16,)}
+
+
+def test_the_same_random_state_gives_the_same_bits_and_a_pickle_predicts_the_same():
+    models = [NetworkClassifier(epochs=5, random_state=3).fit(X, Y) for _ in range(2)]
+    assert np.array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
+    assert len(models[0].loss_curve_) == models[0].n_iter_ == 5
+    again = pickle.loads(pickle.dumps(models[0]))
+    assert np.array_equal(again.predict_proba(X), models[0].predict_proba(X))
+
+
+def test_partial_fit_goes_on():
+    model = NetworkClassifier(random_state=0)
+    with pytest.raises(ValueError, match="classes must be given in the first call"):
+        model.partial_fit(X, Y)
+    for _ in range(4):
+        model.partial_fit(X, Y, classes=[0, 1])
+    assert len(model.loss_curve_) == 4
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    with pytest.raises(ValueError, match="classes that aren't among"):
+        model.partial_fit(X, Y + 5)
+
+
+def test_patience_ends_training_early():
+    model = NetworkRegressor(patience=3, epochs=500, random_state=0).fit(X, X[:, 0])
+    assert model.n_iter_ < 500
+    assert model.score(X, X[:, 0]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"update": "adagrad"}, "update must be"), ({"activation": "sin"}, "activation must be")]
+)
+def test_unknown_settings_are_refused_at_fit(settings, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkClassifier(**settings).fit(X, Y)

@@ -1,0 +1,65 @@
+"""Metrics: figures of a training run beside its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tinygrad_edu.core.value import Array
+from tinygrad_edu.nn.loss import as_one, pairs
+from tinygrad_edu.ops import loss
+
+if TYPE_CHECKING:
+    from tinygrad_edu.nn.network import Network
+
+Metric: TypeAlias = Any
+"""A function of outputs and targets, of one row or of a batch, that gives a number; the history has it by its name.
+
+The figure of an epoch is the mean over rows; with an attribute `summed`, the sum. With a function `fixed` of all
+targets, what that gives is a third argument. It may be run on Values, as a loss is.
+"""
+
+
+class Accuracy:
+    """The part of rows that are predicted right, as `Network.predict` predicts them."""
+
+    __name__ = "accuracy"
+    plain = True
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    def __call__(self, outputs: Any, targets: Any) -> Any:
+        return loss.accuracy(*pairs(as_one(outputs), as_one(targets)), threshold=self.threshold)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Accuracy) and self.threshold == other.threshold
+
+    def __hash__(self) -> int:
+        return hash(self.threshold)
+
+
+def metrics_of(metrics: Sequence[Metric], update: Any, network: Network) -> list[Metric]:
+    """Those that belong to the update, and those that the caller asks for, each once; "accuracy" by its name.
+
+    Raises:
+        TypeError: One isn't callable, or an unknown name.
+    """
+    found: list[Metric] = list(getattr(update, "metrics", ()))
+    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
+        if metric == "accuracy":
+            metric = Accuracy(network.threshold)
+        if not callable(metric):
+            raise TypeError(f'metrics must be functions of outputs and targets, or "accuracy", got {metric!r}')
+        if metric not in found:
+            found.append(metric)
+    return found
+
+
+def metric_name(metric: Metric) -> str:
+    return str(getattr(metric, "__name__", type(metric).__name__))
+
+
+def fixed_of(metrics: Sequence[Metric], goals: Array) -> list[tuple[Any, ...]]:
+    """For each metric its further arguments, which it works out from all targets."""
+    return [(metric.fixed(goals),) if hasattr(metric, "fixed") else () for metric in metrics]

@@ -1,0 +1,93 @@
+"""Runs that go on from a file as if they had never stopped.
+
+The one thing to know: `History.checkpoint` writes what this reads. What a file can't name, the user gives again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu.core.value import Array
+from tinygrad_edu.nn import loss as losses
+from tinygrad_edu.nn.history import History
+from tinygrad_edu.nn.network import Network
+from tinygrad_edu.nn.saving import RUN, network_of, read
+from tinygrad_edu.nn.training import Settings
+from tinygrad_edu.nn.update import SGD
+
+
+def resume(
+    path: str | Path, *, update: Any = None, loss: Any = None, metrics: Any = None, validation: Any = None
+) -> History:
+    """The run that `History.checkpoint` wrote: a history whose `train(inputs, targets, epochs)` goes on.
+
+    Args:
+        update, loss, metrics: Those of the run, where they are the user's own, which a file can't name.
+        validation: The data that the run was validated with.
+
+    Raises:
+        ValueError: The file is broken or no run's, or it needs one of the arguments.
+
+    >>> import tempfile, tinygrad_edu as tg
+    >>> rows, labels = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
+    >>> network = tg.Network.create([2, 3, 2], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     network.train(rows, labels, 5, shuffle=1).checkpoint(f"{folder}/run.npz")
+    ...     resumed = tg.nn.resume(f"{folder}/run.npz").train(rows, labels, 5)
+    >>> resumed.loss == tg.Network.create([2, 3, 2], seed=0).train(rows, labels, 10, shuffle=1).loss
+    True
+    """
+    found, arrays = read(path, RUN)
+    try:
+        history = History(network_of(found["network"], arrays, Network))
+        progress = history.progress
+        progress.steps, progress.order = found["steps"], found["order"]
+        progress.state = state_of(found["state"], arrays)
+        history.loss, history.metrics = found["loss_figures"], found["metric_figures"]
+        history.validation, history.validation_metrics = found["validation"], found["validation_metrics"]
+        named = {
+            "update": update or update_of(found["update"]),
+            "loss": loss or (found["loss"] and getattr(losses, found["loss"])),
+            "metrics": metrics_of(found["metrics"]) if metrics is None else metrics,
+        }
+        settings = Settings(found["batch_size"], found["shuffle"], **named, validation=validation)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is broken: {error!r}") from None
+    for name, part in named.items():
+        if part is None:
+            raise ValueError(f"{path} was written by a run with {name} of the user's own: give {name}= again")
+    history.settings = settings
+    return history
+
+
+def update_of(described: Mapping[str, Any] | None) -> Any:
+    """An update of the library, with its settings."""
+    if described is None:
+        return None
+    settings = dict(described)
+    kind = getattr(import_module(__package__ or ""), settings.pop("kind"))  # where the article's is found, too
+    if not issubclass(kind, SGD):
+        raise TypeError(f"{kind} is no update")
+    update = kind(settings.pop("rate"))
+    vars(update).update(settings)
+    return update
+
+
+def metrics_of(names: list[str]) -> Any:
+    """Metrics that their names tell: accuracy, and the library's losses; None where one is the user's."""
+    found = [name if name == "accuracy" else getattr(losses, name, None) for name in names]
+    return found if all(x == "accuracy" or isinstance(x, losses.Loss) for x in found) else None
+
+
+def state_of(described: Any, arrays: Mapping[str, Array]) -> Any:
+    """The state of an update: what `saving` made of it, undone."""
+    if isinstance(described, list):
+        return [state_of(part, arrays) for part in described]
+    if isinstance(described, dict):
+        if "array" in described:
+            return arrays[described["array"]]
+        return {key: state_of(part, arrays) for key, part in described["parts"].items()}
+    return described

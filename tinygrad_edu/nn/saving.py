@@ -1,0 +1,222 @@
+"""Networks in files: plain npz, with the structure as JSON in it.
+
+The one thing to know: nothing is run that a file says. Layers and activations are the library's own, by name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_edu import ops
+from tinygrad_edu.core.value import Array
+from tinygrad_edu.nn import loss as losses
+from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding
+from tinygrad_edu.nn.layer import Dense, Layer, identity, name_of
+from tinygrad_edu.nn.neuron import Neuron
+
+if TYPE_CHECKING:
+    from tinygrad_edu.nn.history import History
+    from tinygrad_edu.nn.network import Network
+
+FORMAT, RUN, VERSION = "tinygrad_edu network", "tinygrad_edu run", 1
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """As `Network.save`."""
+    arrays: dict[str, Array] = {}
+    structure = structure_of(network, arrays, "network")
+    write(path, FORMAT, structure, arrays)
+
+
+def load_network(path: str | Path, make: type[Network]) -> Network:
+    """As `Network.load`."""
+    structure, arrays = read(path, FORMAT)
+    try:
+        return network_of(structure, arrays, make)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is broken: {error}") from None
+
+
+def save_run(history: History, path: str | Path) -> None:
+    """As `History.checkpoint`."""
+    arrays: dict[str, Array] = {}
+    settings, progress = history.settings, history.progress
+    if settings is None:
+        raise ValueError("this history has been pickled, without settings: there is nothing to resume")
+    structure = {
+        "network": structure_of(history.network, arrays, "network"),
+        "update": described_update(settings.update),
+        "loss": loss_name(settings.loss),
+        "metrics": [m if isinstance(m, str) else name_of(m) for m in listed(settings.metrics)],
+        "batch_size": settings.batch_size,
+        "shuffle": settings.shuffle,
+        "steps": progress.steps,
+        "state": described_state(progress.state, arrays, "state"),
+        "order": progress.order,
+        "loss_figures": history.loss,
+        "metric_figures": history.metrics,
+        "validation": history.validation,
+        "validation_metrics": history.validation_metrics,
+    }
+    write(path, RUN, structure, arrays)
+
+
+def described_update(update: Any) -> dict[str, Any] | None:
+    """A class of the library and its settings; None where it is another, or its rate a function."""
+    kind = type(update)
+    if not vars(kind).get("plain") or callable(update.rate):
+        return None
+    return {"kind": kind.__name__, **update.settings()}
+
+
+def loss_name(loss: Any) -> str | None:
+    name = name_of(loss)
+    return name if getattr(losses, name, None) is loss else None
+
+
+def described_state(state: Any, arrays: dict[str, Array], place: str) -> Any:
+    """The state of an update as what JSON can say; arrays go into `arrays`."""
+    if isinstance(state, (list, tuple)):
+        return [described_state(part, arrays, f"{place}[{i}]") for i, part in enumerate(state)]
+    if isinstance(state, dict):
+        return {"parts": {key: described_state(part, arrays, f"{place}[{key!r}]") for key, part in state.items()}}
+    if state is None or type(state) is float:
+        return state
+    arrays[place] = np.asarray(state)
+    return {"array": place}
+
+
+def listed(metrics: Any) -> list[Any]:
+    return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+
+
+def structure_of(network: Network, arrays: dict[str, Array], place: str) -> dict[str, Any]:
+    """A network as what JSON can say; its numbers go into `arrays`."""
+    layers = [described(layer, arrays, f"{place}.layers[{i}]") for i, layer in enumerate(network.layers)]
+    return {"kind": "Network", "layers": layers, "learning_rate": network.learning_rate}
+
+
+def described(layer: Any, arrays: dict[str, Array], place: str) -> dict[str, Any]:
+    def kept(**given: Any) -> dict[str, str]:
+        for name, array in given.items():
+            arrays[f"{place}.{name}"] = np.asarray(array)
+        return {name: f"{place}.{name}" for name in given}
+
+    kind = type(layer)
+    if kind.__name__ == "Network" and hasattr(layer, "recordings"):
+        return structure_of(layer, arrays, place)
+    if kind is Layer:
+        weights = [[w.item() for w in neuron.weights] for neuron in layer.neurons]
+        names = [activation_name(neuron.activation, f"{place}.neurons[{i}]") for i, neuron in enumerate(layer.neurons)]
+        return {
+            "kind": "Layer",
+            "activations": names,
+            **kept(weights=weights, bias=[n.bias.item() for n in layer.neurons]),
+        }
+    if kind in (Dense, Conv2d):
+        found = {"kind": kind.__name__, "activation": activation_name(layer.activation, place)}
+        if kind is Conv2d:
+            found |= {"stride": layer.stride, "padding": layer.padding}
+        return {**found, **kept(weights=layer.weights.data, bias=layer.bias.data)}
+    if kind is Embedding:
+        return {"kind": "Embedding", **kept(table=layer.table.data)}
+    if kind is Dropout:
+        return {"kind": "Dropout", "rate": layer.rate, "seed": layer.seed}
+    return {"kind": "function", "activation": activation_name(layer, place)}
+
+
+def network_of(structure: Mapping[str, Any], arrays: Mapping[str, Array], make: type[Network]) -> Network:
+    return make([layer_of(layer, arrays, make) for layer in structure["layers"]], structure["learning_rate"])
+
+
+def layer_of(described: Mapping[str, Any], arrays: Mapping[str, Array], make: type[Network]) -> Any:
+    kind = described["kind"]
+    if kind == "Network":
+        return network_of(described, arrays, make)
+    if kind == "Layer":
+        rows = zip(arrays[described["weights"]].tolist(), arrays[described["bias"]].tolist(), strict=True)
+        return Layer(
+            [Neuron(w, b, activation_of(name)) for (w, b), name in zip(rows, described["activations"], strict=True)]
+        )
+    if kind == "Dense":
+        return Dense(arrays[described["weights"]], arrays[described["bias"]], activation_of(described["activation"]))
+    if kind == "Conv2d":
+        weights, bias = arrays[described["weights"]], arrays[described["bias"]]
+        return Conv2d(weights, bias, activation_of(described["activation"]), described["stride"], described["padding"])
+    if kind == "Embedding":
+        return Embedding(arrays[described["table"]])
+    if kind == "Dropout":
+        return Dropout(described["rate"], described["seed"])
+    if kind == "function":
+        return activation_of(described["activation"])
+    raise ValueError(f"there is no layer {kind!r}")
+
+
+def activation_name(activation: Any, place: str) -> str:
+    """The name of a function of the library. Raises TypeError where it is another's."""
+    name = name_of(activation)
+    if activation is identity or (name in ops.FAMILY_OF and getattr(ops, name) is activation):
+        return name
+    raise TypeError(
+        f"{place}: {name} isn't a function or layer of the library, which a file can name. Save the parameters "
+        "(np.savez of p.data), or pickle the network"
+    )
+
+
+def activation_of(name: str) -> Any:
+    if name == "identity":
+        return identity
+    if name not in ops.FAMILY_OF:
+        raise ValueError(f"there is no function {name!r}")
+    return getattr(ops, name)
+
+
+def write(path: str | Path, format: str, structure: Any, arrays: Mapping[str, Array]) -> None:
+    """Write arrays and a structure to the side, and move the file into place: there is always a whole one."""
+    text = json.dumps({"format": format, "version": VERSION, "structure": structure})
+    content = io.BytesIO()
+    names = {f"array_{i}": name for i, name in enumerate(arrays)}
+    kept = {place: arrays[name] for place, name in names.items()}
+    np.savez(content, structure=np.array(text), names=np.array(json.dumps(names)), **kept)  # type: ignore[arg-type]
+    target = Path(os.path.realpath(path))  # a symbolic link stays, and what it leads to is replaced
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with open(beside, "xb") as file:
+            file.write(content.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(beside, target.stat().st_mode & 0o7777)
+        os.replace(beside, target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def read(path: str | Path, format: str) -> tuple[Any, dict[str, Array]]:
+    """The structure and the arrays of a file. Raises ValueError where it is broken or another's."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as parts, np.load(file, allow_pickle=False) as found:
+            if (damaged := parts.testzip()) is not None:  # numpy doesn't compare every checksum
+                raise ValueError(f"{damaged} is damaged")
+            about = json.loads(str(found["structure"]))
+            names = json.loads(str(found["names"]))
+            arrays = {name: found[place] for place, name in names.items()}
+    except Exception as error:  # a file may be broken in any way
+        raise ValueError(f"{path} can't be read as a {format}: it is broken or another program's ({error})") from None
+    if not isinstance(about, dict) or about.get("format") != format:
+        raise ValueError(f"{path} is no {format}")
+    if about.get("version") != VERSION:
+        raise ValueError(f"{path} has version {about.get('version')}; this library reads version {VERSION}")
+    return about["structure"], arrays
