@@ -35,7 +35,20 @@ if TYPE_CHECKING:
     from tinygrad_edu.ops.shaping import *
     from tinygrad_edu.ops.statistics import *
     from tinygrad_edu.ops.trigonometric import *
-    from tinygrad_edu.transforms import *
+    from tinygrad_edu.transforms import (
+        checkpoint,
+        custom_gradient,
+        elementwise_grad,
+        grad,
+        hessian,
+        hessian_vector_product,
+        jacobian,
+        jvp,
+        linearize,
+        stop_gradient,
+        value_and_grad,
+        vjp,
+    )
 
 __version__ = "0.1.0"
 
