@@ -7,30 +7,28 @@ if every comparison that applies holds.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from tinygrad_edu import __version__
 from tinygrad_edu.article import LABELS, ArticleUpdate, network_from, recovered_start
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
-from tinygrad_edu.core.value import as_data
 from tinygrad_edu.drawing import save
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
-from tinygrad_edu.gradient_check import gradcheck
+from tinygrad_edu.gradient_check.submission import USAGE, Job, check_in_own_process
 from tinygrad_edu.nn import History, half_squared_error
 from tinygrad_edu.nn.compiled import Form, epoch_of
 from tinygrad_edu.ops.catalogue import page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 where a comparison fails, 2 where the arguments are wrong."""
+    """Run a command; returns the exit code: 0, 1 where a comparison fails, 3 where code that is checked can't be run.
+
+    Wrong arguments end the process with exit code 2.
+    """
     if hasattr(sys.stdout, "reconfigure"):  # a Windows console or pipe may be set to an encoding without Greek letters
         sys.stdout.reconfigure(encoding="utf-8")
     parser = build_parser()
@@ -79,25 +77,35 @@ def build_parser() -> argparse.ArgumentParser:
     article.set_defaults(run=run_article)
     check = commands.add_parser(
         "check",
-        help="check the gradient of a function",
-        description="Compare the gradient of a function with numerical derivatives, print the report, and exit with 1 "
-        "where it is wrong. Modules are looked for in the working folder too.",
+        help="check a gradient that someone wrote",
+        description="Compare gradients with numerical derivatives, in a process of its own, and say what is wrong. "
+        "FUNCTION gives a number, a loss with its gradients, or with --backward an output and a cache; it may be an "
+        "object with the methods forward and backward. Exit codes: 0 right, 1 wrong, 2 the arguments don't fit, 3 the "
+        "code crashed, hung or could not be run.",
     )
-    check.add_argument("function", type=function_named, metavar="MODULE:FUNCTION", help="gives one number")
     check.add_argument(
+        "function", metavar="FUNCTION", help="MODULE:NAME, looked for in the working folder too, or FILE.py:NAME"
+    )
+    hand = check.add_mutually_exclusive_group()
+    hand.add_argument("--backward", metavar="NAME", help="the backward pass: takes dout and the cache")
+    hand.add_argument(
         "--gradient",
-        type=function_named,
-        metavar="MODULE:FUNCTION",
+        metavar="NAME",
         help="gives the gradient written by hand: of each input, in a tuple where there are several",
     )
     check.add_argument(
         "--input",
         action="append",
         required=True,
-        type=input_given,
         metavar="DATA",
-        help="a number, a list in JSON, or a .npy or .json file; once for each input",
+        help="a number, a list or dict in JSON, or a .npy or .json file; once for each input",
     )
+    check.add_argument(
+        "--wrt", action="append", metavar="INPUT", help="an input that is differentiated (all arrays of floats)"
+    )
+    check.add_argument("--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="for the whole check (60)")
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument("--language", choices=("en", "zh"), default="en", help="of the report (en)")
     check.set_defaults(run=run_check)
     compiled = commands.add_parser(
         "compile",
@@ -112,34 +120,6 @@ def build_parser() -> argparse.ArgumentParser:
     operations = commands.add_parser("operations", help=about, description=about)
     operations.set_defaults(run=run_operations)
     return parser
-
-
-def function_named(text: str) -> Callable[..., Any]:
-    module_name, colon, name = text.partition(":")
-    if not (module_name and colon and name):
-        raise argparse.ArgumentTypeError(f"must be MODULE:FUNCTION, got {text!r}")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise argparse.ArgumentTypeError(f"there is no module {error.name!r}") from None
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise argparse.ArgumentTypeError(f"{module_name} has no function {name!r}")
-    return function  # type: ignore[no-any-return]
-
-
-def input_given(text: str) -> Any:
-    """A number, or an array from JSON or from a file."""
-    path = Path(text)
-    try:
-        if path.suffix == ".npy":
-            return np.load(path)
-        data = json.loads(path.read_text("utf-8") if path.suffix == ".json" else text)
-        return as_data(data)
-    except (OSError, ValueError, TypeError):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number, a list in JSON, nor a file of one") from None
 
 
 def run_compile(options: argparse.Namespace) -> int:
@@ -157,12 +137,29 @@ def run_operations(options: argparse.Namespace) -> int:
 
 
 def run_check(options: argparse.Namespace) -> int:
+    job = Job(options.function, options.backward, options.gradient, options.input, options.wrt, options.language)
+    answer = check_in_own_process(job, options.time_limit)
+    if answer.printed:
+        print(answer.printed, end="", file=sys.stderr)
+    if answer.code == USAGE:
+        raise ArgumentError(answer.error)
+    if options.json:
+        print(json.dumps(answer.report or {"passed": False, "error": answer.error}, ensure_ascii=False))
+    elif answer.report:
+        print(answer.text)
+    if answer.error:
+        print(f"{options.function} could not be checked: {answer.error}", file=sys.stderr)
+    return answer.code
+
+
+def seconds(text: str) -> float:
     try:
-        report = gradcheck(options.function, *options.input, gradient=options.gradient)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{type(error).__name__}: {error}") from error
-    print(report)
-    return 0 if report else 1
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not number > 0.0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return number
 
 
 def whole_number(text: str) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
+from tinygrad_edu.testing import assert_layer, assert_loss
 
 spec = importlib.util.spec_from_file_location("course_code", Path(__file__).with_name("course_code.py"))
 course = importlib.util.module_from_spec(spec)
@@ -198,3 +199,14 @@ def test_a_report_is_a_dict_that_json_holds_a_table_and_chinese():
     chinese = tg.check_layer(forward, wrong, *args, language="zh")
     assert repr(chinese).startswith("梯度检查未通过：38 个元素中有 3 个错误，出现在 b")
     assert "相对误差" in chinese._repr_html_()
+
+
+def test_assertions_fail_with_the_report():
+    forward, backward, args = LAYERS["affine"]
+    assert_layer(forward, backward, *args)
+    with pytest.raises(AssertionError, match="FAILED: 3 of 38 entries are wrong, in b"):
+        assert_layer(forward, lambda *given: backward(*given, "mean"), *args)
+    loss, args = LOSSES["svm loss"]
+    assert_loss(loss, *args)
+    with pytest.raises(AssertionError, match="FAILED: 15 of 15 entries are wrong"):
+        assert_loss(lambda *given: loss(*given, "penalty"), *args)

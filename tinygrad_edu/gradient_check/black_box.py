@@ -29,6 +29,8 @@ def box_of(form: Form, douts: Sequence[Any]) -> Box | None:
     """The form's two passes as functions of all arguments; None where its leaves aren't whole arguments."""
     if not isinstance(form, (PairForm, LossForm)) or form.explained is None:
         return None
+    if isinstance(form, LossForm) and form.model:
+        return None
     function = form.forward if isinstance(form, PairForm) else form.function
     if len(form.leaves) != len(form.arguments.chosen):
         return None

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Array, Data, data_of
 from tinygrad_edu.gradient_check.check import one_number
-from tinygrad_edu.gradient_check.layer_objects import Model, Parameters, parameters_of
+from tinygrad_edu.gradient_check.layer_objects import Model, Parameters, as_function, parameters_of
 from tinygrad_edu.gradient_check.plain_data import (
     as_data_tree,
     as_output,
@@ -48,6 +48,18 @@ class Run(NamedTuple):
     changed: Sequence[tuple[str, str, str]]
 
 
+class Explained(NamedTuple):
+    """What a search for the wrong line is given: the user's forward code, its arguments, and which are varied.
+
+    Of its `results` the first are outputs; what follows is a cache.
+    """
+
+    function: Callable[..., Any]
+    args: list[Any]
+    wanted: list[int]
+    results: int = 1
+
+
 class Form:
     """What is checked; `outputs` and `run` are each form's own."""
 
@@ -55,7 +67,7 @@ class Form:
     leaves: list[Leaf]
     arguments: Arguments
     n_out = 1
-    explained: tuple[Callable[..., Any], list[Any], list[int]] | None = None
+    explained: Explained | None = None
 
     def split(self, result: Any) -> tuple[list[Array], Any]:
         """The outputs among what the forward pass gave, and its cache."""
@@ -135,11 +147,8 @@ class PairForm(Form):
         if wrt is None:
             self.fit_to_what_is_returned()
         self.leaves = self.arguments.leaves
-        self.explained = (self.only_outputs, self.arguments.fresh(), self.arguments.chosen)
-
-    def only_outputs(self, *args: Any) -> Any:
-        result = self.forward(*args)
-        return tuple(result[: self.n_out]) if isinstance(result, (tuple, list)) else (result,)
+        results = len(first) if isinstance(first, (tuple, list)) else 1
+        self.explained = Explained(forward, self.arguments.fresh(), self.arguments.chosen, results)
 
     def fit_to_what_is_returned(self) -> None:
         """Vary the entries of dicts for which gradients are returned by key; leave out masks, for which none are.
@@ -192,7 +201,9 @@ class LossForm(Form):
     def __init__(self, function: Callable[..., Any], args: Sequence[Any], wrt: Wrt) -> None:
         self.function = function
         names = argument_names(function, len(args))
-        _, gradients = loss_and_gradients(function(*[copied(x) for x in args]))
+        result = function(*[copied(x) for x in args])
+        loss, gradients = loss_and_gradients(result)
+        swapped = loss is not result[0]
         self.model: Model | None = (
             parameters_of(getattr(function, "__self__", None), gradients) if wrt is None else None
         )
@@ -200,16 +211,16 @@ class LossForm(Form):
         if self.model:
             self.leaves = [Leaf(name, x) for name, x in self.model.given.items()]
             self.args = list(args)
+            call, inputs, wanted = self.model.as_function(function, args)
+            self.explained = None if swapped else Explained(call, inputs, wanted, len(result))
             return
         chosen = chosen_by(wrt, names) if wrt is not None else self.guess(gradients, args, names)
         if not chosen:
             raise ValueError("no argument is an array of floats: choose what is differentiated with wrt=")
         self.arguments = Arguments(function, args, chosen)
         self.leaves = self.arguments.leaves
-        self.explained = (self.only_loss, self.arguments.fresh(), self.arguments.chosen)
-
-    def only_loss(self, *args: Any) -> Any:
-        return loss_and_gradients(self.function(*args))[0]
+        if not swapped:
+            self.explained = Explained(function, self.arguments.fresh(), self.arguments.chosen, len(result))
 
     def guess(self, gradients: Any, args: Sequence[Any], names: Sequence[str]) -> list[int]:
         """The arguments that the gradients belong to: by their keys or names, else the first float arrays."""
@@ -267,14 +278,10 @@ class LayerForm(Form):
         self.leaves = self.arguments.leaves + [Leaf(name, x) for name, x in self.parameters.given.items()]
         if not self.leaves:
             raise ValueError("neither an argument nor a parameter of the layer is an array of floats")
+        call = as_function(layer, "forward", self.parameters.given, len(args))
         inputs = [*self.arguments.fresh(), *self.parameters.given.values()]
         wanted = [*self.arguments.chosen, *range(len(args), len(inputs))]
-        self.explained = (self.only_outputs, inputs, wanted)
-
-    def only_outputs(self, *inputs: Any) -> Any:
-        n = len(self.arguments.args)
-        result = self.parameters.copy_with(inputs[n:]).forward(*inputs[:n])
-        return tuple(result[: self.n_out]) if isinstance(result, (tuple, list)) else (result,)
+        self.explained = Explained(call, inputs, wanted, len(first) if isinstance(first, (tuple, list)) else 1)
 
     def outputs(self, leaves: Sequence[Any]) -> list[Array]:
         n = len(self.arguments.leaves)

@@ -60,6 +60,35 @@ def copy_with(thing: Any, arrays: Any, values: Sequence[Any] | None) -> Any:
     return copy.deepcopy(thing, {id(x): value for x, value in zip(arrays, values, strict=True)})
 
 
+def as_function(thing: Any, method: str, given: dict[str, Any], n_args: int) -> Callable[..., Any]:
+    """The method of a copy of the object as a function of its arguments and then of these parameters.
+
+    Its source is made of assignments such as `thing.W = inputs[1]`, so that it can be followed like the user's own.
+    """
+    lines = ["def call(*inputs):"]
+    for k, x in enumerate(given.values()):
+        lines += [f"    {target} = inputs[{n_args + k}]" for target in places_of(thing, x)]
+    source = "\n".join([*lines, f"    return thing.{method}(*inputs[:{n_args}])"])
+    names: dict[str, Any] = {"thing": copy.deepcopy(thing)}
+    exec(compile(source, "<layer>", "exec"), names)
+    return names["call"]  # type: ignore[no-any-return]
+
+
+def places_of(thing: Any, x: Any) -> Iterator[str]:
+    """Every place in an object that holds this array, as code."""
+    for name, part in vars(thing).items():
+        if part is x:
+            yield f"thing.{name}"
+        held = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        below = [(f"thing.{name}[{key!r}]", one) for key, one in held]
+        for place, one in [(f"thing.{name}", part), *below]:
+            if one is x and place != f"thing.{name}":
+                yield place
+            for attribute in ("data", "value"):
+                if not isinstance(one, np.ndarray) and getattr(one, attribute, None) is x:
+                    yield f"{place}.{attribute}"
+
+
 def candidates(layer: Any) -> Iterator[tuple[str, Any]]:
     """The float arrays that an object holds: as attributes, in `params`, or in parameter objects; each once."""
     seen: set[int] = set()
@@ -146,6 +175,12 @@ class Model:
         """The method of a copy of the model with these parameters."""
         changed = copy_with(self.model, self.given.values(), leaves)
         return getattr(changed, function.__name__)  # type: ignore[no-any-return]
+
+    def as_function(self, function: Callable[..., Any], args: Sequence[Any]) -> tuple[Any, list[Any], list[int]]:
+        """The method as a function of its arguments and of the parameters, with both, and which are varied."""
+        inputs = [*map(copy.deepcopy, args), *self.given.values()]
+        call = as_function(self.model, function.__name__, self.given, len(args))
+        return call, inputs, list(range(len(args), len(inputs)))
 
     def claims(self, gradients: Any) -> Claims:
         names = list(self.given)
