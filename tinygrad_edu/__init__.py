@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.drawing import draw, explain, save
     from tinygrad_edu.drawing.stepper import stepper
     from tinygrad_edu.following import follow
-    from tinygrad_edu.gradient_check import GradientReport, check_layer, check_loss, gradcheck
+    from tinygrad_edu.gradient_check import GradientReport, check_backprop, check_layer, check_loss, gradcheck
     from tinygrad_edu.nn import Dense, Layer, Network, Neuron
     from tinygrad_edu.ops.activation import *
     from tinygrad_edu.ops.arithmetic import *
@@ -58,6 +58,7 @@ LOADED_WHEN_USED = {
     "Layer": "nn",
     "Network": "nn",
     "Neuron": "nn",
+    "check_backprop": "gradient_check",
     "check_layer": "gradient_check",
     "check_loss": "gradient_check",
     "checkpoint": "transforms",

@@ -104,7 +104,9 @@ def test_wrt_chooses_and_masks_pass_through():
         return x * mask, mask
 
     x, mask = RNG(5).normal(size=4), np.array([1.0, 0.0, 1.0, 1.0])
-    assert tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask).inputs == ["x"]
+    report = tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask)
+    assert report.inputs == ["x"]
+    assert report.notes == ["mask is not differentiated: it holds only 0 and 1, and no gradient is returned for it"]
     report = tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask + 0.5)
     assert report.unchecked == ["mask"]
     assert tg.check_layer(forward, lambda dout, mask: dout * mask, x, mask + 0.5, wrt="x").inputs == ["x"]
@@ -178,8 +180,10 @@ def test_ties_of_a_max_pool_may_go_to_one_or_be_shared_and_not_be_given_twice():
 def test_bad_arguments_are_refused():
     with pytest.raises(TypeError, match=r"check_layer takes \(forward, backward, \*arguments\)"):
         tg.check_layer(np.sin, np.ones(2))
-    with pytest.raises(ValueError, match="choose what is differentiated with wrt="):
-        tg.check_layer(lambda x: (x, x), lambda dout, cache: dout, 3)
+    with pytest.raises(ValueError, match=r"x hold integers: write 1.0, not 1\): choose what"):
+        tg.check_layer(lambda x: (x, x), lambda dout, cache: dout, np.arange(3))
+    with pytest.raises(ValueError, match="the inputs are empty"):
+        tg.check_layer(lambda x: (x, x), lambda dout, cache: dout, np.ones(0))
     with pytest.raises(TypeError, match=r"must give an array of floats, then maybe a cache; got a str"):
         tg.check_layer(lambda x: ("a", x), lambda dout, cache: dout, np.ones(2))
     with pytest.raises(TypeError, match=r"check_loss needs a function that gives \(loss, gradients\), got a float"):
@@ -210,3 +214,65 @@ def test_assertions_fail_with_the_report():
     assert_loss(loss, *args)
     with pytest.raises(AssertionError, match="FAILED: 15 of 15 entries are wrong"):
         assert_loss(lambda *given: loss(*given, "penalty"), *args)
+
+
+def test_backward_passes_may_take_the_inputs_or_more_arguments_and_return_names_in_any_order():
+    x, w, b = RNG(8).normal(size=(4, 3)), RNG(9).normal(size=(3, 2)), RNG(10).normal(size=2)
+
+    def forward(x, w, b, kind):
+        return x @ w + b, (x, w)
+
+    def backward(dout, cache, kind):
+        x, w = cache
+        dw, db, dx = x.T @ dout, dout.sum(axis=0), dout @ w.T
+        assert kind == "plain"
+        return dw, db, dx
+
+    assert tg.check_layer(forward, backward, x, w, b, "plain").inputs == ["x", "w", "b"]
+    assert tg.check_layer(lambda x, w: x @ w, lambda dout, x, w: (dout @ w.T, x.T @ dout), x, w)
+    assert tg.check_layer(lambda x, w: x @ w, lambda dout, *rest: (dout @ rest[1].T, rest[0].T @ dout), x, w)
+    swapped = tg.check_layer(lambda x, w: (x @ w, (x, w)), lambda d, c: (c[0].T @ d, d @ c[1].T), x, w)
+    assert swapped.unchecked == ["x", "w"]
+    assert "is the gradient of w: two are swapped" in repr(swapped)
+
+
+def test_layers_that_keep_their_results_or_parameters_in_objects_are_read():
+    class Parameter:
+        def __init__(self, data):
+            self.data, self.grad = data, None
+
+    class Layer:
+        def __init__(self):
+            self.weight = Parameter(RNG(11).normal(size=(3, 2)))
+            self.scale = np.ones(2)
+
+        def forward(self, inputs):
+            self.inputs = inputs
+            self.output = inputs @ self.weight.data * self.scale
+
+        def backward(self, dvalues, lr):
+            self.weight.grad = self.inputs.T @ (dvalues * self.scale)
+            self.dinputs = (dvalues * self.scale) @ self.weight.data.T
+            self.scale -= lr * 1.0
+
+    report = tg.check_layer(Layer(), RNG(12).normal(size=(4, 3)))
+    assert report, report
+    assert report.inputs == ["inputs", "weight"]
+    assert report.notes[0].startswith("scale is not differentiated: the layer has no gradient for it")
+
+
+def test_a_loss_may_take_a_dict_of_parameters_or_numbers():
+    X = RNG(13).normal(size=(4, 3))
+
+    def loss(p, X):
+        error = X @ p["w"] + p["b"]
+        return np.sum(error**2), {"db": 2 * np.sum(error), "dw": 2 * X.T @ error}
+
+    assert tg.check_loss(loss, {"w": np.ones(3), "b": 0.5}, X).inputs == ["p['w']", "p['b']"]
+
+    def of_numbers(*args):
+        w, b, X = args
+        error = X @ w + b
+        return np.sum(error**2), 2 * X.T @ error, 2 * np.sum(error)
+
+    assert tg.check_loss(of_numbers, np.ones(3), 0.3, X).inputs == ["input 0", "input 1"]

@@ -81,6 +81,19 @@ def test_an_operation_is_taken_for_analytic_only_where_it_says_so():
         tg.gradcheck(root, 4.0, method="complex")
 
 
+def test_fast_says_which_input_is_wrong_and_forward_mode_takes_one_pass_an_input():
+    calls = []
+    counted = tg.operation(
+        lambda a, b: a * b, lambda g, out, a, b: calls.append(1) or (g * b, g * a), name="counted", analytic=True
+    )
+    a, b = np.linspace(0.1, 1.0, 400), np.linspace(1.0, 2.0, 400)
+    assert tg.gradcheck(lambda a, b: counted(a, b).sum(), a, b, fast=True)
+    assert len(calls) < 20
+    report = tg.gradcheck(lambda a, b: float((a * b).sum()), a, b, gradient=(b, -a), fast=True)
+    assert report.failing_inputs == ["b"]
+    assert len(report.entries) == 2
+
+
 def test_fast_compares_in_one_direction():
     calls = []
 
@@ -166,6 +179,21 @@ def test_float32_is_compared_with_float64_at_a_looser_tolerance():
     assert report
     assert any(entry.relative_error > 1e-9 for entry in report.entries)
     assert not tg.gradcheck(lambda x: float((np.exp(x) * x).sum()), x, gradient=np.exp(x) * (1 + x) * np.float32(1.01))
+
+
+def test_a_function_that_computes_in_float32_inside_is_checked_with_larger_steps():
+    def loss(w):
+        return float(np.sum(np.tanh(np.asarray(w, np.float32)) ** 2))
+
+    def gradient(w):
+        t = np.tanh(w)
+        return 2.0 * t * (1.0 - t * t)
+
+    w = np.linspace(0.2, 1.0, 30)
+    report = tg.gradcheck(loss, w, gradient=gradient, rtol=2e-2)
+    assert report, report
+    assert any("computes in about" in note for note in report.notes)
+    assert not tg.gradcheck(loss, w, gradient=lambda w: -gradient(w), rtol=2e-2)
 
 
 def test_nested_inputs_are_named_by_their_path():

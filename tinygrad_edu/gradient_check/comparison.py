@@ -253,7 +253,16 @@ class Comparison:
                     order,
                 )
             )
+        self.note_uncertainty(i, entries)
         return self.with_ties(i, k, entries, order)
+
+    def note_uncertainty(self, i: int, entries: Sequence[Entry]) -> None:
+        """Say so where entries hold only because their numerical derivatives are hardly known."""
+        least = 1e-2 * self.scale(i)
+        rough = [e.error for e in entries if e.holds and not e.kink and e.error > least]
+        if rough and least > 0.0:
+            note = say("uncertain", self.language, n=len(rough), name=self.names[i], error=f"{max(rough):.1e}")
+            self.notes += [note] if note not in self.notes else []
 
     def again(
         self, i: int, at: tuple[int, ...], k: int, n: int, claimed: float, number: float, first: Settled

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Array, Data, data_of
 from tinygrad_edu.gradient_check.check import one_number
-from tinygrad_edu.gradient_check.layer_objects import Model, Parameters, as_function, parameters_of
+from tinygrad_edu.gradient_check.layer_objects import Model, Parameters, as_function, kept_as, parameters_of
 from tinygrad_edu.gradient_check.plain_data import (
     as_data_tree,
     as_output,
@@ -25,11 +25,14 @@ from tinygrad_edu.gradient_check.plain_data import (
     is_float,
     named_leaves,
 )
-from tinygrad_edu.gradient_check.returned import Claims, by_names, described
+from tinygrad_edu.gradient_check.returned import Claims, as_numbers, by_names, described
 from tinygrad_edu.gradient_check.signatures import argument_names, call_of_backward, returned_names, stands_for
 from tinygrad_edu.tree import rebuilt
 
 Wrt: TypeAlias = int | str | Sequence[int | str] | None
+OUTPUTS = ("output", "out", "outputs", "y", "a")
+INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "input_grad")
+"""Where layers keep a result that they don't return."""
 DOUTS = 3
 """How many random cotangents a backward pass is checked with."""
 
@@ -64,6 +67,8 @@ class Form:
     """What is checked; `outputs` and `run` are each form's own."""
 
     who = "the backward pass"
+    masks: Sequence[str] = ()
+    constants: Sequence[str] = ()
     leaves: list[Leaf]
     arguments: Arguments
     n_out = 1
@@ -139,7 +144,7 @@ class PairForm(Form):
         names = argument_names(forward, len(args))
         chosen = chosen_by(wrt, names) if wrt is not None else float_arrays(args)
         if not chosen:
-            raise ValueError("no argument is an array of floats: choose what is differentiated with wrt=")
+            raise ValueError(nothing_chosen(args, names))
         self.arguments = Arguments(forward, args, chosen)
         first = forward(*self.arguments.fresh())
         self.n_out = outputs_in(first, backward, len(args))
@@ -166,6 +171,7 @@ class PairForm(Form):
         n = len(returned) if isinstance(returned, (tuple, list)) else 1
         masks = [i for i in chosen if np.all(np.isin(args[i], (0.0, 1.0)))]
         if n < len(chosen) and len(chosen) - len(masks) == n:
+            self.masks = [self.arguments.names[i] for i in masks]
             self.arguments = Arguments(self.forward, args, [i for i in chosen if i not in masks])
 
     def outputs(self, leaves: Sequence[Any]) -> list[Array]:
@@ -214,25 +220,34 @@ class LossForm(Form):
             call, inputs, wanted = self.model.as_function(function, args)
             self.explained = None if swapped else Explained(call, inputs, wanted, len(result))
             return
-        chosen = chosen_by(wrt, names) if wrt is not None else self.guess(gradients, args, names)
-        if not chosen:
-            raise ValueError("no argument is an array of floats: choose what is differentiated with wrt=")
-        self.arguments = Arguments(function, args, chosen)
+        chosen, entries = (chosen_by(wrt, names), {}) if wrt is not None else self.guess(gradients, args, names)
+        if not chosen and not entries:
+            raise ValueError(nothing_chosen(args, names))
+        self.arguments = Arguments(function, args, chosen, entries)
         self.leaves = self.arguments.leaves
         if not swapped:
             self.explained = Explained(function, self.arguments.fresh(), self.arguments.chosen, len(result))
 
-    def guess(self, gradients: Any, args: Sequence[Any], names: Sequence[str]) -> list[int]:
-        """The arguments that the gradients belong to: by their keys or names, else the first float arrays."""
-        by_key = dict_argument(gradients, args)
-        if by_key is not None:
-            return [by_key]
+    def guess(
+        self, gradients: Any, args: Sequence[Any], names: Sequence[str]
+    ) -> tuple[list[int], dict[int, list[Any]]]:
+        """The arguments, and entries of dicts, that the gradients belong to.
+
+        By their keys or names; by the shapes, in order; else the first arrays of floats.
+        """
         keys = list(gradients) if isinstance(gradients, dict) else self.returned
         found = [i for i, name in enumerate(names) if any(stands_for(str(key), name) for key in keys)]
-        n = len(gradients) if isinstance(gradients, (tuple, list, dict)) else 1
-        if len(found) == n:
-            return found
-        return (float_arrays(args) or [i for i, x in enumerate(args) if isinstance(x, float)])[:n]
+        if isinstance(gradients, dict):
+            entries = {i: entries_of(x, gradients) for i, x in enumerate(args) if isinstance(x, dict)}
+            entries = {i: own for i, own in entries.items() if own}
+            if entries:
+                return [i for i in found if i not in entries], entries
+        parts = list(gradients) if isinstance(gradients, (tuple, list, dict)) else [gradients]
+        if len(found) == len(parts):
+            return found, {}
+        by_shape = positions_by_shape(parts, args) if not isinstance(gradients, dict) else []
+        numbers = float_arrays(args) or [i for i, x in enumerate(args) if isinstance(x, float)]
+        return by_shape or numbers[: len(parts)], {}
 
     def outputs(self, leaves: Sequence[Any]) -> list[Array]:
         return [np.asarray(one_number(loss_and_gradients(self.call(leaves)[0])[0]))]
@@ -270,15 +285,19 @@ class LayerForm(Form):
         self.arguments = Arguments(layer.forward, args, chosen)
         tried = copy.deepcopy(layer)
         first = tried.forward(*self.arguments.fresh())
+        self.kept = kept_as(tried, OUTPUTS) if first is None else ""
+        first = getattr(tried, self.kept) if self.kept else first
         self.n_out = outputs_in(first, tried.backward, len(args))
         self.shapes = [np.asarray(out) for out in self.split(first)[0]]
         own = [cast(d, out) for d, out in zip(self.douts()[0], self.shapes, strict=True)]
         returned = self.call_backward(tried.backward, own, first, self.arguments.fresh())
+        self.kept_gradient = kept_as(tried, INPUT_GRADIENTS) if returned is None else ""
         self.parameters = Parameters(layer, tried, returned, len(self.arguments.leaves))
+        self.constants = self.parameters.without_gradient
         self.leaves = self.arguments.leaves + [Leaf(name, x) for name, x in self.parameters.given.items()]
         if not self.leaves:
             raise ValueError("neither an argument nor a parameter of the layer is an array of floats")
-        call = as_function(layer, "forward", self.parameters.given, len(args))
+        call = as_function(layer, "forward", self.parameters.given, len(args), self.kept)
         inputs = [*self.arguments.fresh(), *self.parameters.given.values()]
         wanted = [*self.arguments.chosen, *range(len(args), len(inputs))]
         self.explained = Explained(call, inputs, wanted, len(first) if isinstance(first, (tuple, list)) else 1)
@@ -286,18 +305,25 @@ class LayerForm(Form):
     def outputs(self, leaves: Sequence[Any]) -> list[Array]:
         n = len(self.arguments.leaves)
         layer = self.parameters.copy_with(leaves[n:])
-        return self.split(layer.forward(*self.arguments.with_leaves(leaves[:n])))[0]
+        return self.split(self.forward(layer, self.arguments.with_leaves(leaves[:n])))[0]
+
+    def forward(self, layer: Any, args: Sequence[Any]) -> Any:
+        """The layer's result: what it returns, or the attribute that it keeps it in."""
+        result = layer.forward(*args)
+        return getattr(layer, self.kept) if self.kept else result
 
     def douts(self) -> list[list[Any]]:
         return cotangents(self.shapes, self.dout)
 
     def run(self, douts: Sequence[Any]) -> Run:
         layer, args, before = self.parameters.copy_with(None), self.arguments.fresh(), self.arguments.fresh()
-        result = layer.forward(*args)
+        result = self.forward(layer, args)
         changed = changes("changes inputs", "the forward pass", self.arguments.names, before, args)
         own = [cast(d, out) for d, out in zip(douts, self.split(result)[0], strict=True)]
         kept = [copied(d) for d in own]
         returned = copied(self.call_backward(layer.backward, own, result, args))
+        if self.kept_gradient:
+            returned = copied(getattr(layer, self.kept_gradient))
         changed += changes("changes dout", self.who, ["dout"] * len(own), kept, own)
         return Run((returned, self.parameters.gradients(layer, returned)), changed)
 
@@ -351,19 +377,31 @@ def chosen_by(wrt: Any, names: Sequence[str]) -> list[int]:
 
 
 def entries_of(parameters: dict[Any, Any], gradients: dict[Any, Any]) -> list[Any]:
-    """The keys of a dict's float arrays that a dict of gradients has keys for: W where it has dW."""
-    arrays = [key for key, x in parameters.items() if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
-    return [key for key in arrays if any(stands_for(str(g), str(key)) for g in gradients)]
+    """The keys of a dict's float numbers and arrays that a dict of gradients has keys for: W where it has dW."""
+    floats = [key for key, x in parameters.items() if is_float(x)]
+    return [key for key in floats if any(stands_for(str(g), str(key)) for g in gradients)]
 
 
-def dict_argument(gradients: Any, args: Sequence[Any]) -> int | None:
-    """The argument that is a dict of parameters with the same keys as a dict of gradients."""
-    if not isinstance(gradients, dict):
-        return None
-    for i, x in enumerate(args):
-        if isinstance(x, dict) and x and set(x) == set(gradients) and any(map(is_float, x.values())):
-            return i
-    return None
+def positions_by_shape(gradients: Sequence[Any], args: Sequence[Any]) -> list[int]:
+    """For each gradient the next argument of floats with its shape; none where one has no such argument."""
+    found: list[int] = []
+    at = 0
+    for g in gradients:
+        array = as_numbers(g)
+        while at < len(args) and (array is None or not is_float(args[at]) or np.shape(args[at]) != array.shape):
+            at += 1
+        if at == len(args):
+            return []
+        found.append(at)
+        at += 1
+    return found
+
+
+def nothing_chosen(args: Sequence[Any], names: Sequence[str]) -> str:
+    """Why there is nothing to differentiate."""
+    whole = [name for name, x in zip(names, args, strict=True) if isinstance(x, np.ndarray) and x.dtype.kind in "iu"]
+    what = f" ({', '.join(whole)} hold integers: write 1.0, not 1)" if whole else ""
+    return f"no argument is an array of floats{what}: choose what is differentiated with wrt="
 
 
 def loss_and_gradients(result: Any) -> tuple[Any, Any]:

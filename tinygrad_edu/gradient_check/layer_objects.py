@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import data_of
 from tinygrad_edu.gradient_check.returned import Claims
+from tinygrad_edu.gradient_check.search.recording import GENERATED
 from tinygrad_edu.gradient_check.signatures import PREFIXES, SUFFIXES, stands_for
 
 CONTAINERS = ("params", "parameters", "weights", "theta", "p")
@@ -27,6 +28,7 @@ class Parameters:
     Attributes:
         given: By name, the arrays as the layer has them.
         returned: Whether `backward` returns their gradients after those of the inputs.
+        without_gradient: The names of the layer's other float arrays.
     """
 
     def __init__(self, layer: Any, after: Any, returned: Any, n_inputs: int) -> None:
@@ -36,11 +38,13 @@ class Parameters:
         required = {name for name, _ in found if is_declared(layer, name)}
         self.given = {name: x for name, x in found if getters[name] or name in required}
         self.getters = [getters[name] for name in self.given]
+        self.without_gradient = [name for name, _ in found if name not in self.given]
         n = len(returned) if isinstance(returned, (tuple, list)) else 1
         self.returned = False
         if n > n_inputs and (not self.given or not any(self.getters)):
             self.given = dict(found[: n - n_inputs])
             self.getters, self.returned = [None] * len(self.given), True
+            self.without_gradient = [name for name, _ in found if name not in self.given]
         self.n_inputs = n_inputs
 
     def copy_with(self, values: Sequence[Any] | None) -> Any:
@@ -60,17 +64,25 @@ def copy_with(thing: Any, arrays: Any, values: Sequence[Any] | None) -> Any:
     return copy.deepcopy(thing, {id(x): value for x, value in zip(arrays, values, strict=True)})
 
 
-def as_function(thing: Any, method: str, given: dict[str, Any], n_args: int) -> Callable[..., Any]:
+def kept_as(layer: Any, names: Sequence[str]) -> str:
+    """The attribute among these names in which a layer keeps what it doesn't return; "" for none."""
+    return next((name for name in names if getattr(layer, name, None) is not None), "")
+
+
+def as_function(thing: Any, method: str, given: dict[str, Any], n_args: int, kept: str = "") -> Callable[..., Any]:
     """The method of a copy of the object as a function of its arguments and then of these parameters.
+
+    Its result is what the method returns, or what it keeps in the attribute `kept`.
 
     Its source is made of assignments such as `thing.W = inputs[1]`, so that it can be followed like the user's own.
     """
     lines = ["def call(*inputs):"]
     for k, x in enumerate(given.values()):
         lines += [f"    {target} = inputs[{n_args + k}]" for target in places_of(thing, x)]
-    source = "\n".join([*lines, f"    return thing.{method}(*inputs[:{n_args}])"])
+    lines += [f"    result = thing.{method}(*inputs[:{n_args}])", f"    return {f'thing.{kept}' if kept else 'result'}"]
+    source = "\n".join(lines)
     names: dict[str, Any] = {"thing": copy.deepcopy(thing)}
-    exec(compile(source, "<layer>", "exec"), names)
+    exec(compile(source, GENERATED, "exec"), names)
     return names["call"]  # type: ignore[no-any-return]
 
 

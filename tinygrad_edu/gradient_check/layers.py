@@ -14,6 +14,7 @@ from tinygrad_edu.gradient_check.diagnosis import diagnoses_of
 from tinygrad_edu.gradient_check.forms import Form, LayerForm, LossForm, PairForm, Wrt
 from tinygrad_edu.gradient_check.report import GradientReport
 from tinygrad_edu.gradient_check.search.findings import Language
+from tinygrad_edu.gradient_check.sentences import say
 
 
 def check_layer(
@@ -113,6 +114,8 @@ def check_loss(
 
 def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
     """Compare what the form's backward pass gives with numerical derivatives of its outputs, for each cotangent."""
+    if not any(np.size(leaf.given) for leaf in form.leaves):
+        raise ValueError(f"the inputs are empty, {form.leaves[0].name} among them: nothing to check")
     douts = form.douts()
     weights = np.stack(
         [np.concatenate([np.ravel(np.asarray(d, dtype=np.float64)) for d in of_one]) for of_one in douts]
@@ -134,6 +137,10 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
     )
     if comparison.random:
         return comparison.report
+    for name in form.masks:
+        comparison.notes.append(say("passed through", language, name=name, why=say("a mask", language)))
+    for name in form.constants:
+        comparison.notes.append(say("passed through", language, name=name, why=say("no gradient beside", language)))
     gradients = []
     for k, of_one in enumerate(douts):
         run = form.run(of_one)

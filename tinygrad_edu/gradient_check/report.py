@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -203,7 +204,7 @@ class GradientReport:
         parts = [f"<p><b>{html.escape(self.verdict)}</b></p>"]
         texts = [*(text_of(d, self.language) for d in self.diagnoses), *self.remarks()]
         if texts:
-            items = (html.escape(text).replace("\n", "<br>") for text in texts)
+            items = (marked_up(text) for text in texts)
             parts.append("<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>")
         if self.verdicts:
             parts.append("<ol>" + "".join(item_of(verdict, self.language) for verdict in self.verdicts) + "</ol>")
@@ -236,7 +237,12 @@ def line_of(verdict: Verdict, language: Language) -> str:
 
 def item_of(verdict: Verdict, language: Language) -> str:
     style = f' style="{WRONG}"' if verdict.verdict == "wrong here" else ""
-    return f"<li{style}>{html.escape(line_of(verdict, language))}</li>"
+    return f"<li{style}>{marked_up(line_of(verdict, language))}</li>"
+
+
+def marked_up(text: str) -> str:
+    """A text for a notebook: code between backticks as code, lines as lines."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")
 
 
 def plain(x: Any) -> Any:

@@ -62,6 +62,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "shape: larger": (" (larger: the padding was not cut off)", "（更大：没有裁掉填充）"),
     "shape: smaller": (" (smaller: more was cut off than padded)", "（更小：裁掉的比填充的多）"),
     "shape: summed": (" (its sum over the broadcast axes is right)", "（对广播的轴求和后即正确）"),
+    "no variable": (
+        "the forward code assigns no variable of this name; it has {known}",
+        "前向代码中没有给这个名字的变量赋值；其中有 {known}",
+    ),
     "not finite": (
         "its gradient has nan or infinity at {n} of {of} entries",
         "它的梯度在 {of} 个元素中有 {n} 个是 nan 或无穷",
@@ -100,8 +104,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "the backward pass": ("the backward pass", "反向传播"),
     "judged first": ("; judged is what it returned first", "；以第一次返回的结果为准"),
     "passed through": ("{name} is not differentiated: {why}", "{name} 不求导：{why}"),
+    "no gradient beside": (
+        "the layer has no gradient for it after the backward pass (dW for W, grads['W'], W.grad)",
+        "反向传播后层中没有它的梯度（W 对应 dW、grads['W'] 或 W.grad）",
+    ),
     "a mask": ("it holds only 0 and 1, and no gradient is returned for it", "它只含 0 和 1，且没有返回它的梯度"),
-    "not named": ("the backward pass returns {returned}", "反向传播返回 {returned}"),
     "uncertain": (
         "{n} numerical derivatives of {name} are known to {error} only: the function is noisy, or not smooth, there",
         "{name} 的 {n} 个数值导数只精确到 {error}：函数在那里有噪声或不光滑",

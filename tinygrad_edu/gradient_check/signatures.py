@@ -10,6 +10,8 @@ from typing import Any
 
 PREFIXES = ("dL_d", "dL", "grad_", "gradient_", "d_", "g_", "d", "g")
 SUFFIXES = ("_grad", "_gradient", "_g", "grad")
+RATES = ("lr", "learning_rate", "rate", "eta", "alpha", "step_size")
+"""What a backward pass that updates its parameters takes; with 0 it leaves them as they are."""
 CACHES = ("cache", "caches", "ctx", "context", "saved", "memory", "cached", "state")
 
 
@@ -24,6 +26,15 @@ def argument_names(function: Callable[..., Any], n: int | None) -> list[str]:
         return [p.name for p in own if p.default is p.empty]
     names = [p.name for p in own][:n]
     return [*names, *(f"input {i}" for i in range(len(names), n))]
+
+
+def takes_any_number(function: Callable[..., Any]) -> bool:
+    """Whether a function has an argument `*args`."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return False
+    return any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
 def stands_for(gradient: str, name: str) -> bool:
@@ -67,10 +78,12 @@ def call_of_backward(
 ) -> Any:
     """Call a backward pass with what it takes: the cotangents, the cache, and arguments of the forward pass by name."""
     takes = argument_names(backward, None)
-    if len(takes) <= len(douts) and not has_cache:
+    if len(takes) <= len(douts) and not has_cache and not takes_any_number(backward):
         return backward(*douts)
     if len(takes) == 2 and len(douts) == 1 and has_cache and takes[0] in CACHES:
         return backward(cache, *douts)
+    if takes_any_number(backward) and not has_cache:
+        return backward(*douts, *args)
     rest = takes[len(douts) :]
     if has_cache and len(rest) <= 1:
         return backward(*douts, cache)
@@ -82,6 +95,9 @@ def call_of_backward(
         elif not cached:
             given.append(cache)
             cached = True
+        elif name in RATES:
+            given.append(0.0)
+            continue
         elif left:
             given.append(left[0])
         left = left[1:]

@@ -24,6 +24,8 @@ from tinygrad_edu.following.tracked import WriteObserver
 from tinygrad_edu.tree import leaves_of, mapped
 
 Frame = tuple[CodeType, int]
+GENERATED = "<layer>"
+"""The file name of functions that are made of an object with parameters; they have no lines of the user's."""
 
 
 class Place(NamedTuple):
@@ -110,6 +112,8 @@ def user_frames() -> tuple[Frame, ...]:
         frame = None if frame.f_code is record.__code__ else frame.f_back
     frames: list[Frame] = []
     while frame is not None and len(frames) < 4 and not library_file(frame.f_code.co_filename):
+        if frame.f_code.co_filename == GENERATED:  # it only puts parameters into an object, and calls its method
+            break
         frames.append((frame.f_code, first_of(frame.f_code, frame.f_lasti)))
         frame = frame.f_back
     return tuple(frames)
