@@ -276,3 +276,13 @@ def test_a_loss_may_take_a_dict_of_parameters_or_numbers():
         return np.sum(error**2), 2 * X.T @ error, 2 * np.sum(error)
 
     assert tg.check_loss(of_numbers, np.ones(3), 0.3, X).inputs == ["input 0", "input 1"]
+
+
+def test_what_only_float32_rounds_away_is_no_mistake():
+    x = (100 + RNG(14).normal(size=(2, 5))).astype(np.float32)  # of two rows, a normalised batch has a gradient near 0
+    gamma, beta = RNG(15).normal(size=(2, 5)).astype(np.float32)
+    report = tg.check_layer(course.batchnorm_forward, course.batchnorm_backward, x, gamma, beta, {})
+    assert report, report
+    assert any("wrong in float32 only, by rounding" in note for note in report.notes)
+    wrong = lambda *given: course.batchnorm_backward(*given, "no mean")  # noqa: E731
+    assert tg.check_layer(course.batchnorm_forward, wrong, x, gamma, beta, {}).failing_inputs == ["x"]

@@ -161,7 +161,7 @@ class Check:
         if self.method == "complex":
             comparison.use(complex_steps(self.record(lambda *leaves: self.call(leaves))))
         gradients = claims.checked(comparison, 0)
-        comparison.compare([gradients], "hand-written", 1)
+        comparison.compare([gradients], "hand-written", 1, self.in_double(gradient, comparison))
         if not comparison.report:
             everything, graph = tuple(range(len(self.inputs))), self.try_to_record()
             comparison.explain(
@@ -179,6 +179,17 @@ class Check:
             if not np.array_equal(x, now, equal_nan=True):
                 comparison.note("changes inputs", "the gradient function", name)
         return claims
+
+    def in_double(self, gradient: Any, comparison: Comparison) -> Callable[[int], Sequence[Array | None]] | None:
+        """What a gradient function gives for the inputs in float64; None for a gradient that was given as numbers."""
+        if not callable(gradient):
+            return None
+
+        def gradients(k: int) -> Sequence[Array | None]:
+            returned = gradient(*rebuilt(self.inputs, iter(copies_of(self.data))))
+            return by_structure(returned, self.inputs, self.names).checked(comparison, k)
+
+        return gradients
 
     def record(self, function: Callable[..., Any]) -> Graph:
         """The function's computation as a graph."""

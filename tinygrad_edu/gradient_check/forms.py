@@ -102,6 +102,10 @@ class Form:
         """The returned gradients, matched with the leaves."""
         raise NotImplementedError
 
+    def in_double(self) -> Form | None:
+        """The same with float64 in place of float32 arguments; None where parameters are an object's own."""
+        return None
+
 
 class Arguments:
     """A function's positional arguments, and which of them are varied; of a dict it may be some `entries`."""
@@ -128,6 +132,12 @@ class Arguments:
             own = rebuilt(self.given[i], parts) if i in self.given else copied(x)
             args.append({**copied(x), **own} if isinstance(x, dict) and i in self.given else own)
         return args
+
+    def in_double(self) -> Arguments:
+        """The same arguments with float64 in place of float32."""
+        other = copy.copy(self)
+        other.leaves = [Leaf(name, x if isinstance(x, float) else x.astype(np.float64)) for name, x in self.leaves]
+        return other
 
     def fresh(self) -> list[Any]:
         """The arguments as given, all of them copies."""
@@ -197,6 +207,9 @@ class PairForm(Form):
 
     def claims(self, returned: Any) -> Claims:
         return by_names(returned, self.arguments, returned_names(self.backward))
+
+    def in_double(self) -> Form | None:
+        return with_arguments_in_double(self)
 
 
 class LossForm(Form):
@@ -274,6 +287,9 @@ class LossForm(Form):
             return self.model.claims(returned)
         return by_names(returned, self.arguments, self.returned)
 
+    def in_double(self) -> Form | None:
+        return None if self.model else with_arguments_in_double(self)
+
 
 class LayerForm(Form):
     """An object with `forward` and `backward`, and parameters of its own."""
@@ -336,6 +352,13 @@ class LayerForm(Form):
         claims = by_names(of_args, self.arguments, returned_names(self.layer.backward))
         parts = [*claims.parts, *of_parameters]
         return Claims(names, parts, claims.findings, claims.unchecked)
+
+
+def with_arguments_in_double(form: Form) -> Form:
+    other = copy.copy(form)
+    other.arguments = form.arguments.in_double()
+    other.leaves = other.arguments.leaves
+    return other
 
 
 def outputs_in(result: Any, backward: Callable[..., Any], n_args: int) -> int:

@@ -113,6 +113,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{n} numerical derivatives of {name} are known to {error} only: the function is noisy, or not smooth, there",
         "{name} 的 {n} 个数值导数只精确到 {error}：函数在那里有噪声或不光滑",
     ),
+    "float32": (
+        "{n} entries of {name} are wrong in float32 only, by rounding; what the same code gives in float64 is right",
+        "{name} 的 {n} 个元素仅因 float32 的舍入而不准；同样的代码在 float64 下是正确的",
+    ),
     "rounded": (
         "the function computes in about {digits} digits (float32 inside?); larger steps were taken",
         "函数只有约 {digits} 位精度（内部使用 float32？）；已采用更大的步长",
