@@ -9,6 +9,13 @@ from hypothesis import settings
 import tinygrad_edu as tg
 from tinygrad_edu.compiler import memory
 
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--fuzz", type=float, default=0.0, metavar="MINUTES", help="draw new random programs for so many minutes"
+    )
+
+
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 

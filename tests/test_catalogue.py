@@ -42,7 +42,7 @@ def test_rules_are_shown_as_they_are_written_each_under_its_input():
     page = catalogue.page()
     assert "- ∂a: `g * b`\n- ∂b: `g * a`\n" in page
     assert "- ∂x: `g * (out * (1.0 - out))`\n" in page
-    assert "- ∂holds: `0`\n- ∂a: `choose(holds, g, 0.0)`\n" in page
+    assert "- ∂holds: `0`\n- ∂a: `choose(holds, g, not_taken(a, holds, True))`\n" in page
     assert "wanted" not in page
     assert not re.search(r"\bneeds\[", page)
 

@@ -248,3 +248,29 @@ def test_solve_takes_one_vector_for_a_stack_of_matrices():
     loss = lambda a, b: np.sum(np.linalg.solve(a, b) * weights)  # noqa: E731
     assert np.array_equal(np.linalg.solve(tg.Value(a), b).data, np.linalg.solve(a, b))
     assert tg.gradcheck(loss, a, b)
+
+
+BRANCHES = {
+    "root": (lambda x: np.where(x >= 0.0, x, np.sqrt(-x)), 1.0),
+    "overflow": (lambda x: np.where(x <= 0.0, np.exp(x), 1.0 + x), 1000.0),
+    "logarithm": (lambda x: np.where(x > 0.0, x, x * np.log(-x)), 2.0),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_a_branch_that_is_not_taken_and_makes_a_nan_is_named(name):
+    f, at = BRANCHES[name]
+    for x in (at, np.full(3, at)):
+        with pytest.warns(RuntimeWarning, match=r"where: a branch is nan or infinite where it isn't taken"):
+            assert np.isnan(tg.elementwise_grad(f)(x)).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_branch_that_filters_nan_or_gets_harmless_numbers_is_not_blamed():
+    x = np.array([math.nan, 2.0])
+    assert tg.elementwise_grad(lambda x: np.where(np.isnan(x), 0.0, x * x))(x).tolist()[1] == 4.0
+    safe = tg.elementwise_grad(lambda x: np.where(x > 0.0, np.log(np.where(x > 0.0, x, 1.0)), 0.0))
+    assert safe(np.array([-1.0, 2.0])).tolist() == [0.0, 0.5]
+    v = tg.Value(x)
+    np.where(np.isnan(x), 0.0, v).sum().backward()
+    assert v.grad.tolist() == [0.0, 1.0]

@@ -8,12 +8,13 @@ Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+import warnings
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.context import current
+from tinygrad_edu.core.context import current, doubts
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Data, Operand, Value, as_data, data_of
 
@@ -93,7 +94,17 @@ def cotangents(
                     observer.contributed(node, i, incoming, g, table[parent])
     if observer is not None:
         observer.pulled_back(table, create_graph)
+    if doubts.get():
+        tell_doubts(table)
     return table
+
+
+def tell_doubts(table: Mapping[Value, Any]) -> None:
+    """Warn of what rules noted, where a cotangent is nan."""
+    noted = doubts.get()
+    doubts.set(())
+    if any(np.isnan(data_of(g)).any() for g in table.values()):
+        warnings.warn(noted[0], RuntimeWarning, stacklevel=2)
 
 
 def plain_cotangent(operation: Operation, place: int) -> str:

@@ -24,6 +24,9 @@ context: ContextVar[Context] = ContextVar("tinygrad_edu", default=(True, (), Non
 depth: ContextVar[int] = ContextVar("tinygrad_edu.depth", default=0)
 """How many functions that are being differentiated the running code is inside of."""
 
+doubts: ContextVar[tuple[str, ...]] = ContextVar("tinygrad_edu.doubts", default=())
+"""What rules noted that may be to blame, should a gradient be nan in the end."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 CO_GENERATOR, CO_ASYNC_GENERATOR = 0x20, 0x200  # those of inspect, whose import takes long
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.context import current
+from tinygrad_edu.core.context import current, doubts
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value, data_of, numbers_of
 from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind
@@ -27,11 +27,31 @@ def _where(holds: Any, a: Any, b: Any, /) -> Any:
 
 choose: Operation = operation(
     _where,
-    (None, lambda g, out, holds, a, b: choose(holds, g, 0.0), lambda g, out, holds, a, b: choose(holds, 0.0, g)),
+    (
+        None,
+        lambda g, out, holds, a, b: choose(holds, g, not_taken(a, holds, True)),
+        lambda g, out, holds, a, b: choose(holds, not_taken(b, holds, False), g),
+    ),
     formula="∂where(c, a, b) = where(c, ∂a, ∂b)",
     shapes="three that broadcast → their common shape",
     prints=by_kind("{1} if {0} else {2}", "where({0} != 0.0, {1}, {2})"),
     analytic=True,
+)
+
+
+def not_taken(x: Any, holds: Any, where: bool) -> float:
+    """0, the cotangent of a choice where it isn't taken; a choice that isn't finite there is noted as a doubt."""
+    data = data_of(x)
+    if not np.all(np.isfinite(data)):
+        unused = np.asarray(data_of(holds), dtype=bool) != where
+        if np.any(unused & ~np.isfinite(data)):
+            doubts.set((*doubts.get(), NOT_FINITE))
+    return 0.0
+
+
+NOT_FINITE = (
+    "where: a branch is nan or infinite where it isn't taken, and a gradient is nan, as 0 times an infinite slope is: "
+    "give the branch harmless numbers there, as in tg.where(c, f(tg.where(c, x, 1.0)), otherwise)"
 )
 
 
@@ -77,6 +97,9 @@ logical_and_mask, logical_or_mask = mask(np.logical_and, "and"), mask(np.logical
 
 def where(condition: Any, *choices: Any) -> Any:
     """`where(c, a, b)`: a where c holds, else b. `where(c)`: the indices where c holds, as `np.where`.
+
+    Both choices are computed everywhere. Where one is nan or infinite and isn't taken, its gradient is 0 times an
+    infinite slope, nan; a warning then says so. Give it harmless numbers there: `where(c, f(where(c, x, 1.0)), b)`.
 
     Raises:
         TypeError: One choice, or more than two.
