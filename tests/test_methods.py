@@ -174,6 +174,25 @@ def test_lists_of_values_are_joined(name, kind):
     assert np.allclose(slopes, right * [1.0, 3.0, 1.0])
 
 
+def test_a_value_may_stand_where_whole_numbers_are_wanted():
+    v = tg.Value(X)
+    assert np.array_equal(np.tile(v[0], tg.Value(2.0)).data, np.tile(X[0], 2))
+    assert np.array_equal(np.roll(v, tg.Value(1.0)).data, np.roll(X, 1))
+    assert np.array_equal(v.take(tg.Value([2.0, 0.0]), axis=1).data, X[:, [2, 0]])
+    places = tg.Value([[0.0], [1.0]])
+    assert np.array_equal(np.take_along_axis(v, places, axis=1).data, [[X[0, 0]], [X[1, 1]]])
+    for call in (lambda: np.tile(v, tg.Value(1.5)), lambda: v.take([0.5]), lambda: v.take(tg.Value([0.5]))):
+        with pytest.raises(TypeError, match="must be whole numbers"):
+            call()
+
+
+def test_the_sign_of_a_determinant_has_no_gradient_and_compiles():
+    a, swapped = np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]])
+    sign = tg.compile(lambda a: np.linalg.slogdet(a)[0] * np.linalg.slogdet(a)[1].exp())
+    assert (float(sign(a)), float(sign(swapped))) == (1.0, -1.0)
+    assert np.array_equal(tg.grad(lambda a: np.linalg.slogdet(a)[0] * 2.0)(a), np.zeros((2, 2)))
+
+
 def test_full_like_takes_a_value():
     like = tg.Value(np.ones((2, 2)))
     assert tg.grad(lambda v: np.sum(np.full_like(like, v) * [[1.0, 2.0], [3.0, 4.0]]))(2.0) == 10.0

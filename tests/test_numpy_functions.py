@@ -214,6 +214,9 @@ CASES |= {
     "sum dtype": (lambda x: np.sum(x, 1, x.dtype), [X]),
     "std positions": (lambda x: np.std(x, 1, None, None, 1, True), [X]),
     "append": (lambda x, y: np.append(x, y, axis=0), [X, Y]),
+    "block": (lambda x, v: np.block([[x, x], [v, v]]), [X, signed(3)]),
+    "block vectors": (lambda x, v: np.block([x, v]), [V, signed(3)]),
+    "polyval": (np.polyval, [signed(3), X]),
     "append flat": (lambda x, v: np.append(x, v), [X, V]),
     "dstack": (lambda x, y: np.dstack([x, y]), [X, Y]),
     "delete": (lambda x: np.delete(x, [0, 2], axis=1), [X]),
@@ -433,7 +436,9 @@ def test_floats_and_arrays_of_shape_0_agree(name):
 
 
 def test_every_operation_of_numpys_name_has_a_case():
-    elsewhere = {"index", "weighted_sum", "affine", "sliding_windows"} | {op.__name__ for op in ACTIVATION_ENTRIES}
+    elsewhere = {"sign of det", "index", "weighted_sum", "affine", "sliding_windows"} | {
+        op.__name__ for op in ACTIVATION_ENTRIES
+    }
     for name in ops.FAMILY_OF:
         function = getattr(ops, name)
         if isinstance(function, tg.Operation) and function.name not in elsewhere:

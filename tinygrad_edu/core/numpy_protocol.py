@@ -65,7 +65,6 @@ INSTEAD = {
     "fill_diagonal": "a Value can't be changed in place: use tg.where(np.eye(n), new, old)",
     "piecewise": "use tg.where or tg.select",
     "place": "a Value can't be changed in place: use tg.where(mask, new, old)",
-    "polyval": "add up coefficient * x**k",
     "put": "a Value can't be changed in place: use tg.where(mask, new, old)",
     "put_along_axis": "a Value can't be changed in place: use tg.where(mask, new, old)",
     "putmask": "a Value can't be changed in place: use tg.where(mask, new, old)",

@@ -24,16 +24,16 @@ FAMILIES: dict[str, str] = {
     "may_share_memory shares_memory",
     "reduction": "sum mean prod max min amax amin var std cumsum cumprod",
     "shaping": "reshape ravel flatten squeeze expand_dims atleast_1d atleast_2d atleast_3d transpose swapaxes moveaxis "
-    "rollaxis matrix_transpose broadcast_to broadcast_arrays full_like astype copy stack concatenate append vstack "
-    "hstack dstack column_stack array split array_split vsplit hsplit dsplit unstack delete insert compress extract "
-    "resize tile repeat roll flip fliplr flipud rot90 pad diag diagonal trace tril triu meshgrid outer kron sort "
-    "partition",
+    "rollaxis matrix_transpose broadcast_to broadcast_arrays full_like astype copy stack concatenate append block "
+    "vstack hstack dstack column_stack array split array_split vsplit hsplit dsplit unstack delete insert compress "
+    "extract resize tile repeat roll flip fliplr flipud rot90 pad diag diagonal trace tril triu meshgrid outer kron "
+    "sort partition",
     "indexing": "index take take_along_axis sliding_windows",
     "linear_algebra": "matmul weighted_sum affine dot vdot inner vecdot cross tensordot einsum multi_dot inv solve "
     "pinv det slogdet cholesky eigh eigvalsh qr svd svdvals lstsq norm vector_norm matrix_norm cond matrix_power",
     "statistics": "average ptp median quantile percentile nansum nanprod nancumsum nanmean nanmax nanmin nanvar nanstd "
     "cov corrcoef",
-    "sampling": "linspace diff gradient trapezoid convolve correlate interp",
+    "sampling": "linspace diff gradient polyval trapezoid convolve correlate interp",
     "convolution": "conv1d conv2d max_pool2d avg_pool2d average_pool2d",
 }
 """For each family, which is a file, its public functions: the operations, and what is composed of them."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.core.value import Value, data_of, numbers_of
 
 ELEMENTWISE = "any → the same"
 BROADCAST = "two that broadcast → their common shape"
@@ -139,6 +139,17 @@ def zero_of(x: Any) -> Any:
     data = data_of(x)
     zero = 0.0 if type(data) is float else np.zeros(data.shape, data.dtype)
     return Value(zero) if isinstance(x, Value) else zero
+
+
+def whole(x: Any) -> Any:
+    """Positions and counts as plain whole numbers, from a Value too. Raises TypeError for fractions."""
+    numbers = np.asarray(numbers_of(x))
+    if numbers.dtype.kind in "iub":
+        return numbers
+    positions = numbers.astype(int)
+    if not np.array_equal(positions, numbers) or not (isinstance(x, Value) or numbers.size == 0):
+        raise TypeError(f"positions and counts must be whole numbers, got {x!r}")
+    return positions
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, data_of, numbers_of
-from tinygrad_edu.ops.entry import shape_of
+from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.ops.entry import shape_of, whole
 
 
 def _index(x: Any, /, key: Any) -> Any:
@@ -79,7 +79,7 @@ def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: s
     """An operation that numpy's function of positions describes; `names` are its parameters, in order."""
 
     def forward(x: Any, /, **params: Any) -> Any:
-        return numpy_function(x, **params)
+        return numpy_function(x, **plain_params(params))
 
     def rule(g: Any, out: Any, x: Any, /, **params: Any) -> Any:
         return put_back(g, positions(numpy_function, shape_of(x), params), shape_of(x))
@@ -103,7 +103,12 @@ def positions(numpy_function: Callable[..., Any], shape: tuple[int, ...], params
 
     `numpy_function` is numpy's function of the operation's name, applied to the positions themselves.
     """
-    return numpy_function(np.arange(math.prod(shape)).reshape(shape), **params)
+    return numpy_function(np.arange(math.prod(shape)).reshape(shape), **plain_params(params))
+
+
+def plain_params(params: Any) -> Any:
+    """Parameters with whole numbers in place of Values."""
+    return {name: whole(x).tolist() if isinstance(x, Value) else x for name, x in params.items()}
 
 
 def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
@@ -113,7 +118,7 @@ def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
-    indices = np.asarray(numbers_of(indices), dtype=int)
+    indices = whole(indices)
     if axis is None:
         return index((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), key=indices)
     return index(x, key=(*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
@@ -121,12 +126,12 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 def _take_along_axis(x: Any, /, indices: Any, axis: int | None = -1) -> Any:
     """For each place along the axis the entry that `indices` names. ∂ goes back to where each came from."""
-    return np.take_along_axis(x, indices, axis)
+    return np.take_along_axis(x, whole(indices), axis)
 
 
 def _take_along_axis_rule(g: Any, out: Any, x: Any, indices: Any, axis: int | None = -1) -> Any:
     def taken(places: Any) -> Any:
-        return np.take_along_axis(places, indices, axis)
+        return np.take_along_axis(places, whole(indices), axis)
 
     return put_back(g, positions(taken, shape_of(x), {}), shape_of(x))
 

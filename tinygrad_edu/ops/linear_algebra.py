@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.context import current
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Operand, Value, apply, data_of
 from tinygrad_edu.ops.arithmetic import absolute, divide, sign
@@ -587,8 +588,22 @@ log_abs_det = operation(
 
 
 def slogdet(a: Any) -> tuple[Any, Any]:
-    """The sign of the determinant, a plain number, and the logarithm of its absolute value."""
-    return np.linalg.slogdet(data_of(a))[0], log_abs_det(a)
+    """The sign of the determinant, which has no gradient, and the logarithm of its absolute value."""
+    return det_sign(a), log_abs_det(a)
+
+
+def _det_sign(a: Any, /) -> Any:
+    """The sign of the determinant: -1, 0 or 1. ∂/∂a = 0: it is constant between its jumps."""
+    return np.linalg.slogdet(a)[0]
+
+
+det_sign = operation(
+    _det_sign,
+    (None,),
+    name="sign of det",
+    formula="∂sign(det(a)) = 0",
+    shapes="(…, n, n) → (…)",
+)
 
 
 def _cholesky(a: Any, /) -> Any:
@@ -829,10 +844,26 @@ def svdvals(a: Any) -> Any:
     return svd_s(a)
 
 
+def _lstsq_part(a: Any, b: Any, /, part: int, rcond: float | None = None) -> Any:
+    """Residuals (part 1), rank (2) or singular values (3) of a least squares problem, taken as plain: ∂ = 0."""
+    return np.asarray(np.linalg.lstsq(a, b, rcond=rcond)[part], dtype=np.result_type(a, b))
+
+
+lstsq_part = operation(
+    _lstsq_part,
+    (None, None),
+    name="lstsq part",
+    formula="∂ = 0",
+    shapes="(m, n) and (m,) or (m, k) → as np.linalg.lstsq has them",
+)
+
+
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, Any]:
-    """The x for which ‖a @ x - b‖ is least, as pinv(a) @ b; residuals, rank and singular values are plain arrays."""
-    _, residuals, rank, singular = np.linalg.lstsq(data_of(a), data_of(b), rcond=rcond)
-    return pinv(a) @ b, residuals, rank, singular
+    """The x for which ‖a @ x - b‖ is least, as pinv(a) @ b; residuals, rank and singular values have no gradient."""
+    x = pinv(a) @ b
+    if current()[2] is None:
+        return x, *np.linalg.lstsq(data_of(a), data_of(b), rcond=rcond)[1:]
+    return x, *(lstsq_part(a, b, part=part, rcond=rcond) for part in (1, 2, 3))
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:

@@ -108,6 +108,15 @@ def edge(f: Any, gaps: Any, axis: int, order: int, side: int) -> Any:
     return (slope - at(f, 2) * divide(h, k * (h + k))) * float(side)
 
 
+def polyval(p: Any, x: Any) -> Any:
+    """p₀·xⁿ⁻¹ + p₁·xⁿ⁻² + … + pₙ₋₁, by Horner's rule."""
+    p, x = array(p), array(x)
+    y = x * 0.0
+    for k in range(len(p)):
+        y = y * x + p[k]
+    return y
+
+
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """The area under y by the trapezoid rule: Σ (yᵢ + yᵢ₊₁)/2·(xᵢ₊₁ - xᵢ) along an axis."""
     y = array(y)

@@ -258,6 +258,28 @@ def dstack(arrays: Any) -> Any:
     return concatenate([atleast_3d(x) for x in arrays], axis=2)
 
 
+def block(arrays: Any) -> Any:
+    """Nested lists of arrays, joined: the innermost along the last axis, those around along the one before …"""
+    depth = depth_of(arrays)
+    n = max([depth, *(np.ndim(data_of(x)) for x in flattened(arrays))])
+
+    def joined(part: Any, axis: int) -> Any:
+        if isinstance(part, list):
+            return concatenate([joined(x, axis + 1) for x in part], axis=axis)
+        x = array(part)
+        return reshape(x, shape=(1,) * (n - x.ndim) + x.shape)
+
+    return joined(arrays, -depth)
+
+
+def depth_of(nested: Any) -> int:
+    return 1 + max(map(depth_of, nested), default=0) if isinstance(nested, list) else 0
+
+
+def flattened(nested: Any) -> list[Any]:
+    return [x for part in nested for x in flattened(part)] if isinstance(nested, list) else [nested]
+
+
 def append(x: Any, values: Any, axis: int | None = None) -> Any:
     """`values` after x: `concatenate` along an axis, flattened where it is None."""
     return concatenate([array(x), array(values)], axis=axis)
