@@ -338,8 +338,8 @@ def apply(
         elif type(x) is float:
             data.append(x)
         else:
-            if type(x) is not int and is_joined(x, operation):
-                return apply(operation, tuple([joined(x, operation) for x in inputs]), params, within)
+            if type(x) is not int and is_joined(x, inputs, operation):
+                return apply(operation, tuple([joined(x, inputs, operation) for x in inputs]), params, within)
             plain = as_data(x)
             data.append(plain)
             converted = converted or plain is not x
@@ -370,8 +370,11 @@ def apply(
     return node
 
 
-def is_joined(x: Any, operation: Operation) -> bool:
-    """Whether an input is nested lists of Values, to be joined to one Value. Raises TypeError for foreign arrays."""
+def is_joined(x: Any, inputs: tuple[Any, ...], operation: Operation) -> bool:
+    """Whether an input is nested lists of Values, to be joined to one Value.
+
+    Raises TypeError for another library's array beside a Value.
+    """
     if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype == object):
         from tinygrad_edu.ops.shaping import has_value
 
@@ -381,15 +384,17 @@ def is_joined(x: Any, operation: Operation) -> bool:
     kind = type(x)
     if isinstance(x, np.ndarray) and kind.__name__ not in ("MaskedArray", "matrix"):
         return False
+    if not any(isinstance(other, Value) for other in inputs):
+        return False
     raise TypeError(
         f"{operation.name}: a {kind.__module__.partition('.')[0]}.{kind.__name__} beside a Value would lose what it "
         "knows beyond its numbers; pass the numbers as a numpy array, such as x.to_numpy() or np.asarray(x)"
     )
 
 
-def joined(x: Any, operation: Operation) -> Any:
+def joined(x: Any, inputs: tuple[Any, ...], operation: Operation) -> Any:
     """Nested lists of Values as one Value; anything else as it is."""
-    return ops.array(x) if not isinstance(x, Value) and is_joined(x, operation) else x
+    return ops.array(x) if not isinstance(x, Value) and is_joined(x, inputs, operation) else x
 
 
 new_value = Value.__new__  # a node skips Value's checks of what a user gave
@@ -457,7 +462,7 @@ def plain_key(key: Any, shape: tuple[int, ...]) -> Any:
     """A key into an array of this shape with the data of Values in it, which must be whole numbers.
 
     Raises:
-        IndexError: A Value has fractions, or zeros and ones that might be a mask as well as positions.
+        IndexError: A Value has fractions. TypeError: it has zeros and ones that might be a mask as well as positions.
     """
     if isinstance(key, tuple):
         return tuple(plain_key(part, shape) for part in key)
@@ -468,5 +473,5 @@ def plain_key(key: Any, shape: tuple[int, ...]) -> Any:
     if not np.array_equal(whole, numbers):
         raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
     if key.ndim and key.shape == shape[: key.ndim] and np.isin(whole, (0, 1)).all():
-        raise IndexError("an index is a Value of zeros and ones: write x[v.data > 0] for a mask, x[v.data.astype(int)]")
+        raise TypeError("an index is a Value of zeros and ones: write x[v.data > 0] for a mask, x[v.data.astype(int)]")
     return whole

@@ -107,7 +107,7 @@ def _patches(x: Any, /, height: int, width: int, stride: tuple[int, int]) -> Any
     n, channels, rows, columns = patched(x.shape, height, width, stride)
     out = np.empty((channels, height, width, n, rows, columns), x.dtype)
     by_channel = x.transpose(1, 0, 2, 3)
-    for i, j, place in places_of(height, width, rows, columns, stride):
+    for i, j, place in offsets_of(height, width, rows, columns, stride):
         out[:, i, j] = by_channel[place]
     return out
 
@@ -116,7 +116,7 @@ def _add_patches(x: Any, /, height: int, width: int, stride: tuple[int, int], sh
     """Images of zeros with each patch added where it came from: the transpose of `patches`. ∂/∂x = patches(g)."""
     n, channels, rows, columns = patched(shape, height, width, stride)
     out = np.zeros((channels, n, *shape[2:]), x.dtype)
-    for i, j, place in places_of(height, width, rows, columns, stride):
+    for i, j, place in offsets_of(height, width, rows, columns, stride):
         out[place] += x[:, i, j]
     return out.transpose(1, 0, 2, 3)
 
@@ -127,7 +127,7 @@ def patched(shape: tuple[int, ...], height: int, width: int, stride: tuple[int, 
     return n, channels, (high - height) // stride[0] + 1, (wide - width) // stride[1] + 1
 
 
-def places_of(height: int, width: int, rows: int, columns: int, stride: tuple[int, int]) -> Any:
+def offsets_of(height: int, width: int, rows: int, columns: int, stride: tuple[int, int]) -> Any:
     """For each place in a patch the key of what stands there in all patches."""
     for i in range(height):
         below = slice(i, i + (rows - 1) * stride[0] + 1, stride[0])
