@@ -182,6 +182,16 @@ def test_a_function_that_is_not_one_is_named_and_not_diagnosed():
     assert tg.gradcheck(lambda w: float((mask * w * w).sum()), np.ones(3), gradient=lambda w: 2.0 * mask * w)
 
 
+def test_last_bits_may_differ_from_call_to_call():
+    calls = []
+
+    def loss(w):
+        calls.append(1)
+        return float(np.sum(w * w)) * (1.0 + 2.2e-16 * (len(calls) % 3))
+
+    assert tg.gradcheck(loss, np.arange(1.0, 4.0), gradient=lambda w: 2.0 * w)
+
+
 def test_a_gradient_function_that_changes_its_argument_is_noted_and_judged_by_what_it_returned():
     def gradient(w):
         result = 2.0 * w

@@ -126,6 +126,11 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
         result: Array = weights @ flat
         return result
 
+    def size(data: list[Data]) -> Array:
+        flat = np.concatenate([np.ravel(out) for out in form.outputs(data)])
+        terms: Array = np.abs(weights) @ np.abs(flat)
+        return terms
+
     comparison = Comparison(
         [leaf.name for leaf in form.leaves],
         [leaf.given for leaf in form.leaves],
@@ -134,6 +139,7 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
         False,
         sizes,
         language,
+        size,
     )
     if comparison.random:
         return comparison.report
