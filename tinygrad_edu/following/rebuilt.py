@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.following.origin import users_own
-from tinygrad_edu.following.stand_ins import FLOAT, Vectorized, lifted, stand_in
+from tinygrad_edu.following.stand_ins import FLOAT, Vectorized, importing, lifted, stand_in
 from tinygrad_edu.following.tracked import Tracked
 
 
@@ -97,7 +97,7 @@ class Rebuilder:
     def globals_of(self, f: types.FunctionType) -> dict[str, Any]:
         original = f.__globals__
         if id(original) not in self.names:
-            own = {"__builtins__": {**vars(builtins), "float": FLOAT}}
+            own = {"__builtins__": {**vars(builtins), "float": FLOAT, "__import__": importing}}
             self.names[id(original)] = {**original, **own}
             self.keep(original, self.names[id(original)])
         return self.names[id(original)]

@@ -66,6 +66,8 @@ class LiftedUfunc:
         self.function, self.__name__ = function, function.__name__
 
     def __call__(self, *inputs: Any, out: Any = None, where: Any = True, **options: Any) -> Any:
+        if len(inputs) > self.function.nin:  # np.exp(x, out)
+            inputs, out = inputs[: self.function.nin], inputs[self.function.nin]
         inputs, where = bare(tuple(inputs)), plain(bare(where))
         inputs = tuple(array_of(x) if isinstance(x, list) and has_value(x) else x for x in inputs)
         options = without_stand_ins(options)
@@ -203,6 +205,33 @@ def wrapped_writable(x: Any) -> Any:
     return Tracked(x) if isinstance(x, np.ndarray) and x.dtype != object else x
 
 
+def average(x: Any, axis: Any = None, weights: Any = None, **options: Any) -> Any:
+    """np.average."""
+    if weights is None:
+        return lifted(np.mean)(x, axis=axis, **options)
+    return lifted(np.sum)(x * weights, axis=axis, **options) / lifted(np.sum)(
+        weights * np.ones(np.shape(plain(x))), axis=axis
+    )
+
+
+class Joined:
+    """np.r_ and np.c_ of arrays and numbers."""
+
+    def __init__(self, original: Any, columns: bool) -> None:
+        self.original, self.columns = original, columns
+
+    def __getitem__(self, parts: Any) -> Any:
+        parts = parts if isinstance(parts, tuple) else (parts,)
+        if not any(map(has_value, parts)):
+            return wrapped(self.original[tuple(map(bare, parts))])
+        if any(isinstance(part, (slice, str)) for part in parts):
+            raise TypeError("np.r_ and np.c_ with slices or texts aren't followed")
+        arrays = [lifted(np.atleast_1d)(asarray(part)) for part in parts]
+        if self.columns:
+            arrays = [part[:, None] if part.ndim == 1 else part for part in arrays]
+        return lifted(np.concatenate)(arrays, axis=-1 if self.columns else 0)
+
+
 def copyto(target: Tracked, source: Any, casting: str = "same_kind", where: Any = True) -> None:
     """np.copyto."""
     if where is True:
@@ -270,6 +299,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("asarray", "asanyarray", "ascontiguousarray", "asarray_chkfinite"), asarray),
     "copy": lambda x, *_, **__: wrapped(x.held) if isinstance(x, Tracked) else array(x),
     "copyto": copyto,
+    "average": average,
     "put_along_axis": put_along_axis,
     "fill_diagonal": fill_diagonal,
     **{name: reading(getattr(np, name)) for name in ("shape", "ndim", "size", "argmax", "argmin", "argsort")},
@@ -338,6 +368,8 @@ def stand_in(x: Any) -> Any:
         return ndenumerate
     if x is np.vectorize:
         return Vectorized
+    if x is np.r_ or x is np.c_:
+        return Joined(x, x is np.c_)
     if isinstance(x, type):
         return NUMBERS.get(x, x)
     if isinstance(x, (Operation, np.ufunc)) or (callable(x) and package_of(x) in LIFTED):
@@ -345,6 +377,11 @@ def stand_in(x: Any) -> Any:
     if callable(x) and getattr(math, getattr(x, "__name__", ""), None) is x:
         return getattr(lifted_math(), getattr(x, "__name__", ""))
     return x
+
+
+def importing(*args: Any, **options: Any) -> Any:
+    """`import` within a followed function."""
+    return stand_in(__import__(*args, **options))
 
 
 def method_of(x: Tracked, name: str) -> Any:

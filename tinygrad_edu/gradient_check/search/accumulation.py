@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.gradient_check.search.change import Change, Deltas, Edges, Gathers, Say, Solved
-from tinygrad_edu.gradient_check.search.scene import SINGLE_TURNS, Scene, as_array
-from tinygrad_edu.gradient_check.search.tape import Edge, Site, UnfitError, like
+from tinygrad_edu.gradient_check.search.scene import SINGLE_TURNS, Group, Scene, as_array
+from tinygrad_edu.gradient_check.search.tape import Edge, Site, Tape, UnfitError, like
 
 Parts = list[tuple[int, int, Any]]
 
 
 def nothing(s: Site) -> Any:
     return np.zeros(s.tape.shapes[s.p])
+
+
+def negated(s: Site) -> Any:
+    return -1.0 * s.r
 
 
 # --- = for +=
@@ -32,7 +36,7 @@ def overwritten(scene: Scene) -> Iterator[Change]:
         cons = [e for e in tape.consumers[p] if e in tape.part]
         if len(cons) < 2 or not scene.useful(p) or (p >= tape.n_in and tape.places[p] in done):
             continue
-        if not all(tape.ops[i] == "index" for i, _ in cons):
+        if sum(tape.ops[i] == "index" for i, _ in cons) < 2:
             continue
         alike = [p]
         if p >= tape.n_in:
@@ -64,8 +68,8 @@ OVERWRITTEN = (
 )
 
 
-def read_by_index(tape: Any, q: int) -> bool:
-    return len(tape.consumers[q]) > 1 and all(tape.ops[i] == "index" for i, _ in tape.consumers[q])
+def read_by_index(tape: Tape, q: int) -> bool:
+    return sum(tape.ops[i] == "index" for i, _ in tape.consumers[q]) > 1
 
 
 def window_writer(scene: Scene, p: int, backward: bool, sparse: int) -> Callable[[Parts], Any]:
@@ -73,6 +77,8 @@ def window_writer(scene: Scene, p: int, backward: bool, sparse: int) -> Callable
 
     def gather(parts: Parts) -> Any:
         out = np.zeros(tape.shapes[p])
+        others = [c for i, _, c in parts if tape.ops[i] != "index"]  # such as a penalty's, which is added in the end
+        parts = [part for part in parts if tape.ops[part[0]] == "index"]
         if sparse >= 2:
             parts = joined_windows(tape, parts, runs=sparse == 3)
         for i, _, c in sorted(parts, key=lambda part: part[0], reverse=backward):
@@ -81,7 +87,7 @@ def window_writer(scene: Scene, p: int, backward: bool, sparse: int) -> Callable
                 out[c != 0] = c[c != 0]
             else:
                 out[key] = c[key]
-        return out
+        return sum(others, out)
 
     return gather
 
@@ -171,7 +177,7 @@ def minus(i: int, seed: Any) -> dict[int, Any]:
 def several_paths(scene: Scene) -> Iterator[Change]:
     """Several of the paths into one variable forgotten."""
     tape = scene.tape
-    for group in scene.groups:
+    for group in [*(Group((k,)) for k in sorted(scene.wrong)), *scene.groups]:
         if group.turn or len(group.members) > 40:
             continue
         by_line: dict[Any, list[Edge]] = defaultdict(list)
@@ -192,6 +198,12 @@ def several_paths(scene: Scene) -> Iterator[Change]:
                     texts=texts,
                 )
                 yield Change(2.2 + group.rank, say, *edges[0], Edges(edges, nothing), "", len(edges))
+                say = Say(
+                    "the sign of the parts of the gradient of `{name}` that come through {texts} is wrong",
+                    name=name,
+                    texts=texts,
+                )
+                yield Change(2.5 + group.rank, say, *edges[0], Edges(edges, negated), "", len(edges))
 
 
 def statistics(scene: Scene) -> Iterator[Change]:

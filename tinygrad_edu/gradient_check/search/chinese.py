@@ -210,4 +210,9 @@ CHINESE: dict[str, str] = {
     "`{name}[m]` gets something from out[n] for n ≠ m, but out[n] depends on row n alone": "`{name}[m]` 从 out[n](n ≠ m)得到了梯度,但 out[n] 只依赖第 n 行",
     "right where the dout of output {n} is 0: what arrives through that output is wrong": "当第 {n} 个输出的 dout 为 0 时正确:经过该输出传来的部分错了",
     "right with {what} = {value}: the mistake is in what that changes": "当 {what} = {value} 时正确:错误在它所影响的部分",
+    "the sign of the parts of the gradient of `{name}` that come through {texts} is wrong": "`{name}` 的梯度中经过 {texts} 的部分符号错了",
+    "of an index of `{name}` that occurs several times only the first counts": "`{name}` 中重复出现的下标只有第一次计入",
+    "{verb} by `{text}`, which belongs to another line": "多{verb} `{text}`,它属于另一行",
+    "multiplied": "乘了",
+    "divided": "除了",
 }

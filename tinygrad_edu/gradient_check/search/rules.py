@@ -281,6 +281,33 @@ def powers(scene: Scene) -> Iterator[Change]:
                 yield change(scene, group, 2.4, say, edges, power(1, n))
 
 
+def nearby_factors(scene: Scene) -> Iterator[Change]:
+    """A constant array of another line, such as a mask or a scale, multiplied or divided by once more."""
+    tape = scene.tape
+    constants: dict[str, Any] = {}
+    for i in range(tape.n_in, len(tape.nodes)):
+        for k, x in enumerate(tape.primals[i]):
+            if k not in tape.edges[i] and 1 < np.size(x) <= 10_000 and scene.line_size[i] == 1:
+                constants.setdefault(scene.operand(i, k), as_array(x))
+    for group, j, edges, _, op in edge_groups(scene):
+        for text, c in constants.items() if op in ("multiply", "divide", "matmul", "add", "subtract") else ():
+            if text in (scene.operand(edges[0][0], k) for k in range(len(tape.primals[edges[0][0]])) if k != j):
+                continue
+            for sign, verb in ((1, "multiplied"), (-1, "divided")):
+                say = Say("{verb} by `{text}`, which belongs to another line", verb=Say(verb), text=text)
+                yield change(scene, group, 3.4, say, edges, once_more(c**sign))
+
+
+def once_more(c: Any) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        out = as_array(s.r) * c
+        if out.shape != np.shape(s.r) or not np.all(np.isfinite(out)):
+            raise UnfitError
+        return out
+
+    return rule
+
+
 def power(k: int, by: int) -> Callable[[Site], Any]:
     def rule(s: Site) -> Any:
         out = np.asarray(s.r) * s.other(k) ** by
@@ -441,12 +468,22 @@ def repeated_index(scene: Scene) -> Iterator[Change]:
                 name=name,
             )
             yield change(scene, group, 1.6, say, edges, counted_index)
+            say = Say("of an index of `{name}` that occurs several times only the first counts", name=name)
+            yield change(scene, group, 1.9, say, edges, first_index)
 
 
 def counted_index(s: Site) -> Any:
     out = np.zeros(s.tape.shapes[s.p])
     out[s.node.params["key"]] = s.g
     return out
+
+
+def first_index(s: Site) -> Any:
+    shape, key = s.tape.shapes[s.p], s.node.params["key"]
+    places = np.arange(math.prod(shape)).reshape(shape)[key]
+    out = np.zeros(math.prod(shape))
+    out[places.reshape(-1)[::-1]] = np.broadcast_to(as_array(s.g), places.shape).reshape(-1)[::-1]
+    return out.reshape(shape)
 
 
 def entries_forgotten(scene: Scene) -> Iterator[Change]:

@@ -234,7 +234,7 @@ return dx, np.sum(dout * t, axis=0)
         "wrong variable",
         Say("multiplied by the wrong variable, or by that of another turn of the loop"),
         "d(a·b)/da = b: b as it was when the product was made.",
-        (rules.wrong_variable, rules.powers),
+        (rules.wrong_variable, rules.powers, rules.nearby_factors),
         example(
             LAYER,
             """
