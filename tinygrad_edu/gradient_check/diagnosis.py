@@ -40,10 +40,8 @@ def diagnoses_of(
     claimed, right, wrong = figures_of(comparison, gradients)
     if not wrong:
         return Search()
-    k = comparison.worst
-    error = max(float(np.max(e[:, k], initial=0.0)) for e in comparison.errors)
-    size = max(float(np.max(np.abs(r), initial=0.0)) for r in right.values()) or 1.0
-    precision = 1e-3 if comparison.single else min(max(error / size, 1e-6), 1e-3)
+    claimed = {name: g if name in wrong else right[name] for name, g in claimed.items()}
+    precision = 1e-3 if comparison.single else 1e-6
     search = explain(forward, inputs, wanted, cotangents, claimed, right, comparison.names, precision)
     if search.findings or search.followed:
         return search

@@ -42,7 +42,7 @@ def explain(
             structures of them.
         cotangents: The cotangent of each output, 1.0 for a loss.
         claimed, right: The gradients that were given, and the numerical ones, by the names of the inputs. Of an input
-            whose claimed gradient is missing, or hasn't its shape, nothing is said.
+            whose claimed gradient is missing, hasn't its shape, or is the right one itself, nothing is said.
         names: The names of the differentiated numbers and arrays, in order: one for each leaf of the `wanted` inputs.
         precision: How far a claimed gradient may be from one that is the same, relative to its largest entry.
 
@@ -57,7 +57,9 @@ def explain(
     if doubtful := unproved(tape, right):
         text = "The forward code can't be followed: its recording has another derivative than the function, for "
         return Search((), tuple(names), (text + ", ".join(doubtful),), followed=False)
-    return search(tape, [fitting(claimed.get(n), t) for n, t in zip(names, tape.true, strict=True)], precision)
+    given = [fitting(claimed.get(n), right.get(n), t) for n, t in zip(names, tape.true, strict=True)]
+    with np.errstate(all="ignore"):
+        return search(tape, given, precision)
 
 
 def from_numbers(whole: Whole, wrong: Sequence[int], tried: Sequence[str] = ()) -> Search:
@@ -74,9 +76,9 @@ def from_numbers(whole: Whole, wrong: Sequence[int], tried: Sequence[str] = ()) 
     return Search(findings, [whole.names[k] for k in sorted(left)], tried, followed=False)
 
 
-def fitting(claimed: Any, true: Array) -> Array:
-    """A claimed gradient; the right one in place of a missing one or one of another shape, which isn't judged here."""
-    if claimed is None or np.shape(claimed) != true.shape or not np.all(np.isfinite(claimed)):
+def fitting(claimed: Any, right: Any, true: Array) -> Array:
+    """A claimed gradient; the recorded one in place of what isn't judged: none, another shape, or `right` itself."""
+    if claimed is None or claimed is right or np.shape(claimed) != true.shape or not np.all(np.isfinite(claimed)):
         return true
     return np.asarray(claimed, dtype=float)
 
@@ -112,8 +114,17 @@ def search(tape: Tape, claimed: Sequence[Array], precision: float) -> Search:
 def all_changes(scene: Scene) -> Iterator[Change]:
     for hypothesis in TABLE:
         for propose in hypothesis.propose:
-            for change in propose(scene):
+            changes = propose(scene)
+            while (change := next_of(changes)) is not None:
                 yield change._replace(kind=hypothesis.kind)
+
+
+def next_of(changes: Iterator[Change]) -> Change | None:
+    """The next change; None at the end, and where a hypothesis meets a computation that it didn't think of."""
+    try:
+        return next(changes, None)
+    except ERRORS:
+        return None
 
 
 def backward_order(tape: Tape, inputs: set[int]) -> list[int]:
