@@ -54,6 +54,7 @@ def way_out(frame: FrameType | None) -> str:
     if dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith("STORE_SUBSCR"):
         return (
             "a numpy array can't hold Values; collect the entries in a list and join them with tg.stack(entries), "
+            "let tg.follow(function) follow code that fills arrays, "
             f"or assign v.item(). {reading.capitalize()}"
         )
     called = re.match(r"(?:\w+\.)*(\w+)\s*\(", expression_at(frame))

@@ -90,7 +90,7 @@ def ufunc(function: Any, method: str, inputs: tuple[Any, ...], options: dict[str
     if options.get("out") is not None and isinstance(options["out"][0], np.ndarray):
         raise TypeError(
             f"np.{name} with out=, or an in-place operator such as `array += value`, can't write a Value into an "
-            "array; write `result = array + value` and use the result"
+            "array; write `result = array + value` and use the result, or differentiate tg.follow(function)"
         )
     if method == "outer":
         a, b = (ops.array(x) for x in inputs)

@@ -229,7 +229,10 @@ class Value(Methods):
         return apply(ops.index, (self,), {"key": plain_key(key, self.shape)})
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError("a Value can't be changed in place: others may depend on it; use tg.where(mask, new, old)")
+        raise TypeError(
+            "a Value can't be changed in place: others may depend on it; use "
+            "tg.where(mask, new, old), or tg.follow(function) for code that changes arrays in place"
+        )
 
     def __len__(self) -> int:
         if self.ndim == 0:
