@@ -26,6 +26,10 @@ BUDGET = 10.0
 ERRORS = (UnfitError, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError, OverflowError)
 
 
+TIED = 0.7
+"""How much less plausible an explanation with the same numbers may be, to be said as well."""
+
+
 class Found(NamedTuple):
     """A change that fits, and the inputs that it explains."""
 
@@ -110,12 +114,15 @@ class Engine:
         return Probe(self.tape, [*groups.values(), right])
 
     def run(self, changes: Iterable[Change]) -> None:
+        """Try changes, the simplest first, as long as one that explains all could be beaten or tied."""
         self.target = self.probe.along(self.judge.diff)
         first = not self.tape.base  # what a first change has cut off is not independent of an input
         fits = [fit for fit in wholes(self.whole()) if first or fit.kind != "independent"]
         self.found += [Found(fit.rank, fit.kind, fit.say, None, None, 1, fit.inputs) for fit in fits]
         with np.errstate(all="ignore"):
-            for change in changes:
+            for change in sorted(changes, key=least_rank):
+                if least_rank(change) > self.best() + TIED:
+                    return
                 if time.thread_time() > self.until:
                     self.ended_early = True
                     return
@@ -124,6 +131,11 @@ class Engine:
                     self.test(change)
                 except ERRORS:
                     continue
+
+    def best(self) -> float:
+        """The rank of the simplest change that explains all wrong inputs."""
+        everything = frozenset(self.judge.wrong)
+        return min((found.rank for found in self.found if found.inputs == everything), default=math.inf)
 
     def whole(self) -> Whole:
         tape, judge = self.tape, self.judge
@@ -273,6 +285,11 @@ class Engine:
             d = how.deltas(x)
 
 
+def least_rank(change: Change) -> float:
+    """The rank that a change can have at best: a constant factor adds what that factor is worth."""
+    return change.rank + (1.0 if isinstance(change.how, Scaled) else 0.0)
+
+
 def leap_deltas(tape: Tape, how: Leaps) -> dict[int, Any]:
     out: dict[int, Any] = {}
     for last, (source, make) in how.leaps.items():
@@ -417,7 +434,7 @@ def choose(found: Sequence[Found], wrong: Iterable[int]) -> tuple[list[tuple[Fou
         if not fitting:
             break
         best = min(fitting, key=lambda f: (-len(f.inputs), f.rank, f.times, -(f.node or 0)))
-        same = [f for f in fitting if f.inputs == best.inputs and f.say != best.say and f.rank <= best.rank + 0.7]
+        same = [f for f in fitting if f.inputs == best.inputs and f.say != best.say and f.rank <= best.rank + TIED]
         same = [f for f in same if (f.kind, f.node) != (best.kind, best.node)]
         same = list({f.say: f for f in sorted(same, key=lambda f: -f.rank)}.values())
         chosen.append((best, sorted(same, key=lambda f: f.rank)))
