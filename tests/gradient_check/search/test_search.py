@@ -104,3 +104,77 @@ def test_the_work_grows_with_the_number_of_nodes_and_not_faster():
     (few, small), (many, large) = chain(20), chain(200)
     assert large > 9 * small
     assert int(many.split()[0]) <= int(few.split()[0]) + 5
+
+
+RNG = np.random.default_rng(21)
+X, W, V = RNG.normal(size=(4, 3)), RNG.normal(size=(3, 5)), RNG.normal(size=(5, 2))
+
+
+def explain(forward, inputs, claimed, right=None):
+    names = list(inspect.signature(forward).parameters)
+    true = Tape(record(forward, inputs, range(len(inputs))), [1.0], names).true if right is None else right
+    tables = (dict(zip(names, gradients, strict=True)) for gradients in (claimed, true))
+    given, numerical = tables
+    return search.explain(forward, inputs, range(len(inputs)), [1.0], given, numerical, names)
+
+
+def two_layers(W, V):
+    h = np.tanh(X @ W)
+    return np.sum(np.tanh(h @ V) ** 2)
+
+
+def test_two_mistakes_are_split_where_an_input_shows_only_one():
+    h = np.tanh(X @ W)
+    o = np.tanh(h @ V)
+    dz = 2 * o  # tanh' of the output is missing
+    dh = dz @ V.T * (1 - h)  # and the square
+    found = explain(two_layers, [W, V], [X.T @ dh, h.T @ dz])
+    assert not found.unexplained
+    assert {f.inputs: f.kind for f in found.findings} == {("V",): "derivative left out", ("W",): "another slope"}
+    assert {f.expression for f in found.findings} == {"np.tanh(h @ V)", "np.tanh(X @ W)"}
+
+
+def test_mistakes_with_the_same_numbers_are_all_said():
+    def forward(W):
+        return np.sum((X @ W) ** 2) / 4
+
+    (finding,) = explain(forward, [W], [2 * X.T @ (X @ W)]).findings
+    texts = [finding.text, *(other.text for other in finding.same_numbers)]
+    assert any("factor 4 of this line" in text for text in texts)
+    assert any("4 is the number of rows of" in text for text in texts)
+
+
+def test_a_single_entry_is_called_ambiguous():
+    (finding,) = explain(lambda w: np.sum(np.tanh(X * w)), [0.3], [np.sum(X)]).findings
+    assert "one entry" in finding.evidence
+
+
+def test_a_numerical_gradient_that_is_another_makes_the_recording_unproved():
+    found = explain(two_layers, [W, V], [W, V], right=[W + 1.0, V])
+    assert not found.followed
+    assert "for W" in found.tried[0]
+
+
+def test_code_that_cannot_be_followed_is_said_with_its_line():
+    def forward(w):
+        return float(np.sum(np.fft.rfft(w).real))
+
+    found = explain(forward, [np.ones(4)], [np.ones(4)], right=[np.ones(4)])
+    assert not found.followed
+    assert f"test_search.py:{forward.__code__.co_firstlineno + 1}" in found.tried[0]
+    assert found.unexplained == ("w",)
+
+
+def test_an_operation_of_the_users_own_is_searched_by_its_own_rule():
+    import tinygrad_edu as tg
+
+    cube = tg.operation(lambda x: x**3, lambda g, out, x: (g * 3.0 * x**2,), name="cube")
+
+    def forward(W):
+        return np.sum(cube(X @ W))
+
+    (finding,) = explain(forward, [W], [X.T @ np.ones((4, 5))]).findings
+    assert "the derivative of `cube` is left out" in finding.text
+    (finding,) = explain(forward, [W], [X.T @ (3 * (X @ W))]).findings
+    assert finding.expression == "cube(X @ W)"
+    assert finding.sentence("zh").startswith("W: ")
