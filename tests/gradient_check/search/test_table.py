@@ -44,12 +44,12 @@ def templates():
                 argument = node.args[0]
                 texts = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
                 yield from (text.value for text in texts if isinstance(text, ast.Constant))
-    from tinygrad_edu.gradient_check.search import activations, rules
+    from tinygrad_edu.gradient_check.search import activations, broadcasts, cotangents
 
     yield from (
-        row[1] for row in [*activations.VARIANTS, *activations.SOFTMAX, *activations.NORMALISATION, *rules.UNDO]
+        row[1] for row in [*activations.VARIANTS, *activations.SOFTMAX, *activations.NORMALISATION, *broadcasts.UNDO]
     )
-    yield from (row[0] for row in rules.EXTRA)
+    yield from (row[0] for row in cotangents.EXTRA)
 
 
 @pytest.mark.parametrize("template", sorted(set(templates())))

@@ -17,9 +17,10 @@ import numpy as np
 from tinygrad_edu.core.value import Array
 from tinygrad_edu.gradient_check.search.activations import handed_on
 from tinygrad_edu.gradient_check.search.change import Change, Edges, Gathers, Leaps, Say, Scaled, Solved
+from tinygrad_edu.gradient_check.search.factors import factor_stands, known_factors, name_factor
 from tinygrad_edu.gradient_check.search.scene import Scene
 from tinygrad_edu.gradient_check.search.tape import Probe, Site, Tape, UnfitError
-from tinygrad_edu.gradient_check.search.whole import Whole, factor_names, wholes
+from tinygrad_edu.gradient_check.search.whole import Whole, wholes
 
 BUDGET = 10.0
 """Seconds of work after which no further change is tried."""
@@ -315,111 +316,6 @@ def scaling(f: float) -> Any:
 
 def top(x: Any) -> float:
     return float(np.max(np.abs(x), initial=0.0))
-
-
-# --- constant factors that stand somewhere in the computation
-
-
-def known_factors(scene: Scene) -> list[float]:
-    if not hasattr(scene, "factors"):
-        numbers = {2.0, 4.0, *scene.lengths}
-        for i in range(scene.tape.n_in, len(scene.tape.nodes)):
-            numbers |= {abs(c) for _, c in scene.constants(i) if c not in (0.0, 1.0, -1.0)} | mask_numbers(scene, i)
-        known = [s * q for n in numbers for q in (n, 1 / n) for s in (1.0, -1.0)]
-        known += [q for n in scene.lengths if n > 2 for q in (n / (n - 1), (n - 1) / n)]
-        scene.factors = sorted({0.0, -1.0, *known} - {1.0})  # type: ignore[attr-defined]
-    return scene.factors  # type: ignore[attr-defined, no-any-return]
-
-
-def mask_numbers(scene: Scene, i: int) -> set[float]:
-    """The one number that a mask holds beside 0, such as dropout's 1/(1-p)."""
-    found = set()
-    for j, x in enumerate(scene.tape.primals[i]):
-        if j not in scene.tape.edges[i] and 1 < np.size(x) <= 10_000:
-            own = np.unique(np.asarray(x, dtype=float))
-            if own.size == 2 and own[0] == 0.0 and own[1] != 1.0:
-                found.add(float(own[1]))
-    return found
-
-
-def factor_stands(scene: Scene, k: float) -> bool:
-    return any(math.isclose(k, q, rel_tol=1e-6, abs_tol=1e-7) for q in known_factors(scene))
-
-
-def name_factor(scene: Scene, change: Change, how: Scaled, k: float) -> tuple[float, str, Say] | None:
-    """How plausible a factor is here, the kind of mistake, and the sentence; None for a number that stands nowhere."""
-    tape = scene.tape
-    i = change.node
-    op = tape.ops[i]
-    what = Say("this term") if how.whole_node else Say("what goes this way")
-    parents = list(tape.edges[i].values())
-    square = len(parents) > len(set(parents))
-
-    def close(a: float) -> bool:
-        return math.isclose(k, a, rel_tol=1e-6, abs_tol=1e-9)
-
-    if close(0.0):
-        if square and not how.whole_node:
-            return 1.0, "factor", Say("the factor 2 of the derivative of a square is left out")
-        return (
-            1.0,
-            "path missing",
-            Say("the gradient along this path is missing"),
-        )
-    if square and not how.whole_node:
-        return None
-    if close(-1.0):
-        if op in ("negative", "subtract") and change.input == len(tape.primals[i]) - 1:
-            return 1.1, "sign", Say("the minus sign is left out")
-        return 1.3, "sign", Say("the sign of {what} is wrong", what=what)
-    for c in {abs(c) for _, c in scene.constants(i)} | mask_numbers(scene, i):
-        if c not in (0.0, 1.0) and any(close(s * q) for q in (c, 1 / c) for s in (1.0, -1.0)):
-            return (
-                1.15,
-                "factor",
-                Say("the factor {c:.6g} of this line is left out, or taken twice", c=c),
-            )
-    if op in ("power", "square", "float_power") and close(0.5):
-        return 1.2, "factor", Say("the factor 2 of the square's derivative is left out")
-    if op == "mean":
-        n = np.prod(tape.shapes[next(iter(tape.edges[i].values()))]) / max(np.prod(tape.shapes[i]), 1)
-        if close(n):
-            return 1.2, "factor", Say("the factor 1/{n:g} of the mean is left out", n=n)
-        if close(1 / n):
-            return (
-                1.3,
-                "factor",
-                Say("the factor 1/{n:g} of the mean is taken twice", n=n),
-            )
-        if n > 1 and (close(n / (n - 1)) or close((n - 1) / n)):
-            a, b = (n - 1, n) if k > 1 else (n, n - 1)
-            return (
-                1.4,
-                "factor",
-                Say("1/{a:g} is taken in place of 1/{b:g} (n - 1 and n confused)", a=a, b=b),
-            )
-    for name, meaning in factor_names(k, scene.lengths):
-        more = Say(" ({meaning})", meaning=meaning) if meaning else Say()
-        rank = 1.6 if abs(k) in (2.0, 0.5, 4.0, 0.25) else 1.8
-        return (
-            rank,
-            "factor",
-            Say("{what} has the factor {name} too much{more}", what=what, name=name, more=more),
-        )
-    for n in scene.lengths:
-        if n > 2 and (close(n / (n - 1)) or close((n - 1) / n)):
-            meaning = f"{n:g} is {', or '.join(scene.lengths[n][:3])}"
-            return (
-                1.9,
-                "factor",
-                Say(
-                    "{what} has the factor {k:.6g} too much: n - 1 for n ({meaning})",
-                    what=what,
-                    k=k,
-                    meaning=meaning,
-                ),
-            )
-    return None
 
 
 # --- choosing

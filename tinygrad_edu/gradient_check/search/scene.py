@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Array, Value, data_of
 from tinygrad_edu.gradient_check.search.recording import assigned_name, operands, span_of
-from tinygrad_edu.gradient_check.search.tape import Edge, Tape, like
+from tinygrad_edu.gradient_check.search.tape import Tape, like
 
 
 class Group(NamedTuple):
@@ -440,6 +440,3 @@ def lengths_of(tape: Tape) -> dict[float, list[str]]:
 
 def as_array(x: Any) -> Array:
     return np.asarray(x, dtype=float)
-
-
-__all__ = ["Block", "Edge", "Group", "Rows", "Scene", "block_at", "same", "sigmoid"]

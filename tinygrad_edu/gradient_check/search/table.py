@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tinygrad_edu.gradient_check.search import accumulation, activations, rules
+from tinygrad_edu.gradient_check.search import accumulation, activations, broadcasts, cotangents, entries, rules
 from tinygrad_edu.gradient_check.search.change import Propose, Say
 
 
@@ -295,7 +295,7 @@ return dx, dk
         "broadcasting",
         Say("broadcasting is undone by the mean, one row or the wrong axis, not by the sum over rows"),
         "A bias that is added to each row gets the sum over rows: db = dout.sum(axis=0).",
-        (rules.broadcasting,),
+        (broadcasts.broadcasting,),
         example(
             LAYER,
             TANH,
@@ -310,7 +310,7 @@ return dz @ W.T, x.T @ dz, dz.mean(axis=0)  # sum
         "diagonal only",
         Say("a sum over all entries is treated as if each entry had its own alone"),
         "What divides or is subtracted from all entries depends on all of them.",
-        (rules.diagonal,),
+        (broadcasts.diagonal,),
         example(
             {"x": (4, 3)},
             """
@@ -413,7 +413,7 @@ return dx, dk
         "repeated index",
         Say("an index that occurs several times is counted once"),
         "np.add.at(g, key, d) adds each; g[key] += d doesn't.",
-        (rules.repeated_index, rules.entries_forgotten),
+        (entries.repeated_index, entries.entries_forgotten),
         example(
             {"table": (5, 3)},
             """
@@ -432,7 +432,7 @@ return g
         "shifted",
         Say("put back into the wrong entries: shifted, at another stride, all into the first"),
         "The backward pass writes to the very entries that the forward pass read.",
-        (rules.shifts, rules.other_stride, rules.first_channel),
+        (entries.shifts, entries.other_stride, entries.first_channel),
         example(
             {"x": (7,), "k": (3,)},
             """
@@ -456,7 +456,7 @@ return dx, dk
         "reshape and transpose",
         Say("an array is reshaped where it should be transposed back, or the transpose is left out"),
         "Undo the steps in the reverse order: a transpose by the inverse transpose, then a reshape.",
-        (rules.transposes,),
+        (entries.transposes,),
         example(
             {"x": (2, 3)},
             """
@@ -473,7 +473,7 @@ return dy.reshape(2, 3)  # dy.T
         "maximum",
         Say("a maximum's gradient goes to all entries, or each of several maxima gets all of it"),
         "Give it to one of them (argmax), or each its share.",
-        (rules.ties, rules.maxima),
+        (entries.ties, entries.maxima),
         example(
             {"x": (6,)},
             """
@@ -494,7 +494,7 @@ return dy[0] + dy[1]
         "one entry only",
         Say("what was summed gets its gradient in the first or the last entry only"),
         "Each term of a sum gets the whole gradient of the sum.",
-        (rules.one_entry,),
+        (entries.one_entry,),
         example(
             {"x": (4, 3)},
             """
@@ -541,7 +541,7 @@ return dW, dx
         "wrong gradient taken",
         Say("a line starts from the gradient of another variable than its own result"),
         "Name each gradient after its variable: dz comes from dh, not from dout.",
-        (rules.wrong_cotangent,),
+        (cotangents.wrong_cotangent,),
         example(
             {"x": (4, 3), "W": (3, 3), "V": (3, 3)},
             """
@@ -564,7 +564,7 @@ return dy @ W.T, x.T @ dy, h.T @ dz
         "extra derivative",
         Say("a derivative is multiplied in where no such function is: with cross-entropy, p - y has softmax's already"),
         "For softmax with cross-entropy, and sigmoid with its log loss, dz = p - y and nothing more.",
-        (rules.extra_derivative,),
+        (cotangents.extra_derivative,),
         example(
             XW,
             """
@@ -587,7 +587,7 @@ return d @ W.T, x.T @ d
         "siblings exchanged",
         Say("the gradients of two parts of one array are exchanged, such as those of two gates"),
         "Stack gradients in the order in which the forward pass takes the parts.",
-        (rules.siblings, rules.factors_exchanged),
+        (cotangents.siblings, rules.factors_exchanged),
         example(
             {"z": (6,)},
             """

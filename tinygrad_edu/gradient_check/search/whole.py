@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Array
 from tinygrad_edu.gradient_check.search.change import Say
+from tinygrad_edu.gradient_check.search.factors import factor_names
 
 
 class Whole(NamedTuple):
@@ -87,27 +88,6 @@ def whole_factor(f: float, lengths: Mapping[float, Sequence[str]], everything: b
             return 1.15, "factor", say
         return 1.3, "factor", say + Say(" ({meaning})", meaning=meaning)
     return 4.0, "factor", None
-
-
-def factor_names(f: float, lengths: Mapping[float, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """What a factor is: 2, 1/2, n, 1/n, with all that a length n is."""
-    for sign, s in ((1.0, ""), (-1.0, "-")):
-        for c in (2.0, 4.0):
-            for value, text in ((c, f"{s}{c:g}"), (1 / c, f"{s}1/{c:g}")):
-                if math.isclose(f, sign * value, rel_tol=1e-6):
-                    yield text, meaning_of(c, lengths)
-        for n in lengths:
-            if n in (2.0, 4.0):
-                continue
-            for value, text in ((n, f"{s}{n:g}"), (1 / n, f"{s}1/{n:g}")):
-                if math.isclose(f, sign * value, rel_tol=1e-6):
-                    yield text, meaning_of(n, lengths)
-
-
-def meaning_of(n: float, lengths: Mapping[float, Sequence[str]]) -> str:
-    """All that a length is in this computation; "" where it is none."""
-    known = list(lengths.get(n, ()))
-    return f"{n:g} is {', or '.join(known[:3])}" if known else ""
 
 
 def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:

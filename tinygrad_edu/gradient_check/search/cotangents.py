@@ -1,0 +1,112 @@
+"""Hypotheses on the gradient that a line starts from: another variable's, with a derivative too many, exchanged."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.gradient_check.search.change import Change, Edges, Say
+from tinygrad_edu.gradient_check.search.rules import change, edge_groups, in_turn, ones_in_place
+from tinygrad_edu.gradient_check.search.scene import Scene, as_array, same, sigmoid
+from tinygrad_edu.gradient_check.search.tape import Site, UnfitError
+
+
+def wrong_cotangent(scene: Scene) -> Iterator[Change]:
+    tape = scene.tape
+    for group, _j, edges, _, op in edge_groups(scene):
+        members = tuple(m for m, _ in edges)
+        shapes = [tape.shapes[m] for m in members]
+        if not shapes[0] and len(members) == 1 and op not in ("multiply",):
+            continue
+        for line in [c for c in scene.near(members) if c[0] > members[0]][:12]:
+            if [tape.shapes[c] for c in line] != shapes or not all(c in tape.cot for c in line):
+                continue
+            if all(same(tape.cot[c], tape.cot[m]) for c, m in zip(line, members, strict=True)):
+                continue
+            table = dict(zip(members, line, strict=True))
+            a, b = scene.name(line[0]), scene.name(members[0])
+            left = skipped(scene, line[0], members[0])
+            say = Say("{left}' is left out: ", left=left) if left else Say()
+            say += Say("computed from the gradient of `{a}`, not from that of `{b}`", a=a, b=b)
+            yield change(scene, group, 3.2, say, edges, from_cotangent(table, None))
+            if op == "matmul":
+                say += Say(", and only summed")
+                yield change(scene, group, 3.8, say, edges, from_cotangent(table, ones_in_place))
+
+
+def skipped(scene: Scene, above: int, i: int) -> str:
+    """The activation whose result is `above`, where node i goes into it but for sums; "" where there is none."""
+    for block in scene.blocks:
+        if block.last == above and block.name:
+            now = block.source
+            while now > i and scene.tape.ops[now] in ("add", "subtract", "reshape"):
+                now = max((p for p in scene.tape.edges[now].values() if p >= i), default=-1)
+            if now == i:
+                return block.name
+    return ""
+
+
+def from_cotangent(table: dict[int, int], then: Callable[[Site], Any] | None) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        g = s.table.get(table[s.i])
+        if g is None:
+            raise UnfitError
+        return then(s._replace(g=g)) if then else s.again(g=g)
+
+    return rule
+
+
+def extra_derivative(scene: Scene) -> Iterator[Change]:
+    tape = scene.tape
+    for group in scene.groups:
+        first = group.members[0]
+        if tape.ops[first] not in ("matmul", "add", "subtract", "affine", "index"):
+            continue
+        if first in tape.seeds and not tape.shapes[first] and len(group.members) == 1:
+            continue
+        edges = tuple((m, j) for m in group.members for j in tape.edges[m] if (m, j) in tape.part)
+        for en, slope in EXTRA:
+            if not edges or ("softmax" in en and not tape.shapes[first]):
+                continue
+            table = {m: slope(as_array(tape.data[m])) for m in group.members}
+            say = Say("an extra factor {form}", form=Say(en)) + in_turn(group)
+            rule = Edges(edges, times(table))
+            rank = 2.4 if "softmax" in en else 2.5
+            yield Change(rank + group.rank, say, first, None, rule, "", len(group.members))
+
+
+def times(table: dict[int, Any]) -> Callable[[Site], Any]:
+    return lambda s: s.again(g=as_array(s.g) * table[s.i])
+
+
+def softmax_slope(z: Any) -> Any:
+    e = np.exp(z - z.max(-1, keepdims=True))
+    p = e / e.sum(-1, keepdims=True)
+    return p * (1.0 - p)
+
+
+EXTRA: list[tuple[str, Callable[[Any], Any]]] = [
+    ("p·(1-p) of the softmax p (with cross-entropy, p - y has softmax's derivative already)", softmax_slope),
+    ("σ'(z), as if a sigmoid came after (p - y has it already)", lambda z: sigmoid(z) * (1 - sigmoid(z))),
+    ("a·(1-a), as if its result were a sigmoid's", lambda a: a * (1 - a)),
+    ("1-a², as if its result were a tanh's", lambda a: 1 - a * a),
+    ("tanh'(z), as if a tanh came after", lambda z: 1 - np.tanh(z) ** 2),
+    ("(z > 0), as if a relu came after", lambda z: (z > 0) * 1.0),
+]  # fmt: skip
+
+
+def siblings(scene: Scene) -> Iterator[Change]:
+    """The gradients of two parts of one array exchanged, such as an LSTM's gates."""
+    tape = scene.tape
+    for p in range(len(tape.nodes)):
+        parts = [(i, j) for i, j in tape.consumers[p] if tape.ops[i] == "index" and (i, j) in tape.part]
+        if not 2 <= len(parts) <= 8 or not scene.useful(p):
+            continue
+        for (a, ja), (b, jb) in itertools.combinations(parts, 2):
+            if tape.shapes[a] == tape.shapes[b]:
+                x, y = scene.name(a), scene.name(b)
+                say = Say("the gradients of `{x}` and `{y}` are exchanged", x=x, y=y)
+                yield Change(2.0, say, a, ja, Edges(((a, ja), (b, jb)), from_cotangent({a: b, b: a}, None)), "", 2)

@@ -1,0 +1,254 @@
+"""Hypotheses on entries that are put back: repeated indices, shifts, strides, transposes, ties, first rows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.gradient_check.search.change import Change, Gathers, Say
+from tinygrad_edu.gradient_check.search.rules import change, edge_groups, through
+from tinygrad_edu.gradient_check.search.scene import Scene, as_array
+from tinygrad_edu.gradient_check.search.tape import Site, UnfitError
+from tinygrad_edu.ops.indexing import is_basic
+
+
+def repeated_index(scene: Scene) -> Iterator[Change]:
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op == "index" and not is_basic(scene.tape.nodes[edges[0][0]].params["key"]):
+            name = scene.name(p)
+            say = Say(
+                "an index of `{name}` that occurs several times is counted once (`g[k] += …`; np.add.at adds each)",
+                name=name,
+            )
+            yield change(scene, group, 1.6, say, edges, counted_index)
+            say = Say("of an index of `{name}` that occurs several times only the first counts", name=name)
+            yield change(scene, group, 1.9, say, edges, first_index)
+
+
+def counted_index(s: Site) -> Any:
+    out = np.zeros(s.tape.shapes[s.p])
+    out[s.node.params["key"]] = s.g
+    return out
+
+
+def first_index(s: Site) -> Any:
+    shape, key = s.tape.shapes[s.p], s.node.params["key"]
+    places = np.arange(math.prod(shape)).reshape(shape)[key]
+    out = np.zeros(math.prod(shape))
+    out[places.reshape(-1)[::-1]] = np.broadcast_to(as_array(s.g), places.shape).reshape(-1)[::-1]
+    return out.reshape(shape)
+
+
+def entries_forgotten(scene: Scene) -> Iterator[Change]:
+    tape = scene.tape
+    for _group, j, edges, p, op in edge_groups(scene):
+        i = edges[0][0]
+        if op != "index" or is_basic(tape.nodes[i].params["key"]) or len(tape.consumers[p]) < 2 or len(edges) > 1:
+            continue
+        key = tape.nodes[i].params["key"]
+
+        def without(parts: Any, key: Any = key, p: int = p) -> Any:
+            out = np.array(tape.cot[p], dtype=float)
+            out[key] = 0.0
+            return out
+
+        text = scene.name(i)
+        say = Say("the entries that `{text}` reads get no gradient at all", text=text)
+        yield Change(1.45, say, i, j, Gathers({p: without}))
+
+
+def shifts(scene: Scene) -> Iterator[Change]:
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op not in ("pad", "concatenate", "index", "reshape", "roll", "filled", "stack"):
+            continue
+        ndim = len(scene.tape.shapes[p])
+        choices = [(a,) for a in range(ndim)] + ([(ndim - 2, ndim - 1)] if ndim > 1 else [])
+        for axes, by in itertools.product(choices, (1, -1)):
+            say = Say("put back into the wrong entries: shifted by {by:+d} along axes {axes}", by=by, axes=axes)
+            yield change(scene, group, 2.4, say, edges, shifted(axes, by))
+
+
+def shifted(axes: tuple[int, ...], by: int) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        if s.tape.ops[s.i] == "pad":
+            return s.again(g=np.roll(as_array(s.g), (by,) * len(axes), axes))
+        r = as_array(s.r)
+        if r.shape != s.tape.shapes[s.p] or not r.ndim:
+            raise UnfitError
+        return np.roll(r, (by,) * len(axes), axes)
+
+    return rule
+
+
+def other_stride(scene: Scene) -> Iterator[Change]:
+    """Windows put back at another stride: 1, or double, of what the forward pass reads them at."""
+    tape = scene.tape
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op != "index" or len(edges) < 3 or group.turn:
+            continue
+        keys = [tape.nodes[i].params["key"] for i, _ in edges]
+        strides = {axis: stride for axis in range(len(tape.shapes[p])) if (stride := stride_of(keys, axis)) > 1}
+        if len(strides) > 1 and len(set(strides.values())) == 1:
+            stride, axes = next(iter(strides.values())), tuple(strides)
+            say = Say(
+                "windows are put back at stride {new} along axes {axes}, and read at stride {stride}",
+                new=1,
+                axes=axes,
+                stride=stride,
+            )
+            yield change(scene, group, 2.5, say, edges, at_strides(axes, stride, 1))
+        for axis, stride in strides.items():
+            for new in {1, 2 * stride, stride + 1, stride - 1} - {stride, 0}:
+                say = Say(
+                    "windows are put back at stride {new} along axis {axis}, and read at stride {stride}",
+                    new=new,
+                    axis=axis,
+                    stride=stride,
+                )
+                yield change(scene, group, 2.6, say, edges, at_strides((axis,), stride, new))
+
+
+def stride_of(keys: list[Any], axis: int) -> int:
+    """The distance between windows along an axis; 0 where there is none."""
+    starts = [part_of(key, axis) for key in keys]
+    if any(start is None for start in starts) or len(set(starts)) < 2:
+        return 0
+    gaps = np.diff(sorted({start for start in starts if start is not None}))
+    return int(gaps[0]) if np.all(gaps == gaps[0]) else 0
+
+
+def part_of(key: Any, axis: int) -> int | None:
+    parts = key if isinstance(key, tuple) else (key,)
+    if axis >= len(parts) or any(part is None or part is Ellipsis for part in parts):
+        return None
+    part = parts[axis]
+    start = part.start if isinstance(part, slice) else part
+    return int(start or 0) if start is None or isinstance(start, (int, np.integer)) else None
+
+
+def at_strides(axes: tuple[int, ...], old: int, new: int) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        key = s.node.params["key"]
+        parts = list(key if isinstance(key, tuple) else (key,))
+        for axis in axes:
+            part = parts[axis]
+            start = (part.start or 0) if isinstance(part, slice) else part
+            moved = start // old * new
+            parts[axis] = slice(moved, part.stop - start + moved, part.step) if isinstance(part, slice) else moved
+        out = np.zeros(s.tape.shapes[s.p])
+        place = out[tuple(parts)]
+        out[tuple(parts)] = as_array(s.g)[tuple(slice(n) for n in place.shape)]
+        return out
+
+    return rule
+
+
+def first_channel(scene: Scene) -> Iterator[Change]:
+    """The gradient of a window summed over one of its axes and put into the first place along it."""
+    tape = scene.tape
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op != "index" or group.turn:
+            continue
+        for axis in range(len(tape.shapes[p])):
+            say = Say(
+                "summed over axis {axis} of `{name}` and put into its first place there", axis=axis, name=scene.name(p)
+            )
+            yield change(scene, group, 2.9, say, edges, into_first(axis))
+
+
+def into_first(axis: int) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        r = as_array(s.r)
+        out = np.zeros_like(r)
+        at = (slice(None),) * axis + (0,)
+        out[at] = r.sum(axis)
+        return out
+
+    return rule
+
+
+def transposes(scene: Scene) -> Iterator[Change]:
+    tape = scene.tape
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op not in ("reshape", "transpose"):
+            continue
+        above = {
+            m: [q for q, _ in tape.consumers[m] if tape.ops[q] in ("reshape", "transpose") and tape.ops[q] != op]
+            for m, _ in edges
+        }
+        if all(len(q) == 1 for q in above.values()):
+            say = Say("reshaped only: the transpose that belongs to it is left out")
+            table = {m: q[0] for m, q in above.items()}
+            yield change(scene, group, 2.3, say, edges, reshaped_from(table))
+        if op == "reshape" and len(tape.shapes[p]) == 2:
+            say = Say("reshaped in the order of the transpose")
+            yield change(scene, group, 2.8, say, edges, lambda s: as_array(s.g).T.reshape(s.tape.shapes[s.p][::-1]).T)
+        if op == "transpose":
+            say = Say("reshaped in place of transposed back")
+            yield change(scene, group, 2.3, say, edges, lambda s: as_array(s.g).reshape(s.tape.shapes[s.p]))
+
+
+def reshaped_from(table: dict[int, int]) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        if table[s.i] not in s.table:
+            raise UnfitError
+        return as_array(s.table[table[s.i]]).reshape(s.tape.shapes[s.p])
+
+    return rule
+
+
+def ties(scene: Scene) -> Iterator[Change]:
+    for group, _j, edges, _, op in edge_groups(scene):
+        if op in ("max", "min", "maximum", "minimum"):
+            say = Say("every tied maximum gets all of the gradient, not a share")
+            yield change(scene, group, 2.0, say, edges, all_ties)
+
+
+def maxima(scene: Scene) -> Iterator[Change]:
+    """What comes from a maximum over an axis spread over all entries, or multiplied by the maximum."""
+    for group, _j, edges, _, op in edge_groups(scene):
+        if op in ("max", "min"):
+            say = Say("the gradient is spread over all entries, as by a mean, and not given to the {op} alone", op=op)
+            yield change(scene, group, 2.0, say, edges, spread)
+            say = Say("the value of the {op} is multiplied in", op=op)
+            yield change(scene, group, 2.9, say, edges, lambda s: as_array(s.again(g=as_array(s.g) * s.tape.data[s.i])))
+
+
+def spread(s: Site) -> Any:
+    shape = s.tape.shapes[s.p]
+    return through(s) * (math.prod(s.tape.shapes[s.i]) / math.prod(shape))
+
+
+def all_ties(s: Site) -> Any:
+    x, out, g = as_array(s.tape.primals[s.i][s.j]), as_array(s.tape.data[s.i]), as_array(s.g)
+    axis = s.node.params.get("axis")
+    if axis is not None and not s.node.params.get("keepdims"):
+        out, g = np.expand_dims(out, axis), np.expand_dims(g, axis)
+    return (x == out) * g
+
+
+def one_entry(scene: Scene) -> Iterator[Change]:
+    tape = scene.tape
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op in ("sum", "mean") and len(tape.shapes[edges[0][0]]) < len(tape.shapes[p]):
+            for k, text in ((0, "first"), (-1, "last")):
+                say = Say("given to the {text} entry along the axis only", text=Say(text))
+                yield change(scene, group, 3.0, say, edges, one_entry_only(k))
+
+
+def one_entry_only(k: int) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        r = np.broadcast_to(as_array(s.r), s.tape.shapes[s.p])
+        axis = s.node.params.get("axis")
+        if not r.ndim or isinstance(axis, tuple):
+            raise UnfitError
+        out = np.zeros(r.shape)
+        at = (slice(None),) * ((axis or 0) % r.ndim) + (k,)
+        out[at] = r[at]
+        return out
+
+    return rule
