@@ -16,6 +16,8 @@ import tinygrad_edu as tg
 from tinygrad_edu.article import DATASET, TARGETS, network_from, recovered_start
 from tinygrad_edu.drawing import renderer
 
+SCRIPTS = os.path.dirname(sys.executable)
+
 HOSTILE = [
     '<b>"x"</b>\n{|}',
     "<script>alert(1)</script>",
@@ -33,6 +35,15 @@ HOSTILE = [
 def texts_of(svg):
     """All the text that an SVG shows."""
     return [html.unescape(text) for text in re.findall(r"<text[^>]*>(.*?)</text>", svg)]
+
+
+@pytest.fixture(params=["dot", "graphviz-pure"])
+def program(request):
+    """The path of a program that draws."""
+    found = shutil.which("dot") if request.param == "dot" else shutil.which("graphviz-pure", path=SCRIPTS)
+    if found is None:
+        pytest.skip(f"no {request.param}")
+    return found
 
 
 def draw_network(kind="scalar", show="nodes"):
@@ -184,3 +195,19 @@ def test_whatever_a_value_is_called_the_svg_is_well_formed(name, tmp_path):
     with tg.group(name):
         y = tg.operation(lambda x: x * x, lambda g, out, x: (g * 2.0 * x,), name=name or "none", symbol=name)(x)
     xml.dom.minidom.parse(str(tg.save(y, tmp_path / "a.svg", names={name: y})))
+
+
+def test_a_depth_below_the_groups_that_there_are_folds_to_what_is_nearest():
+    y = tg.Value(1.0)
+    for _ in range(20):
+        y = tg.sin(y)
+    assert "21 values: the 1 nearest to the result are shown" in tg.draw(y, show="nodes", depth=1, max_nodes=5).source
+
+
+def test_programs_have_nothing_to_complain_of_in_labels_of_any_letters(program):
+    x = tg.Value(np.ones((2, 4)), name="a\x07<b> 权重 ½Σ")
+    y = tg.operation(lambda x: x * x, lambda g, out, x: (g * 2.0 * x,), name="double", symbol="∂½Σ×")(x) * x
+    y.name = "=×÷<>"
+    drawn = subprocess.run([program, "-Tsvg"], input=tg.draw(y).source.encode(), capture_output=True, check=True)
+    complaints = [line for line in drawn.stderr.decode().splitlines() if line and "non-ASCII" not in line]
+    assert complaints == []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.value import data_of
-from tinygrad_edu.drawing.labels import digits, heat, text
+from tinygrad_edu.drawing.labels import digits, heat, printable, text
 from tinygrad_edu.drawing.themes import shade
 from tinygrad_edu.drawing.view import Box, Column, Row
 
@@ -174,17 +174,30 @@ def label_cell(row: Row, show: Collection[str], colours: Colours, span: int) -> 
         notes.append(f"used {row.uses} times")
     label = f"= {row.label}" if row.name and row.label else row.label
     parts = [
-        (f"<B>{text(row.name)}</B>", text_width(row.name, bold=True)) if row.name else None,
-        (text(label), text_width(label)) if label else None,
-        (small("  ".join(notes), colours), text_width("  ".join(notes), SMALL)) if notes else None,
+        (row.name, f"<B>{text(row.name)}</B>", text_width(row.name, bold=True)),
+        (label, text(label), text_width(label)),
+        ("  ".join(notes), small("  ".join(notes), colours), text_width("  ".join(notes), SMALL)),
     ]
-    cells = [f'<TD ALIGN="LEFT" WIDTH="{width + 4}">{words}</TD>' for words, width in filter(None, parts)]
     opening = f'<TD ID="{row.id}" HREF=" " PORT="{row.id}" ALIGN="LEFT"' + (f' COLSPAN="{span}"' if span > 1 else "")
-    if len(cells) < 2:
-        return cells[0].replace('<TD ALIGN="LEFT"', opening, 1) if cells else f"{opening}></TD>"
-    size = f'FIXEDSIZE="TRUE" WIDTH="{sum(width + 4 for _, width in filter(None, parts))}" HEIGHT="15"'
-    inner = f'<TABLE ALIGN="LEFT" BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" {size}><TR>'
-    return f"{opening}>{inner}{''.join(cells)}</TR></TABLE></TD>"
+    return side_by_side([part for part in parts if part[0]], opening)
+
+
+def side_by_side(parts: list[tuple[str, str, int]], opening: str) -> str:
+    """A cell with texts in a line, each given as its words, its markup and its width.
+
+    A program puts one behind the other, so far as it knows the widths of letters; where it doesn't, they get cells.
+    """
+    width = sum(width + 4 for _, _, width in parts)
+    known = all(words.isascii() and words.isprintable() for words, _, _ in parts[:-1])
+    if known:
+        gap = f'<FONT POINT-SIZE="{SMALL}">&#160;&#160;</FONT>'
+        return f'{opening} WIDTH="{width}">{gap.join(markup for _, markup, _ in parts)}</TD>'
+    cells = "".join(f'<TD ALIGN="LEFT" WIDTH="{width + 4}">{markup}</TD>' for _, markup, width in parts)
+    lines = max(words.count("\n") + 1 for words, _, _ in parts)
+    high = 16 if all(ord(c) < 0x2E80 for words, _, _ in parts for c in printable(words)) else 24
+    size = f'FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="{high * lines}"'
+    table = f'<TABLE ALIGN="LEFT" BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" {size}>'
+    return f"{opening}>{table}<TR>{cells}</TR></TABLE></TD>"
 
 
 def number(cell_id: str, data: Any, colours: Colours, role: str = "ink", sign: str = "", bold: bool = False) -> str:
@@ -296,8 +309,8 @@ def text_width(words: str, size: float = SIZE, bold: bool = False) -> int:
 
 def em(c: str) -> float:
     """About the width of a character in parts of the size."""
-    if ord(c) > 0x2E7F:
-        return 1.0
+    if ord(c) > 0x2E7F or ord(c) < 0x20:  # control characters are shown as a replacement
+        return 1.1
     if c in " .,:;'|!ijl[]()":
         return 0.36
-    return 0.95 if c in "mwMW@…↑→" else 0.64
+    return 0.95 if c in "mwMW@%…↑→=+×÷−<>~^" else 0.8 if c.isupper() else 0.64

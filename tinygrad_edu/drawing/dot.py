@@ -52,7 +52,8 @@ def digraph(
         view = (view_of if "nodes" in show else cards_of)(outputs, depth, max_nodes, names)
     colours = THEMES[theme]
     direction = direction or fitting_direction(view, show)
-    layers = layers_of(view) if direction == "LR" and not view.columns else {}
+    single = not any(box.rows for box in view.boxes.values())
+    layers = layers_of(view) if direction == "LR" and single else {}
     graph = Picture("computation", **attributes_of(view, direction, colours))
     if layers:
         graph.attr(**HELD)
@@ -71,12 +72,12 @@ def digraph(
     for path in sorted(clusters, key=len, reverse=True)[:-1]:
         clusters[path[:-1]].subgraph(clusters[path])
     boxes = view.boxes.values()
-    single = {row.id for box in boxes for row in box.rows if has_one_cell(row, box, show)}
+    narrow = {row.id for box in boxes for row in box.rows if has_one_cell(row, box, show)}
     weights, gates = weights_of(layers, view), gates_of(layers, view)
     slopes = local_derivatives(view) if "local" in show else {}
     for arrow in view.arrows.values():
         slope = slopes.get((arrow.target, arrow.place))
-        start, end = ends_of(arrow, holders, direction, single)
+        start, end = ends_of(arrow, holders, direction, narrow)
         extra = {"label": digits(slope)} if slope is not None else {}
         if (arrow.source, arrow.target) in weights:
             extra["weight"] = weights[arrow.source, arrow.target]
@@ -105,7 +106,7 @@ def attributes_of(view: View, direction: Direction, colours: Mapping[str, str]) 
     graph = {"rankdir": direction, "nodesep": "0.15", "ranksep": "0.35", "bgcolor": colours["page"], **fonts}
     edge = {"arrowsize": "0.6", "color": colours["arrow"], **fonts, "fontsize": "9"}
     if cards:
-        graph |= {"nodesep": "0.3", "ranksep": "0.6" if view.columns else "0.5"}
+        graph |= {"nodesep": "0.3", "ranksep": "0.55" if view.columns else "0.5"}
     if view.columns:
         graph["splines"] = "line"
     if view.note:
@@ -162,19 +163,19 @@ def card_of(box: Box, look: Look) -> str:
     return card_label(box, look.show, look.colours, is_result, look.largest)
 
 
-def ends_of(arrow: Arrow, holders: Mapping[str, str], direction: Direction, single: Collection[str]) -> tuple[str, str]:
+def ends_of(arrow: Arrow, holders: Mapping[str, str], direction: Direction, narrow: Collection[str]) -> tuple[str, str]:
     """Where an arrow starts and ends: at the side of a row, or at a box where the picture goes down or up.
 
-    `single` are rows of one cell; of others the last cell has a port of its own.
+    `narrow` are rows of one cell; of others the last cell has a port of its own.
     """
     sides = {"LR": ("e", "w"), "RL": ("w", "e"), "TB": ("s", "n"), "BT": ("n", "s")}[direction]
     flat = direction in ("LR", "RL")
     start, end = holders.get(arrow.source, arrow.source), holders.get(arrow.target, arrow.target)
     for_left, for_right = ("", "o") if direction == "LR" else ("o", "")
     if arrow.from_row and (flat or arrow.source in holders):
-        start += f":{arrow.from_row}{'' if arrow.from_row in single else for_right}:{sides[0]}"
+        start += f":{arrow.from_row}{'' if arrow.from_row in narrow else for_right}:{sides[0]}"
     if arrow.to_row and (flat or arrow.target in holders):
-        end += f":{arrow.to_row}{'' if arrow.to_row in single else for_left}:{sides[1]}"
+        end += f":{arrow.to_row}{'' if arrow.to_row in narrow else for_left}:{sides[1]}"
     return start, end
 
 

@@ -144,7 +144,7 @@ def view_of(
     deepest = max(map(len, groups.values()), default=0)
     levels = [deepest if depth is None else depth]
     while levels[-1] > 0:
-        levels.append(min(levels[-1], deepest) - 1)
+        levels.append(max(min(levels[-1], deepest) - 1, 0))
     for level in levels:
         view = folded_view(numbers, groups, level, given, set(outputs))
         if len(view.boxes) <= max_nodes:
