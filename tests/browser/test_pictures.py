@@ -155,7 +155,7 @@ def test_text_has_ten_pixels_where_a_picture_is_first_seen_and_nothing_overlaps(
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_single_operations_are_readable_too_and_scroll_where_they_are_wide(browser, program, width):
-    page = opened(browser, svg_of(network([3, 4, 3, 2]), show="nodes"), width=width)
+    page = opened(browser, svg_of(network([3, 4, 3, 2]), show=("nodes", "data", "local")), width=width)
     assert min(t["size"] for t in page.evaluate(READ)) >= SMALLEST
     page.close()
 

@@ -116,6 +116,9 @@ def test_a_network_used_twice_has_its_layers_twice():
     columns = sorted((column.name, len(column.boxes)) for column in view.columns)
     assert columns == [("layers[0]", 2), ("layers[0]", 2), ("layers[1]", 1), ("layers[1]", 1)]
     assert sum(box.kind == "inputs" for box in view.boxes.values()) == 2
+    columns = {name: column.id for column in view.columns for name in column.boxes}
+    feeds = {(columns.get(a.source, a.source), columns.get(a.target, a.target)) for a in view.arrows.values()}
+    assert len(feeds) == 2 * 3  # inputs, layer, layer, result: no arrow for weights, which stand on both cards
 
 
 def test_an_activation_of_several_operations_stands_on_the_neurons_card():

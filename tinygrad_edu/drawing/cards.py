@@ -74,7 +74,7 @@ class Unit:
 
 @dataclass
 class Plan:
-    """The view in the making: where each Value stands, where inputs lead, the rows of results, and who needs a name."""
+    """The view in the making: where each Value stands, where inputs lead, and who needs a name, or no arrow."""
 
     graph: Graph
     limit: int | None
@@ -83,6 +83,7 @@ class Plan:
     entries: dict[tuple[Value, int], Place] = field(default_factory=dict)
     constants: dict[tuple[Value, int], Place] = field(default_factory=dict)
     rows: dict[Value, Row] = field(default_factory=dict)
+    shown: set[tuple[Value, int]] = field(default_factory=set)
     named: set[Value] = field(default_factory=set)
 
 
@@ -156,7 +157,7 @@ def finished(plan: Plan) -> View:
         for place, parent in enumerate(node.parents):
             start = plan.homes[parent] if isinstance(parent, Value) else plan.constants.get((node, place))
             target, to_row = plan.entries.get((node, place), plan.homes[node])
-            if start is not None and start[0] != target:
+            if start is not None and start[0] != target and (node, place) not in plan.shown:
                 view.join(start[0], target, place, start[1], to_row)
     for node in graph.order:
         name = short_name(graph.names[node], graph.groups[node])
@@ -432,10 +433,14 @@ def add_row(
 
 
 def settle(plan: Plan, node: Value, place: int, parent: Any, where: Place) -> None:
-    """A parameter is at home in the row that shows it, if it is a leaf; what was made elsewhere comes by an arrow."""
+    """A parameter that is a leaf is at home in the first row that shows it; what was made elsewhere comes by an arrow.
+
+    A row of another card that shows it too (of a network used twice) needs no arrow.
+    """
     plan.entries[node, place] = where
     if isinstance(parent, Value) and parent.operation is None:
         plan.homes.setdefault(parent, where)
+        plan.shown.add((node, place))
 
 
 def enter(plan: Plan, node: Value, where: Place) -> None:

@@ -104,7 +104,7 @@ def attributes_of(view: View, direction: Direction, colours: Mapping[str, str]) 
     cards = any(box.rows for box in view.boxes.values())
     fonts = {"fontname": "Helvetica", "fontsize": "12" if cards else "11", "fontcolor": colours["ink"]}
     graph = {"rankdir": direction, "nodesep": "0.15", "ranksep": "0.35", "bgcolor": colours["page"], **fonts}
-    edge = {"arrowsize": "0.6", "color": colours["arrow"], **fonts, "fontsize": "9"}
+    edge = {"arrowsize": "0.6", "color": colours["arrow"], **fonts, "fontsize": "10"}
     if cards:
         graph |= {"nodesep": "0.3", "ranksep": "0.55" if view.columns else "0.5"}
     if view.columns:

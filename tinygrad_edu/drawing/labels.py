@@ -78,7 +78,7 @@ def operation_label(box: Box, show: Collection[str]) -> str:
     assert box.node.operation is not None
     rows = [f"<TR><TD>{text(symbol_of(box.node))}</TD></TR>"]
     if "local" in show and box.node.operation.formula:
-        rows.append(f'<TR><TD><FONT POINT-SIZE="9">{text(box.node.operation.formula)}</FONT></TD></TR>')
+        rows.append(f'<TR><TD><FONT POINT-SIZE="10">{text(box.node.operation.formula)}</FONT></TD></TR>')
     return table(rows)
 
 
