@@ -33,17 +33,13 @@ def neuron() -> tg.Value:
 
 
 def digits_network() -> tg.Value:
-    network = tg.Network.create([784, 32, 10], kind="dense", seed=0)
-    for layer in network.layers:
-        layer.weights.data = (layer.weights.data - 0.5) / 8.0
+    network = tg.Network.create([784, 32, 10], kind="dense", seed=0, start="scaled")
     row = np.random.default_rng(0).random(784)
     return finished(tg.nn.half_squared_error(network.feed_forward(row), np.eye(10)[3]))
 
 
 def wide_network() -> tg.Value:
-    network = tg.Network.create([20, 64, 10], seed=0)
-    for p in network.parameters():
-        p.data = (p.data - 0.5) / 2.0
+    network = tg.Network.create([20, 64, 10], seed=0, start="scaled")
     return finished(tg.nn.half_squared_error(network.feed_forward(np.linspace(0.0, 1.0, 20)), np.eye(10)[3]))
 
 

@@ -40,7 +40,7 @@ def program(request, monkeypatch):
 
 
 def network(sizes, kind="scalar"):
-    made = tg.Network.create(sizes, kind=kind, seed=0)
+    made = tg.Network.create(sizes, kind=kind, seed=0, start="scaled")
     return finished(tg.nn.half_squared_error(made(np.linspace(0.1, 1.0, sizes[0])), np.eye(sizes[-1])[0]))
 
 

@@ -11,7 +11,7 @@ from tinygrad_edu.drawing.view import view_of
 
 
 def loss_of(sizes, kind="scalar"):
-    network = tg.Network.create(sizes, kind=kind, seed=0)
+    network = tg.Network.create(sizes, kind=kind, seed=0, start="scaled")
     loss = tg.nn.half_squared_error(network.feed_forward(np.linspace(0, 1, sizes[0])), np.eye(sizes[-1])[0])
     loss.name = "loss"
     loss.backward()

@@ -206,7 +206,7 @@ def number(cell_id: str, data: Any, colours: Colours, role: str = "ink", sign: s
         words = digits(float(data)) + sign
         shown = f"<B>{text(words)}</B>" if bold else text(words)
         shown = f'<FONT COLOR="{colours[role]}">{shown}</FONT>' if role != "ink" else shown
-        width = text_width(words, bold=bold) + 6
+        width = text_width(words, bold=bold) + 3
     else:
         shown, width = array_table(np.asarray(data), colours, role), 0
     return f'<TD ID="{cell_id}" HREF=" " ALIGN="LEFT" WIDTH="{width}">{shown}</TD>'

@@ -7,6 +7,7 @@ are given empty links, and here they become plain groups.
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Collection, Mapping
 
@@ -44,4 +45,4 @@ def finished(svg: str, titles: Mapping[str, str], columns: Mapping[str, Collecti
 
 def least_width(match: re.Match[str]) -> str:
     """A picture is never shown so small that its text has less than 10 px: a wider one is scrolled."""
-    return f'{match.group(1)} style="min-width:{float(match.group(2)):.0f}px"'
+    return f'{match.group(1)} style="min-width:{math.ceil(float(match.group(2))) + 1}px"'
