@@ -184,5 +184,7 @@ def test_bad_arguments_are_refused():
         tg.check_backprop(forward, INPUTS, {})
     with pytest.raises(ValueError, match="inputs lacks W1"):
         tg.check_backprop(forward, {"C": INPUTS["C"], "w": 1.0}, {"dC": INPUTS["C"]})
+    with pytest.raises(TypeError, match="has another derivative than the function, for x"):
+        tg.check_backprop(lambda x: np.sum(tg.stop_gradient(x) * x), [np.ones(2)], {"dx": np.ones(2)})
     with pytest.raises(TypeError, match="has no number in it that depends on the inputs: return the loss"):
         tg.check_backprop(lambda x: x, [np.ones(2)], {"dx": np.ones(2)})

@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Array, Value, apply, data_of
 from tinygrad_edu.following.tracked import bare
+from tinygrad_edu.gradient_check.numerical import on_line, random_direction
 from tinygrad_edu.gradient_check.plain_data import copied, float_arrays
 from tinygrad_edu.gradient_check.report import Entry, GradientReport, Verdict
 from tinygrad_edu.gradient_check.returned import as_numbers, described
@@ -264,6 +265,11 @@ def recorded_with_names(forward: Callable[..., Any], args: Sequence[Any]) -> Rec
         raise TypeError("the forward function's result has no number in it that depends on the inputs: return the loss")
     cotangents = [1.0 if k == losses[0] else 0.0 for k in range(len(recording.outputs))]
     tape = WholeTape(recording, cotangents, [names[k] for k in sorted(wanted)])
+    if unproved := not_the_functions_own(forward, args, sorted(wanted), losses[0], tape):
+        raise TypeError(
+            f"the forward function can't be followed: its recording has another derivative than the function, for "
+            f"{', '.join(unproved)}"
+        )
     variables = {name: [k] for k, name in enumerate(tape.names)}
     variables.update(assigned(tape))
     for name, x in held.items():
@@ -272,6 +278,27 @@ def recorded_with_names(forward: Callable[..., Any], args: Sequence[Any]) -> Rec
             if isinstance(value, Value) and value in tape.number and label not in variables:
                 variables[label] = [tape.number[value]]
     return Recorded(recording, tape, variables)
+
+
+def not_the_functions_own(
+    forward: Callable[..., Any], args: Sequence[Any], wanted: Sequence[int], loss: int, tape: Tape
+) -> list[str]:
+    """The inputs along which the recorded loss changes otherwise than the function's own, in a random direction."""
+
+    def evaluate(data: list[Any]) -> Array:
+        given = dict(zip(wanted, data, strict=True))
+        result = forward(*[given.get(k, copied(x)) for k, x in enumerate(args)])
+        return np.array([float(data_of(result[loss] if isinstance(result, (tuple, list)) else result))])
+
+    data = [x if isinstance(x, float) else np.array(x, dtype=np.float64) for x in (args[k] for k in wanted)]
+    found = []
+    for k, direction in enumerate(random_direction(data)):
+        line = on_line(evaluate, data, [direction if j == k else 0.0 * x for j, x in enumerate(data)])
+        own, terms = float(np.sum(tape.true[k] * direction)), float(np.sum(np.abs(tape.true[k] * direction)))
+        slopes = [float((line(h) - line(-h))[0]) / (2.0 * h) for h in (1e-5, 1e-6, 1e-7)]
+        if min(abs(slope - own) for slope in slopes) > 1e-4 * terms + 1e-6 * abs(float(line(0.0)[0])):
+            found.append(tape.names[k])
+    return found
 
 
 def parts_of(name: str, x: Any) -> list[tuple[str, Any]]:
