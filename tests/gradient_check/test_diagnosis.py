@@ -132,10 +132,20 @@ def test_relu_derivative_missing_is_named():
     assert "relu'" in report.diagnoses[0].text
 
 
+def test_the_operation_and_the_input_whose_rule_is_wrong_are_named():
+    scale = tg.operation(lambda a, b: a * b, lambda g, out, a, b: (g * b, g * a * a), name="scale")
+    f = lambda x, y: tg.tanh(scale(x, y) + tg.relu(x)).sum()  # noqa: E731
+    report = tg.gradcheck(f, np.array([1.5, 2.0]), np.array([0.5, 0.1]))
+    rules = [d.text for d in report.diagnoses if d.kind == "wrong rule"]
+    assert len(rules) == 1
+    assert rules[0].startswith("the gradient rule of the operation `scale` is wrong for its input b")
+    assert tg.gradcheck(lambda x, y: tg.tanh(x * y + tg.relu(x)).sum(), np.array([1.5, 2.0]), np.array([0.5, 0.1]))
+
+
 def test_a_wrong_rule_of_an_operation_of_your_own_is_diagnosed_too():
     wrong = tg.operation(np.sin, lambda g, out, x: (-g * np.cos(x),), name="wrong_sine")
     report = tg.gradcheck(lambda x: wrong(x).sum(), np.array([0.3, 0.7]))
-    assert [d.kind for d in report.diagnoses] == ["sign"]
+    assert [d.kind for d in report.diagnoses] == ["wrong rule", "sign"]
     assert {entry.mode for entry in report.entries if not entry.holds} == {"reverse", "forward"}
 
 

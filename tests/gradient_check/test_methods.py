@@ -219,7 +219,7 @@ def test_assert_gradients_fails_with_the_report():
     wrong = tg.operation(np.sin, lambda g, out, x: (g * -np.cos(x),), name="wrong")
     with pytest.raises(
         AssertionError,
-        match="2 of 2 entries in 2 modes are wrong, in x\n  x: the sign of the whole gradient is flipped",
+        match="2 of 2 entries in 2 modes are wrong, in x\n  x: the gradient rule of the operation `wrong` is wrong",
     ):
         assert_gradients(lambda x: wrong(x), np.array([0.5, 1.0]))
 

@@ -18,6 +18,7 @@ from tinygrad_edu.gradient_check.comparison import Comparison, Method, Sizes
 from tinygrad_edu.gradient_check.complex_step import Graph, complex_steps
 from tinygrad_edu.gradient_check.diagnosis import by_figures, diagnoses_of, figures_of
 from tinygrad_edu.gradient_check.numerical import copies_of, random_direction
+from tinygrad_edu.gradient_check.own_rules import wrong_rules
 from tinygrad_edu.gradient_check.report import GradientReport
 from tinygrad_edu.gradient_check.returned import Claims, by_structure
 from tinygrad_edu.gradient_check.search.findings import Language
@@ -145,7 +146,9 @@ class Check:
             comparison.compare([gradients], mode, order)
             if not comparison.report and not comparison.findings and order == 1 and not self.fast:
                 claimed, right, wrong = figures_of(comparison, gradients)
-                comparison.explain(by_figures(comparison, claimed, right, wrong, self.record(scalar)))
+                graph = self.record(scalar)
+                comparison.findings += wrong_rules(graph, wrong)
+                comparison.explain(by_figures(comparison, claimed, right, wrong, graph))
         return comparison
 
     def hand_written(self, gradient: Any) -> GradientReport:

@@ -126,6 +126,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "possible: a tie's gradient is given more than once",
         "每个元素单独看都在并列处的左右斜率之间，但合起来是 {got}，而可能的范围是 {low} 到 {high}：并列的梯度被重复给出",
     ),
+    "rule": (
+        "the gradient rule of the operation `{operation}` is wrong for its input {which}: along a random line it gives "
+        "{got}, and the forward function changes by {expected}",
+        "运算 `{operation}` 对输入 {which} 的梯度规则有误：沿随机方向它给出 {got}，而前向函数的变化为 {expected}",
+    ),
     "ties: hint": (
         "give a tie's gradient to one of the tied entries (argmax), or share it: mask / mask.sum()",
         "把并列的梯度只给其中一个元素（argmax），或平均分配：mask / mask.sum()",
