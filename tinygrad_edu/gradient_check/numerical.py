@@ -135,7 +135,7 @@ def settle(f: Callable[[float], float], x: float, steps: Sequence[float], noise:
     clear = 1e-4 * max(abs(left), abs(right)) + 4.0 * found[best].rounding
     persists = gap > clear and gap > 0.3 * abs(neighbour.right - neighbour.left)
     if best == 0:
-        persists = persists and abs(neighbour.right - neighbour.left) > 0.3 * gap
+        persists = persists and abs(neighbour.right - neighbour.left) > 0.3 * gap > 2.0 * neighbour.rounding
     return Settled(value, found[best].error, (left, right) if persists else None)
 
 
