@@ -182,6 +182,15 @@ def test_a_function_that_is_not_one_is_named_and_not_diagnosed():
     assert tg.gradcheck(lambda w: float((mask * w * w).sum()), np.ones(3), gradient=lambda w: 2.0 * mask * w)
 
 
+def test_a_result_of_nan_is_named_and_not_compared():
+    report = tg.gradcheck(
+        lambda w: float(np.sum(np.sqrt(w) - np.inf * w[1] * 0.0)), np.array([1.0, 4.0]), gradient=lambda w: 1.0 / w
+    )
+    assert not report
+    assert not report.entries
+    assert report.diagnoses[0].text == "the function gives nan at these inputs"
+
+
 def test_last_bits_may_differ_from_call_to_call():
     calls = []
 

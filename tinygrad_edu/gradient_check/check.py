@@ -137,7 +137,7 @@ class Check:
 
     def compare_modes(self, scalar: Callable[..., Any], modes: Sequence[Mode], order: int) -> Comparison:
         comparison = self.comparison(lambda data: np.array([one_number(scalar(*map(Value, data)))]))
-        if comparison.random:
+        if comparison.refused:
             return comparison
         if self.method == "complex":
             comparison.use(complex_steps(self.record(scalar)))
@@ -158,7 +158,7 @@ class Check:
                 f"the inputs are empty, {self.names[0]} of shape {np.shape(self.data[0])}: nothing to check"
             )
         comparison = self.comparison(lambda data: np.array([one_number(self.call(data))]))
-        if comparison.random:
+        if comparison.refused:
             return comparison.report
         claims = self.claims(gradient, comparison)
         if self.method == "complex":

@@ -52,7 +52,8 @@ class Comparison:
     Where the function gives one number for each of several cotangents, a gradient is compared for each.
 
     Attributes:
-        random: Whether the function gives two results for the same inputs; nothing is compared then.
+        refused: Whether nothing can be compared: the function gives two results for the same inputs, or nan. The
+            report says so.
         report: What was found so far.
     """
 
@@ -82,8 +83,8 @@ class Comparison:
         self.slopes: list[Slopes] = []
         self.worst = 0
         self.evaluate = quiet(evaluate)
-        self.random = self.is_random(size or evaluate)
-        if not self.random:
+        self.refused = self.is_random(size or evaluate) or self.is_not_finite()
+        if not self.refused:
             self.point = Point(self.evaluate, self.data, self.eps)
             self.note_rounding()
 
@@ -118,6 +119,17 @@ class Comparison:
                 self.unchecked = list(self.names)
                 return True
         return False
+
+    def is_not_finite(self) -> bool:
+        """Whether the function's own result is nan or infinity, which has no slope; said in the report then."""
+        here = self.evaluate(copies_of(self.data))
+        bad = here[~np.isfinite(here)]
+        if not bad.size:
+            return False
+        names = tuple(self.names)
+        self.findings.append(finding("not finite result", "nan or infinity", names, what=f"{bad[0]:g}"))
+        self.unchecked = list(self.names)
+        return True
 
     def note_rounding(self) -> None:
         """Say so where the function's numbers have far fewer digits than float64 has."""

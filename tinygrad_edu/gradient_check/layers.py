@@ -141,7 +141,7 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
         language,
         size,
     )
-    if comparison.random:
+    if comparison.refused:
         return comparison.report
     for name in form.masks:
         comparison.notes.append(say("passed through", language, name=name, why=say("a mask", language)))
