@@ -232,3 +232,25 @@ def jax_update(rate):
         return [p - rate * g for p, g in zip(parameters, slope(parameters, row, goal), strict=True)]
 
     return step
+
+
+def torch_digits(rows, labels):
+    """An epoch in batches of 32, and predictions."""
+    import torch
+
+    layers = torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)
+    model = torch.nn.Sequential(*layers).double()
+    optimizer, loss = torch.optim.Adam(model.parameters(), 0.001), torch.nn.CrossEntropyLoss()
+    rows, labels = torch.tensor(rows), torch.tensor(labels)
+
+    def epoch():
+        for i in range(0, len(rows), 32):
+            optimizer.zero_grad()
+            loss(model(rows[i : i + 32]), labels[i : i + 32]).backward()
+            optimizer.step()
+
+    def predict():
+        with torch.no_grad():
+            return model(rows).argmax(1)
+
+    return epoch, predict

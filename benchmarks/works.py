@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tracemalloc
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
@@ -43,13 +44,19 @@ def article_scalar(rounds: int) -> list[Row]:
         for _ in range(EPOCHS):
             by_hand.train_epoch(DATASET, TARGETS)
 
-    sides = {
-        "hand-written": hand,
-        "tinygrad_edu": lambda: network.train(DATASET, TARGETS, EPOCHS, update=update),
-        "compiled, recorded each time": lambda: network.train(DATASET, TARGETS, EPOCHS, update=update, compiled=True),
-    }
+    sides = {"hand-written": hand, **as_called(network, "scalar", (DATASET, TARGETS, EPOCHS), update=update)}
+    reach = {"as called": "<= 0.35", "as called, a new network": "<= 1.6", "a graph for every row": "<= 6.3"}
     sides = with_peers(sides, {"micrograd": lambda: peers.micrograd_article(EPOCHS)})
-    return ratios("article, 40 epochs, scalar", rounds, sides, "<= 6.3")
+    return ratios("article, 40 epochs, scalar", rounds, sides, reach)
+
+
+def as_called(network: tg.Network, kind: Any, data: tuple[Any, ...], **options: Any) -> dict[str, Callable[[], object]]:
+    """`Network.train` in its ways: of a network that was trained before, of a new one, and with graphs."""
+    return {
+        "as called": lambda: network.train(*data, **options),
+        "as called, a new network": lambda: network_from(recovered_start(), kind).train(*data, **options),
+        "a graph for every row": lambda: network.train(*data, **options, compiled=False),
+    }
 
 
 def article_compiled(rounds: int) -> list[Row]:
@@ -82,7 +89,7 @@ def wide_compiled(rounds: int) -> list[Row]:
     eager, compiled = (tg.Network.create([16, 16, 16, 4], seed=0) for _ in range(2))
     trainer = compiled.compile()
     sides = {
-        "eager": lambda: eager.train(rows, goals, 100),
+        "eager": lambda: eager.train(rows, goals, 100, compiled=False),
         "compiled": lambda: trainer.train(rows, goals, 100),
         "compiled, recorded each time": lambda: compiled.train(rows, goals, 100, compiled=True),
     }
@@ -99,8 +106,7 @@ def article_dense(rounds: int) -> list[Row]:
 
     sides: dict[str, Callable[[], object]] = {
         "hand-written": lambda: hand(EPOCHS),
-        "tinygrad_edu": lambda: network.train(ROWS, GOALS, EPOCHS),
-        "compiled": lambda: trainer.train(ROWS, GOALS, EPOCHS),
+        **as_called(network, "dense", (ROWS, GOALS, EPOCHS)),
     }
     others = {
         "MyGrad": lambda: peers.mygrad_article(EPOCHS),
@@ -109,7 +115,8 @@ def article_dense(rounds: int) -> list[Row]:
         "torch.compile": lambda: peers.torch_article(EPOCHS, compiled=True),
         "JAX jit": lambda: peers.jax_article(EPOCHS),
     }
-    found = ratios("article, 40 epochs, dense", rounds, with_peers(sides, others), {"tinygrad_edu": "<= 2.7"})
+    reach = {"as called": "<= 0.70", "as called, a new network": "<= 1.0", "a graph for every row": "<= 2.7"}
+    found = ratios("article, 40 epochs, dense", rounds, with_peers(sides, others), reach)
     sides = {"hand-written": lambda: hand(1000), "compiled": lambda: trainer.train(ROWS, GOALS, 1000)}
     return found + ratios("article, 1,000 epochs, dense", min(rounds, 9), sides, "<= 0.6")
 
@@ -258,4 +265,51 @@ def importing(rounds: int) -> list[Row]:
     return ratios("importing, a process each", rounds, sides, "<= 1.2")
 
 
-WORKS = (article_scalar, article_compiled, wide_compiled, article_dense, large_step, transforms, chain, importing)
+def digits(rounds: int) -> list[Row]:
+    """An epoch of the digits, and predicting them all, against torch, where scikit-learn and torch are installed."""
+    if not (find_spec("sklearn") and find_spec("torch")):
+        return []
+    from sklearn.datasets import load_digits
+
+    rows, labels = load_digits(return_X_y=True)
+    rows = rows / 16.0
+    network = tg.Network.create([64, 64, 10], kind="dense", activation=tg.relu, start="scaled", seed=0)
+    step, predict = peers.torch_digits(rows, labels)
+
+    def ours(compiled: bool | None) -> Callable[[], object]:
+        options = {"batch_size": 32, "loss": tg.nn.cross_entropy, "compiled": compiled}
+        return lambda: network.train(rows, labels, 1, update=tg.nn.Adam(0.001), **options)
+
+    sides = {"torch": step, "as called": ours(None), "a graph for every batch": ours(False)}
+    found = ratios("digits, 64-64-10, an epoch in batches of 32", rounds, sides, {"as called": "<= 0.5"})
+    sides = {"torch": predict, "tinygrad_edu": lambda: network.predict(rows)}
+    return found + ratios("digits, predicting 1,797", rounds, sides, "<= 1.0")
+
+
+def sharded(rounds: int) -> list[Row]:
+    """A batch of 4,096 rows in 16 shards, by this process and by two workers."""
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(4096, 64)), rng.integers(0, 10, 4096)
+    network = tg.Network.create([64, 1024, 10], kind="dense", activation=tg.relu, start="scaled", seed=0)
+
+    def epochs(executor: Any) -> Callable[[], object]:
+        options = {"batch_size": 4096, "loss": tg.nn.cross_entropy, "update": tg.nn.SGD(0.01), "executor": executor}
+        return lambda: network.train(rows, labels, 5, **options)
+
+    with ProcessPoolExecutor(1) as one, ProcessPoolExecutor(2) as two:
+        sides = {"this process": epochs(None), "1 worker": epochs(one), "2 workers": epochs(two)}
+        return ratios("64-1024-10, batch 4,096, 5 steps", min(rounds, 7), sides, {"2 workers": "0.5 and sending"})
+
+
+WORKS = (
+    article_scalar,
+    article_compiled,
+    wide_compiled,
+    article_dense,
+    large_step,
+    digits,
+    sharded,
+    transforms,
+    chain,
+    importing,
+)
