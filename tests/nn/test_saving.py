@@ -1,6 +1,8 @@
 """Networks in files: what comes back, what is refused, and that there is always a whole file."""
 
+import copy
 import os
+import pickle
 import stat
 import zipfile
 
@@ -134,3 +136,17 @@ def test_mode_and_symbolic_link_of_an_existing_file_stay(tmp_path):
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert bits(tg.Network.load(real)) == bits(network)
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy], ids=["pickle", "deepcopy"])
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_a_trained_network_and_its_history_are_copied_whole(copied, kind):
+    network = tg.Network.create([2, 3, 2], kind=kind, seed=0)
+    history = network.train([[0.0, 1.0], [1.0, 0.0]], [0, 1], 60)
+    twin, story = copied(network), copied(history)
+    assert repr(twin) == repr(network), "outputs and deltas too"
+    assert (story.loss, story.inputs.tolist()) == (history.loss, history.inputs.tolist())
+    for trained in (network, twin):
+        trained.train([[0.0, 1.0], [1.0, 0.0]], [0, 1], 60)
+    assert bits(twin) == bits(network)
+    assert twin.layers[0] is not network.layers[0]

@@ -1,6 +1,7 @@
 """Training in batches, shuffled, with validation and metrics; source by default, where nobody can notice."""
 
 import itertools
+import sys
 import weakref
 
 import numpy as np
@@ -324,3 +325,32 @@ def test_networks_of_functions_networks_embeddings_and_convolutions_train_compil
         assert first.loss == second.loss
         assert first.loss[-1] < first.loss[0]
     assert convolution().named_parameters()[0][0] == "layers[0].layers[0].weights"
+
+
+def test_a_bar_shows_where_it_is_asked_for_and_nothing_in_a_pipe(capsys, monkeypatch):
+    network().train(X, Y, 3)
+    assert capsys.readouterr() == ("", "")
+    pytest.importorskip("tqdm", reason='needs the extra "progress"')
+    history = network().train(X, Y, 3, metrics="accuracy", progress=True)
+    shown = capsys.readouterr().err
+    assert "3/3" in shown
+    assert f"loss {history.loss[-1]:.4g}, accuracy {history.accuracy[-1]:.4g}" in shown
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ImportError, match=r'pip install "tinygrad_edu\[progress\]"'):
+        network().train(X, Y, 3, progress=True)
+
+
+def test_plot_shows_what_is_there():
+    pytest.importorskip("matplotlib", reason='needs the extra "plot"')
+    history = network().train(X, Y, 3, loss=tg.nn.cross_entropy, metrics="accuracy", validation=(X, Y))
+    losses, accuracies = history.plot().axes
+    assert [line.get_label() for line in losses.lines] == ["training", "validation"]
+    assert [line.get_label() for line in accuracies.lines] == ["accuracy", "accuracy of the validation"]
+    assert losses.lines[1].get_ydata().tolist() == history.validation
+
+
+def test_within_debug_every_operation_is_run(printed):
+    with tg.debug():
+        network().train(X, Y, 20)
+        network().train(X, Y, 2, compiled=True)
+    assert not printed

@@ -64,3 +64,19 @@ def test_patience_ends_training_early():
 def test_unknown_settings_are_refused_at_fit(settings, message):
     with pytest.raises(ValueError, match=message):
         NetworkClassifier(**settings).fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_on_the_workers_of_dask_finds_what_one_process_finds(tmp_path):
+    distributed = pytest.importorskip("distributed", reason='needs the extra "distributed"')
+    joblib = pytest.importorskip("joblib")
+    search = GridSearchCV(NetworkClassifier(epochs=10, random_state=0), {"hidden": [(1,), (16,)]}, cv=2)
+    alone = search.fit(X, Y).cv_results_["mean_test_score"].tolist()
+    with (
+        distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None),
+        joblib.parallel_config("dask"),
+    ):
+        assert search.fit(X, Y).cv_results_["mean_test_score"].tolist() == alone
+    joblib.dump(search.best_estimator_, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib")
+    assert np.array_equal(loaded.predict_proba(X), search.best_estimator_.predict_proba(X))

@@ -179,9 +179,9 @@ class Run:
         if patience is not None:
             check_count(patience, "patience", 1)
         history, looked_at = self.history, on_epoch is not None or record
-        self.recordings = self.recordings_for(compiled, len(history) + epochs, record)
         plain = is_plain(self.network, self.update, self.loss, self.metrics)
         self.recorded_for = None if plain else object()
+        self.recordings = self.recordings_for(compiled, len(history) + epochs, record, plain)
         end, best = len(history) + epochs, Best(self.parameters, patience)
         with bar(progress, epochs) as tell:
             self.loop(end, looked_at, best, on_epoch, record, tell)
@@ -212,7 +212,9 @@ class Run:
             if best.is_over(history):
                 break
 
-    def recordings_for(self, compiled: bool | Backend | Trainer | None, epochs: int, record: bool) -> Recordings | None:
+    def recordings_for(
+        self, compiled: bool | Backend | Trainer | None, epochs: int, record: bool, plain: bool
+    ) -> Recordings | None:
         """Where printed epochs are kept, or None where none is to run: under `tg.debug()`, which watches operations."""
         if current()[2] is not None:
             return None
@@ -220,8 +222,7 @@ class Run:
             return compiled.recordings if not record else None
         if compiled is None:
             pays = len(self.rows) / self.batch_size * epochs >= rows_to_repay(self.parameters, self.scalar)
-            plain = self.by_rule and is_plain(self.network, self.update, self.loss, self.metrics)
-            return self.network.recordings if pays and plain else None
+            return self.network.recordings if pays and plain and self.by_rule else None
         if compiled is False:
             return None
         check_rule(self.update)

@@ -89,8 +89,8 @@ class SGD:
         return {name: setting for name, setting in self.__dict__.items() if name != "kept"}
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={setting}" for name, setting in self.settings().items() if name != "rate")
-        return f"{type(self).__name__}({self.rate}{', ' if settings else ''}{settings})"
+        settings = [f"{name}={setting}" for name, setting in self.settings().items() if name != "rate" and setting]
+        return f"{type(self).__name__}({', '.join([str(self.rate), *settings])})"
 
 
 class Adam(SGD):
