@@ -221,7 +221,9 @@ class Run:
         if isinstance(compiled, Trainer):
             return compiled.recordings if not record else None
         if compiled is None:
-            pays = len(self.rows) / self.batch_size * epochs >= rows_to_repay(self.parameters, self.scalar)
+            pays = len(self.rows) / self.batch_size * epochs >= rows_to_repay(
+                self.parameters, self.scalar, self.batch_size
+            )
             return self.network.recordings if pays and plain and self.by_rule else None
         if compiled is False:
             return None
@@ -538,12 +540,15 @@ class Best:
             assign(self.parameters, self.data)
 
 
-def rows_to_repay(parameters: Sequence[Value], scalar: bool) -> float:
-    """How many rows or batches it takes until recording an epoch is repaid; it grows with the size of the network."""
-    size = sum(p.size for p in parameters)
-    if scalar:
-        return 40.0 + 0.7 * size if size <= 5_000 else math.inf
-    return 60.0 + 10.0 * len(parameters)
+def rows_to_repay(parameters: Sequence[Value], scalar: bool, batch_size: int) -> float:
+    """How many rows or batches it takes until recording an epoch is repaid, as measured; it grows with the network.
+
+    The source of neurons has lines for every number: beyond some thousands it would take a second to record.
+    """
+    if not scalar:
+        return 40.0 + 5.0 * len(parameters)
+    size = len(parameters)
+    return 30.0 + 4.0 * math.sqrt(size) if size * batch_size <= 5_000 else math.inf
 
 
 def needed_by(update: Update, network: Network) -> Any:
