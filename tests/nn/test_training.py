@@ -207,7 +207,7 @@ def test_subclasses_activations_and_layers_of_the_users_are_run_for_every_row(pr
     hooked.layers[0].feed_forward = lambda x, original=hooked.layers[0].feed_forward: original(x)
     hooked.train(X, Y, 20)
     assert not printed
-    tg.Network.create([4, 3], kind="dense", seed=0).train(X, Y, 3)
+    tg.Network.create([4, 3], kind="dense", seed=0).train(X, Y, 2)
     assert not printed, "so few rows would not repay it"
 
 

@@ -34,6 +34,7 @@ def bar(progress: bool | None, epochs: int) -> Iterator[Callable[[History], None
 
     with found:
         yield tell
+        found.refresh()
 
 
 def progress_bar(progress: bool | None, epochs: int) -> Any:
