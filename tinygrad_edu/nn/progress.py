@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(progress: bool | None, epochs: int) -> Iterator[Callable[[History], None]]:
-    """Within it a bar with the epochs done, the latest figures and the time left; what it gives is told of each epoch.
+def bar(progress: bool | None, epochs: int, begun: int) -> Iterator[Callable[[History], None]]:
+    """Within it a bar with the epochs done, the latest figures and the time left; what it gives is told of epochs.
+
+    The history had `begun` epochs before.
 
     `progress` None shows one where somebody looks and `tqdm` is installed, and nothing in a pipe.
 
@@ -24,13 +26,10 @@ def bar(progress: bool | None, epochs: int) -> Iterator[Callable[[History], None
     if found is None:
         yield lambda history: None
         return
-    begun: list[int] = []
 
     def tell(history: History) -> None:
-        if not begun:
-            begun.append(len(history) - 1)
         found.set_postfix_str(figures(history), refresh=False)
-        found.update(len(history) - begun[0] - found.n)
+        found.update(len(history) - begun - found.n)
 
     with found:
         yield tell

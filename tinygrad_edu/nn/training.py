@@ -183,7 +183,7 @@ class Run:
         self.recorded_for = None if plain else object()
         self.recordings = self.recordings_for(compiled, len(history) + epochs, record, plain)
         end, best = len(history) + epochs, Best(self.parameters, patience)
-        with bar(progress, epochs) as tell:
+        with bar(progress, epochs, len(history)) as tell:
             self.loop(end, looked_at, best, on_epoch, record, tell)
         best.restore()
         return history
