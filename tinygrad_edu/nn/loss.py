@@ -27,6 +27,7 @@ class Loss:
     Attributes:
         over_rows: "mean" or "sum": how a batch's loss is made of its rows'. Training cuts large batches into shards and
             must weigh them by it. A function of your own may have the attribute too.
+        networks: Those whose weights it reads, as a penalty does.
         takes: "scores" where outputs may be any numbers, so that a network must not end in a sigmoid.
     """
 
@@ -40,6 +41,7 @@ class Loss:
         plain: bool = True,
     ) -> None:
         self.function, self.over_rows, self.takes, self.plain = function, over_rows, takes, plain
+        self.networks: tuple[Network, ...] = ()
         update_wrapper(self, function)
 
     def __call__(self, outputs: Any, targets: Any, **settings: Any) -> Value:
@@ -57,6 +59,7 @@ class Loss:
             self.plain and bool(getattr(other, "plain", False)),
         )
         added.__name__ = f"{name_of(self)} + {name_of(other)}"
+        added.networks = (*self.networks, *getattr(other, "networks", ()))
         return added
 
     __radd__ = __add__
@@ -65,7 +68,7 @@ class Loss:
         """Losses of the library by their name, so that a copy is the same one."""
         if globals().get(name_of(self)) is self:
             return name_of(self)
-        return Loss, (self.function, self.over_rows, self.takes, self.plain)
+        return Loss, (self.function, self.over_rows, self.takes, self.plain), self.__dict__
 
     def __repr__(self) -> str:
         return f"<loss {name_of(self)}>"
@@ -248,6 +251,7 @@ def penalty(network: Network, l2: float = 0.0, l1: float = 0.0) -> Loss:
     if not l2 and not l1:
         raise ValueError("penalty needs a strength: l2, l1, or both")
     found = Loss(Penalty(network, float(l2), float(l1)))
+    found.networks = (network,)
     found.__name__ = f"penalty(l2={l2}, l1={l1})"
     return found
 

@@ -569,7 +569,10 @@ def says_what_it_takes(loss: Any) -> bool:
 
 
 def check_outputs(network: Network, loss: Any) -> None:
-    """Raise ValueError where a loss takes scores and the network gives something else."""
+    """Raise ValueError where a loss takes scores and the network gives something else, or reads another network."""
+    own = set(network.parameters())
+    if any(not own.issuperset(other.parameters()) for other in getattr(loss, "networks", ())):
+        raise ValueError(f"{loss.__name__}: the penalty is that of another network than the one that is trained")
     if getattr(loss, "takes", "") == "scores" and network.last_activation in (sigmoid, softmax):
         name = getattr(loss, "__name__", "the loss")
         raise ValueError(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import operation
-from tinygrad_edu.ops.activation import logsumexp, sigmoid, softmax
+from tinygrad_edu.ops.activation import logsumexp, printed_shifted, sigmoid, softmax
 from tinygrad_edu.ops.arithmetic import clip, sign
 from tinygrad_edu.ops.comparison import where
 from tinygrad_edu.ops.entry import each, shape_of
@@ -110,9 +110,15 @@ def _cross_entropy(scores: Any, targets: Any, /) -> Any:
 
     Scores are any numbers; the largest is taken off before exp, so that none is too large for it.
     """
-    scores = np.asarray(scores)
-    surprise = logsumexp.forward(scores, axis=-1, keepdims=True) - scores
+    shifted = scores - np.max(scores, axis=-1, keepdims=True)
+    surprise = np.log(np.exp(shifted).sum(axis=-1, keepdims=True)) - shifted
     return (targets * np.where(targets == 0.0, 0.0, surprise)).sum() / rows_of(scores)
+
+
+def printed_cross_entropy(scores: Any, targets: Any) -> str:
+    shifted = printed_shifted(scores, -1)
+    surprise = f"log(exp({shifted}).sum(axis=-1, keepdims=True)) - {shifted}"
+    return f"({targets} * where({targets} == 0.0, 0.0, {surprise})).sum() / {rows_of(scores.data)!r}"
 
 
 cross_entropy = operation(
@@ -124,6 +130,7 @@ cross_entropy = operation(
     symbol="−Σt·log softmax",
     formula="∂(−Σt·log softmax(s)) = Σ(softmax(s) − t)·∂s",
     shapes="scores and targets of one shape, the last axis classes → a number",
+    prints=printed_cross_entropy,
 )
 
 
@@ -145,6 +152,7 @@ binary_cross_entropy = operation(
     symbol="−log σ(±s)",
     formula="∂ = Σ(σ(s) − t)·∂s / n",
     shapes="scores and targets of one shape → a number",
+    prints="(maximum({0}, 0.0) - {0} * {1} + log1p(exp(-abs({0})))).mean()",
 )
 
 
@@ -162,6 +170,7 @@ hinge = operation(
     symbol="max(0, 1 − y·s)",
     formula="∂ = Σ −y·∂s / n where y·s < 1",
     shapes="scores and targets of one shape → a number",
+    prints="maximum(0.0, 1.0 - where({1} > 0.0, 1.0, -1.0) * {0}).mean()",
 )
 
 
@@ -179,6 +188,7 @@ mean_absolute_error = operation(
     symbol="mean|o−t|",
     formula="∂mean|o−t| = Σ sign(o−t)·(∂o − ∂t) / n",
     shapes="outputs and targets of one shape → a number",
+    prints="abs({0} - {1}).mean()",
 )
 
 
@@ -186,6 +196,11 @@ def _huber(outputs: Any, targets: Any, /, delta: float = 1.0) -> Any:
     """The mean of ½(o - t)² where |o - t| ≤ δ, and of δ·(|o - t| - ½δ) elsewhere. ∂/∂o = clip(o - t, -δ, δ)/n."""
     size = np.abs(np.asarray(outputs) - targets)
     return np.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)).mean()
+
+
+def printed_huber(outputs: Any, targets: Any, delta: float = 1.0) -> str:
+    size = f"abs({outputs} - {targets})"
+    return f"where({size} <= {delta!r}, 0.5 * {size} * {size}, {delta!r} * ({size} - {0.5 * delta!r})).mean()"
 
 
 huber = operation(
@@ -197,6 +212,7 @@ huber = operation(
     symbol="huber",
     formula="∂ = Σ clip(o−t, −δ, δ)·(∂o − ∂t) / n",
     shapes="outputs and targets of one shape → a number",
+    prints=printed_huber,
 )
 
 
