@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +67,7 @@ class Network:
             if given is not None and taken is not None and given != taken:
                 raise ValueError(f"layers[{i}] has {given} outputs, but layers[{i + 1}] takes {taken} inputs")
         self.recordings = Recordings()
+        self.advice = ""
         self.know_layers()
         for path, value in self.named_parameters():
             if value.name is None or path.endswith("." + value.name):  # a name the user chose stays
@@ -106,6 +106,8 @@ class Network:
                 inputs and m outputs (Glorot and Bengio, Understanding the difficulty of training deep feedforward
                 neural networks, 2010).
 
+        A network of many inputs that starts as the article's says when it is first trained that it will saturate.
+
         Raises:
             ValueError: Fewer than two sizes, one below 1, or another kind or start.
         """
@@ -121,14 +123,13 @@ class Network:
             kinds[kind].create(n, m, rng, last if i == n_layers - 1 else activation, start)
             for i, (n, m) in enumerate(itertools.pairwise(sizes))
         ]
+        network = cls(layers, learning_rate)
         if start == "article" and max(sizes[:-1]) >= MANY and name_of(activation) in ("sigmoid", "tanh"):
-            warnings.warn(
+            network.advice = (
                 f"{max(sizes[:-1])} inputs with weights in [0, 1) will saturate {name_of(activation)}: its slope is "
-                'nearly 0, and little is learnt. Network.create(..., start="scaled") starts with smaller weights',
-                UserWarning,
-                stacklevel=2,
+                'nearly 0, and little is learnt. Network.create(..., start="scaled") starts with smaller weights'
             )
-        return cls(layers, learning_rate)
+        return network
 
     @property
     def n_inputs(self) -> int | None:

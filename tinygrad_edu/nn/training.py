@@ -6,6 +6,7 @@ The one thing to know: everything the caller gives is checked before the first w
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -102,6 +103,9 @@ def train(
         KeyboardInterrupt: At Ctrl-C; the weights are those after the last update that was finished, of printed source
             after the last that was handed over, at most half a second before.
     """
+    if network.advice:
+        advice, network.advice = network.advice, ""
+        warnings.warn(advice, UserWarning, stacklevel=2)
     history = History(network)
     settings = Settings(batch_size, shuffle, update or SGD(network.learning_rate), loss, validation, metrics)
     run = Run(network, inputs, targets, history, settings)
