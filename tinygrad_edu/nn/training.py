@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_edu.compiler.compiled import Backend, check_backend, set_first_cause
 from tinygrad_edu.compiler.machine import installed
 from tinygrad_edu.core.context import current, no_grad
-from tinygrad_edu.core.value import Array, Operand, Value, as_data, data_of
+from tinygrad_edu.core.value import Array, Operand, Value, data_of
 from tinygrad_edu.nn.compiled import (
     AT_MOST,
     Epoch,
@@ -30,6 +30,7 @@ from tinygrad_edu.nn.compiled import (
     mean_of_rows,
     times,
 )
+from tinygrad_edu.nn.data import check_count, check_data, check_outputs
 from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
@@ -38,7 +39,6 @@ from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
 from tinygrad_edu.nn.progress import bar
 from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_source, one_thread, shard_of, weighed
 from tinygrad_edu.nn.update import SGD, Update, assign, gradients_of, rate_at, takes_state
-from tinygrad_edu.ops.activation import sigmoid, softmax
 from tinygrad_edu.tree import leaves_of, rebuilt
 
 if TYPE_CHECKING:
@@ -572,19 +572,6 @@ def says_what_it_takes(loss: Any) -> bool:
     return getattr(loss, "takes", None) is not None
 
 
-def check_outputs(network: Network, loss: Any) -> None:
-    """Raise ValueError where a loss takes scores and the network gives something else, or reads another network."""
-    own = set(network.parameters())
-    if any(not own.issuperset(other.parameters()) for other in getattr(loss, "networks", ())):
-        raise ValueError(f"{loss.__name__}: the penalty is that of another network than the one that is trained")
-    if getattr(loss, "takes", "") == "scores" and network.last_activation in (sigmoid, softmax):
-        name = getattr(loss, "__name__", "the loss")
-        raise ValueError(
-            f"{name} takes scores, but the network ends in {network.last_activation.name}: make the last layer with "
-            "activation=tg.nn.identity (Network.create: last=tg.nn.identity)"
-        )
-
-
 def listed(metrics: Any) -> list[Any]:
     return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
 
@@ -597,72 +584,3 @@ def generator(seed: int, state: Any) -> np.random.Generator:
     if state is not None:
         found.bit_generator.state = state
     return found
-
-
-def check_count(n: Any, name: str, least: int) -> None:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {n!r}")
-
-
-def check_data(network: Network, inputs: Operand, targets: Operand) -> tuple[Array, Array]:
-    """Rows and targets as arrays of as many rows, labels as one-hot rows. Raises ValueError where they don't fit."""
-    rows = check_rows(inputs, network.n_inputs)
-    n_outputs = network.n_outputs
-    if n_outputs is None or network.row_ndim != 1 or rows.ndim != 2:
-        goals = check_goals(targets, np.shape(network.outputs(rows[:1]))[1:])
-    else:
-        goals = check_targets(targets, n_outputs)
-    if len(rows) != len(goals):
-        raise ValueError(f"inputs has {len(rows)} rows, but targets has {len(goals)}")
-    return rows, goals
-
-
-def check_rows(inputs: Operand, n: int | None, name: str = "inputs") -> Array:
-    """`inputs` as an array of shape (rows, n). Raises ValueError unless it is that, finite and not empty."""
-    rows = as_array(inputs, name)
-    if n is not None and (rows.ndim != 2 or rows.shape[1] != n):
-        raise ValueError(f"{name} must be rows of length {n}, got shape {rows.shape}")
-    if rows.ndim < 2:
-        raise ValueError(f"{name} must be rows, got shape {rows.shape}")
-    if not np.isfinite(rows).all():
-        place = np.argwhere(~np.isfinite(rows))[0]
-        raise ValueError(
-            f"{name}{''.join(f'[{i}]' for i in place)} is {rows[tuple(place)]}: all numbers must be finite"
-        )
-    return np.ascontiguousarray(rows)  # on how they lie in memory the last bit of a product depends
-
-
-def check_targets(targets: Operand, n: int) -> Array:
-    """`targets` as rows of n numbers: class labels become one-hot rows; with one output they are numbers."""
-    labels = as_array(targets, "targets")
-    if labels.ndim != 1:
-        return check_rows(labels, n, "targets")
-    if n == 1:
-        return check_rows(labels[:, None], 1, "targets")
-    for i, label in enumerate(labels.tolist()):
-        if label not in range(n):
-            raise ValueError(f"targets[{i}] is {label}: labels must be whole numbers from 0 to {n - 1}")
-    one_hot: Array = np.eye(n)[labels.astype(int)]
-    return one_hot
-
-
-def check_goals(targets: Operand, shape: tuple[int, ...]) -> Array:
-    """`targets` for rows of outputs of a shape: of that shape, or labels for its last axis."""
-    if len(shape) == 1:
-        return check_targets(targets, shape[0])
-    goals = as_array(targets, "targets")
-    if goals.shape[1:] not in (shape, shape[:-1]):
-        raise ValueError(f"targets must have shape (rows, {', '.join(map(str, shape))}), got {goals.shape}")
-    if not np.isfinite(goals).all():
-        raise ValueError("targets has numbers that aren't finite")
-    return np.ascontiguousarray(goals)
-
-
-def as_array(x: Operand, name: str) -> Array:
-    try:
-        array = np.asarray(as_data(data_of(x)))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
-    if array.size == 0:
-        raise ValueError(f"{name} is empty")
-    return array
