@@ -1,6 +1,7 @@
 """Training in batches, shuffled, with validation and metrics; source by default, where nobody can notice."""
 
 import itertools
+import signal
 import sys
 import weakref
 
@@ -354,3 +355,37 @@ def test_within_debug_every_operation_is_run(printed):
         network().train(X, Y, 20)
         network().train(X, Y, 2, compiled=True)
     assert not printed
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it came while Python freed something
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers of POSIX")
+@pytest.mark.parametrize("compiled", [False, True, None])
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_whenever_ctrl_c_comes_the_weights_are_those_after_a_whole_number_of_updates(kind, compiled):
+    options = {"loss": tg.nn.cross_entropy, "update": tg.nn.SGD(0.01, momentum=0.9)}
+    watched = network(kind)
+    states = {tuple(bits(watched))}
+
+    by_hand = tg.nn.SGD(0.01, momentum=0.9)
+
+    def note(parameters, needed):
+        by_hand(parameters)
+        states.add(tuple(bits(watched)))
+
+    watched.train(X, Y, 60, loss=tg.nn.cross_entropy, update=note)
+    interrupted = 0
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for delay in np.random.default_rng(0).uniform(0.001, 0.02, 12):
+            ours = network(kind)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delay)
+                ours.train(X, Y, 60, compiled=compiled, **options)
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert tuple(bits(ours)) in states
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted
