@@ -328,6 +328,8 @@ def checkpoint(f: Function) -> Function:
     @wraps(f)
     def checkpointed(*inputs: Any) -> Any:
         recorded, _, observer = current()
+        if observer is not None and observer.differentiates:
+            raise TypeError("a checkpoint can't be compiled, whose source has a plan of its memory: call the function")
         if not recorded or observer is not None:
             return f(*inputs)
         made = MadeNodes()
@@ -399,7 +401,7 @@ def custom_gradient(f: Function) -> Operation:
         cotangents = f(*inputs)[1](g)
         return cotangents if isinstance(cotangents, (tuple, list)) else (cotangents,)
 
-    forward.__doc__ = f.__doc__
+    forward.__doc__, forward.__module__ = f.__doc__, f.__module__  # it is the user's, and may read anything
     return operation(forward, rule, name=getattr(f, "__name__", "custom").strip("<>"), formula="a rule of its own")
 
 

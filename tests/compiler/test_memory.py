@@ -64,8 +64,6 @@ KINDS = {
     "array": lambda x: np.linspace(x, 1.0, N),
     "zero-dimensional": lambda x: np.array(x),
     "float32": lambda x: np.linspace(x, 1.0, N, dtype=np.float32),
-    "int": lambda x: np.arange(N) + int(x),
-    "bool": lambda x: np.arange(N) < x,
     "matrix": lambda x: np.linspace(x, 1.0, N * N).reshape(N, N),
     "float32 matrix": lambda x: np.linspace(x, 1.0, N * N, dtype=np.float32).reshape(N, N),
     "transposed": lambda x: np.linspace(x, 1.0, N * N).reshape(N, N).T,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tinygrad_edu.compiler.printer import Line
@@ -31,7 +32,7 @@ def with_comments(lines: Sequence[Line], comments: dict[str, str]) -> list[str]:
     found: list[str] = []
     layer, backward = "", False
     for line in lines:
-        place = next((part[7:-1] for part in line.step.group if part.startswith("layers[")), "")
+        place = next((part[7:-1] for part in line.step.group if re.fullmatch(r"layers\[\d+\]", part)), "")
         if place and place != layer and not backward:
             found.append(f"# {comments['forward'].format(place)}")
             layer = place

@@ -7,13 +7,12 @@ without an error (a division by zero, an overflow), the function itself is run i
 from __future__ import annotations
 
 import builtins
-import inspect
 import keyword
 import linecache
 import math
-import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import update_wrapper
 from itertools import count
 from types import MethodType
@@ -22,49 +21,103 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
-from tinygrad_edu.compiler.printer import Printer, identifier, new_buffer
+from tinygrad_edu.compiler.printer import RESERVED, Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of
-from tinygrad_edu.compiler.recording import local_names, names_of, roots_of, watched
-from tinygrad_edu.core.context import depth
-from tinygrad_edu.core.value import Value, as_data, data_of
-from tinygrad_edu.graph import forward_order
-from tinygrad_edu.tree import argument_names, leaves_of, leaves_with_paths, mapped, rebuilt
+from tinygrad_edu.compiler.recording import (
+    difference,
+    from_outside,
+    local_names,
+    names_of,
+    order_of,
+    recorded,
+    roots_of,
+    same_plain,
+)
+from tinygrad_edu.compiler.signature import Call, call_of, inputs_for, is_whole, named_parts, parts_of, put_together
+from tinygrad_edu.compiler.surroundings import Checks, Surroundings, line_of, state_of_draws
+from tinygrad_edu.compiler.traced import FixedError, Recorder
+from tinygrad_edu.core.context import Groups, current, depth
+from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.tree import leaves_of, mapped, rebuilt
 
 Backend = Literal["python", "numba"]
 """What may run a printed source."""
 
 serial = count()
 OUT_OF_PYTHONS_RANGE = (ZeroDivisionError, OverflowError, ValueError)
+MOST = 128
+"""How many recordings a compiled function keeps: beyond, the one goes that wasn't used for longest."""
 
 
-class Recording(NamedTuple):
+class Recording:
     """What one recording gave: a function and its source, and the structure of its results.
 
-    `networks` are those among the arguments: kept, so that no other can come to have the identity they are known by.
+    Attributes:
+        places: Of the numbers and arrays of a call those that `run` takes; None for all.
+        outer: The Values that the function reads from outside, weakly: they are inputs too.
+        whole: The places of the whole numbers that `run` computes with, and how large they may be at `most`.
     """
 
-    run: Callable[..., Any]
-    source: str
-    structure: Any
-    networks: list[Any]
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        source: str,
+        structure: Any,
+        places: list[int] | None,
+        outer: list[weakref.ref[Value]],
+        whole: list[int],
+        most: float | None,
+    ) -> None:
+        self.run, self.source, self.structure = run, source, structure
+        self.places, self.outer, self.whole, self.most = places, outer, whole, most
+        self.forms = [form_of(value._data) for ref in outer if (value := ref()) is not None]
+        self.used = 0
+        self.known: list[Any] = []
+        self.checks: Checks | None = None
+        self.fixed: tuple[set[int], Any] | None = None
+
+    def inputs(self, data: list[Any]) -> list[Any] | None:
+        """What `run` takes; None where a Value from outside has another form than when it was recorded."""
+        given = data if self.places is None else [data[i] for i in self.places]
+        if not self.outer:
+            return given
+        outer = [value._data for ref in self.outer if (value := ref()) is not None]
+        return [*given, *outer] if [form_of(x) for x in outer] == self.forms else None
+
+    def holds(self, data: list[Any]) -> bool:
+        """Whether it is right for a call of the same signature, as far as that can be told quickly."""
+        if self.checks is None or not self.checks.hold():
+            return False
+        return self.fixed is None or values_at(self.fixed[0], data) == self.fixed[1]
+
+    def within_bounds(self, data: list[Any]) -> bool:
+        return all(np.all(np.abs(np.asarray(data[i], float)) <= self.most) for i in self.whole)
+
+
+def form_of(x: Any) -> Any:
+    return None if type(x) is float else (x.shape, x.dtype.char, x.strides)
 
 
 class Run(NamedTuple):
     """What was seen while a function ran.
 
     Attributes:
-        inputs: The Values it ran on.
+        inputs: The Values it ran on, the arguments' first.
+        given: The arguments' numbers and arrays, for which these stand.
         names: What the source calls Values.
         structure: That of its results.
         results: These, in order.
         order: What was computed, in the order in which the source is to have it.
+        recorder: Who saw it.
     """
 
     inputs: list[Value]
+    given: list[Any]
     names: dict[Value, str]
     structure: Any
     results: list[Any]
     order: list[Value]
+    recorder: Recorder
 
 
 class Compiled:
@@ -74,12 +127,17 @@ class Compiled:
         source: The source of the most recent recording, which runs by itself when copied into a file.
     """
 
+    is_compiled = True
+
     def __init__(self, function: Callable[..., Any], static: bool, backend: Backend) -> None:
         self.function, self.static, self.backend = function, static, backend
         self.made: dict[Any, Recording] = {}
-        self.lock = threading.RLock()
+        self.fixed: dict[Any, set[int]] = {}
+        self.attributes: set[str] = set()
+        self.quick: dict[Any, Recording] = {}
+        self.states: dict[Any, int] = {}
         self.source = ""
-        self.latest: tuple[Any, ...] | None = None
+        self.latest: tuple[Any, Any] | None = None
         update_wrapper(self, function, updated=())  # and not the attributes, which may be those of another Compiled
 
     def graph(self) -> Any:
@@ -88,13 +146,15 @@ class Compiled:
         Values have the names that they have in the source, such as `d_w`.
 
         Raises:
-            ValueError: The function hasn't been called yet.
+            ValueError: The function hasn't been called yet, or a network that it was called with is gone.
         """
         from tinygrad_edu.drawing import draw
 
         if self.latest is None:
             raise ValueError("nothing is recorded yet: call the function first")
-        run = self.watched_run(self.latest, signature_of(self.function, self.latest)[0])
+        args, named = (mapped(strong, part) for part in self.latest)
+        call = call_of(self.function, args, named)
+        run = self.watched_run(call, self.fixed.get(tuple(call.key), set()), {})
         own = {value: value.name for value in run.names}
         try:
             for value, name in run.names.items():
@@ -104,22 +164,26 @@ class Compiled:
             for value, kept in own.items():  # some may be the user's
                 value.name = kept
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        if named:
-            args = inspect.signature(self.function).bind(*args, **named).args
+    def __call__(self, /, *args: Any, **named: Any) -> Any:
         if depth.get():  # this function is a part of what is being differentiated or compiled
-            return self.function(*args)
-        data, key = signature_of(self.function, args)
-        with self.lock:
-            if key not in self.made:
-                self.made[key] = self.record(args, data)
-            recording = self.made[key]
-            self.source, self.latest = recording.source, args
+            return self.function(*args, **named)
+        call = call_of(self.function, args, named)
+        recording = self.recording_for(call)
+        inputs = recording.inputs(call.data)
+        if inputs is None:
+            recording = self.recording_for(call, anew=True)
+            inputs = recording.inputs(call.data)
+            assert inputs is not None
+        self.source = recording.source
+        weak = call.roots or call.values
+        self.latest = (weakened(call.args), weakened(call.named)) if weak else (call.args, call.named)
+        if recording.most is not None and not recording.within_bounds(call.data):
+            return self.eagerly(call)
         try:
-            results = recording.run(*data)
+            results = recording.run(*inputs)
         except Exception as error:
             try:
-                eager = self.eagerly(args)
+                eager = self.eagerly(call)
             except Exception as own:
                 set_first_cause(own, error)
                 raise
@@ -132,43 +196,248 @@ class Compiled:
         """As a method: of an object that has `parameters()`, which it stands for as a network does."""
         return self if instance is None else MethodType(self, instance)
 
-    def eagerly(self, args: tuple[Any, ...]) -> Any:
-        """The function itself, on Values; its results as plain numbers and arrays."""
-        values = [x if isinstance(x, Value) else Value(x) for x in taken_apart(args)[1]]
-        return mapped(data_of, self.function(*put_together(args, iter(values))))
+    def recording_for(self, call: Call, anew: bool = False) -> Recording:
+        """The recording for a call, made where there is none yet."""
+        signature = tuple(call.key)
+        quick = (signature, *map(id, call.roots))
+        known = self.quick.get(quick)
+        if known is not None and not anew and known.holds(call.data):
+            known.used = next(serial)
+            return known
+        if known is not None:
+            known.checks = None  # which would hold on to what was there before
+        fixed = self.fixed.get(signature)
+        surroundings, state = self.state(call)
+        for _ in range(len(call.data) + 1):
+            key = (signature, state, values_at(fixed, call.data) if fixed else None)
+            recording = None if anew else self.made.get(key)
+            if recording is not None:
+                break
+            try:
+                recording = self.record(call, fixed or set(), surroundings)
+            except FixedError as error:
+                fixed = self.fixed[signature] = (fixed or set()) | error.places
+                continue
+            recording.fixed = (fixed, values_at(fixed, call.data)) if fixed else None
+            self.keep(key, recording, surroundings)
+            break
+        assert recording is not None
+        recording.checks, recording.used = surroundings.checks, next(serial)
+        if len(self.quick) > 2 * MOST:
+            self.quick.clear()
+        self.quick[quick] = recording
+        return recording
 
-    def watched_run(self, args: tuple[Any, ...], data: list[Any]) -> Run:
-        """The function run once on Values."""
-        names = leaf_names(self.function, args)
-        networks, leaves = taken_apart(args)
-        kept = {id(p) for network in networks for p in network.parameters()}
-        values = [
-            x if id(x) in kept else Value(d, identifier(name)) for x, d, name in zip(leaves, data, names, strict=True)
-        ]
-        with watched(self.static) as owners, local_names() as local:
-            result = self.function(*put_together(args, iter(values)))
+    def state(self, call: Call) -> tuple[Surroundings, int]:
+        """What surrounds the function now, and a number for that."""
+        found = Surroundings([("", self.function), *(("", x) for x in call.roots)], self.attributes)
+        key = tuple(found.key)
+        number = self.states.get(key)
+        if number is None:
+            if len(self.states) > 8 * MOST:
+                self.states.clear()
+            number = self.states.setdefault(key, next(serial))
+        return found, number
+
+    def keep(self, key: Any, recording: Recording, surroundings: Surroundings) -> None:
+        """Keep a recording as long as all lives that it is known by, and it is among those used last."""
+        made, quick = self.made, self.quick
+
+        def drop(_: Any) -> None:
+            made.pop(key, None)
+            quick.clear()
+
+        for x in (*surroundings.known, *(root for _, root in surroundings.roots[1:])):
+            try:
+                recording.known.append(weakref.ref(x, drop))
+            except TypeError:
+                recording.known.append(x)
+        recording.used = next(serial)
+        made[key] = recording
+        while len(made) > MOST:
+            oldest = min(list(made.items()), key=lambda item: item[1].used)[0]
+            made.pop(oldest, None)
+            quick.clear()
+
+    def eagerly(self, call: Call) -> Any:
+        """The function itself, on Values; its results as plain numbers and arrays, new ones."""
+        values = [x if isinstance(x, Value) or is_whole(x) else Value(x) for x in parts_in(call)]
+        args, named = put_together(call, iter(values))
+        taken = [x for x in call.data if isinstance(x, np.ndarray)]
+
+        def result(x: Any) -> Any:
+            data = data_of(x)
+            if isinstance(data, np.ndarray) and any(np.may_share_memory(data, other) for other in taken):
+                data = data.copy(order="K")
+            if isinstance(data, np.ndarray):
+                taken.append(data)
+            return data
+
+        return mapped(result, self.function(*args, **named))
+
+    def watched_run(self, call: Call, fixed: set[int], paths: Mapping[Value, str], again: bool = False) -> Run:
+        """The function run once on Values; the names of its variables are noted, unless it is run `again`."""
+        recorder = Recorder(current()[2], self.static)
+        names = named_parts(self.function, call)
+        values, queue = inputs_for(call, list(map(identifier, names)), fixed, recorder)
+        places = [i for i, x in enumerate(values) if isinstance(x, Value)]
+        recorder.given = {values[i]: i for i in reversed(places)}
+        args, named = put_together(call, queue)
+        with recorded(recorder), local_names(not again) as local:
+            result = self.function(*args, **named)
+        if recorder.fixed:  # the function caught the error
+            raise FixedError(recorder.fixed)
         results = leaves_of(result)
-        order = forward_order([*roots_of(owners), *results], values)
+        check_results(results)
         given = {  # the name of a variable tells more than the path to an entry of an argument
-            value: name if name.isidentifier() else local.get(value, name)
-            for value, name in zip(values, names, strict=True)
+            values[i]: names[i] if names[i].isidentifier() else local.get(values[i], names[i]) for i in reversed(places)
         }
-        named = names_of(given, order, owners, local)
-        return Run(values, named, mapped(lambda _: None, result), results, order)
+        order = order_of([*roots_of(recorder.owners), *results], recorder.tape, given)
+        outer = from_outside(results, order, recorder)
+        inputs = [values[i] for i in places]
+        given |= {value: value.name or paths.get(value) or local.get(value) or "outer" for value in outer}
+        named_values = names_of(given, order, recorder.owners, local)
+        structure = mapped(lambda _: None, result)
+        return Run([*inputs, *outer], [call.data[i] for i in places], named_values, structure, results, order, recorder)
 
-    def record(self, args: tuple[Any, ...], data: list[Any]) -> Recording:
-        """Run the function once, and print what it computed."""
-        run = self.watched_run(args, data)
-        program = program_of(run.inputs, run.results, run.order, run.names)
+    def record(self, call: Call, fixed: set[int], surroundings: Surroundings) -> Recording:
+        """Run the function, and print what it computed."""
+        with last_results_kept(surroundings.kept):
+            run = self.watched_run(call, fixed, surroundings.paths)
+            self.check_again(run, call, fixed, surroundings)
+        n = len(run.given)
+        outer = run.inputs[n:]
+        data = [*run.given, *(value._data for value in outer)]
+        program = program_of(run.inputs, run.results, run.order, run.names, tape=run.recorder.tape, given_data=data)
         name = identifier(getattr(self.function, "__name__", ""))
-        if keyword.iskeyword(name):
+        if keyword.iskeyword(name) or name in RESERVED:
             name = "compiled"
         function, source = built(program, name)
         if self.backend == "numba":
             from tinygrad_edu.compiler.machine import machine_code
 
             function = machine_code(program, name, lambda: source) or function
-        return Recording(function, source, run.structure, taken_apart(args)[0])
+        places = [i for i in range(len(call.data)) if i not in fixed]
+        whole = [i for i in places if is_whole(call.data[i])]
+        return Recording(
+            function,
+            source,
+            run.structure,
+            None if len(places) == len(call.data) else places,
+            list(map(weakref.ref, outer)),
+            whole,
+            run.recorder.most,
+        )
+
+    def check_again(self, run: Run, call: Call, fixed: set[int], surroundings: Surroundings) -> None:
+        """Run the function once more. Raises TypeError where it draws, counts, or changes what it reads."""
+        if self.static:
+            return
+        name = getattr(self.function, "__name__", "the function")
+        if not surroundings.is_pure:
+            drawn = state_of_draws()
+            again = self.watched_run(call, fixed, {}, again=True)
+            differs = difference(run.recorder, again.recorder)
+            if differs is not None or not same_results(run, again) or state_of_draws() != drawn:
+                line = self.line_of_step(call, fixed, differs)
+                raise TypeError(
+                    f"{line}while compiling, {name} didn't do the same when it ran twice on the same arguments: what "
+                    "it draws at random, counts, keeps or reads from a clock would be recorded for one case. Give it "
+                    "as an argument"
+                )
+        after = Surroundings(surroundings.roots, self.attributes)
+        if after.key != surroundings.key:
+            changed = [way for way, a, b in zip(after.ways, after.key, surroundings.key, strict=False) if a != b]
+            way = changed[0] if changed else "something"
+            raise TypeError(
+                f"{line_of(after.functions, way)}while compiling, {name} changes {way}, which it can read: a recorded "
+                "call doesn't. Give it as an argument, and return what it becomes"
+            )
+
+    def line_of_step(self, call: Call, fixed: set[int], step: int | None) -> str:
+        """File and line of the user's at which a step of a run is made."""
+        recorder = Recorder(current()[2], self.static)
+        recorder.lines = []
+        values, queue = inputs_for(call, [""] * len(call.data), fixed, recorder)
+        recorder.given = {x: i for i, x in enumerate(values) if isinstance(x, Value)}
+        args, named = put_together(call, queue)
+        with recorded(recorder):
+            self.function(*args, **named)
+        code = getattr(self.function, "__code__", None)
+        first = f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
+        return recorder.lines[step] if step is not None and step < len(recorder.lines) else first
+
+
+def values_at(places: set[int], data: Sequence[Any]) -> Any:
+    return tuple((i, type(data[i]), data[i]) for i in sorted(places))
+
+
+def parts_in(call: Call) -> list[Any]:
+    return [part for tree in call.trees for leaf in leaves_of(tree) for part in parts_of(leaf)]
+
+
+def weakened(tree: Any) -> Any:
+    """Arguments without a hold on networks and other objects."""
+
+    def weak(x: Any) -> Any:
+        numbers = isinstance(x, (float, int, np.generic, np.ndarray))
+        return x if numbers or x is None or isinstance(x, str) else Weak(x)
+
+    return mapped(weak, tree)
+
+
+class Weak:
+    """A weak reference to an argument; a strong one to what can't have one."""
+
+    def __init__(self, x: Any) -> None:
+        try:
+            self.get: Callable[[], Any] = weakref.ref(x)
+        except TypeError:
+            self.get = lambda: x
+
+
+def strong(x: Any) -> Any:
+    if not isinstance(x, Weak):
+        return x
+    found = x.get()
+    if found is None:
+        raise ValueError("a network or an object that the function was called with is gone: call it again first")
+    return found
+
+
+def check_results(results: Sequence[Any]) -> None:
+    """Raises TypeError for a result in which numbers would stay as they were recorded."""
+    for x in results:
+        plain = isinstance(x, (Value, float, int, complex, np.generic, str, bytes, type(None)))
+        if not plain and not (isinstance(x, np.ndarray) and x.dtype != object):
+            raise TypeError(
+                f"a compiled function returns numbers, arrays and nested tuples, lists and dicts of them, got {type(x)}"
+            )
+
+
+def same_results(a: Run, b: Run) -> bool:
+    """Whether what isn't computed is the same in the results of two runs."""
+    if len(a.results) != len(b.results):
+        return False
+    pairs = zip(a.results, b.results, strict=True)
+    return all(
+        isinstance(x, Value) == isinstance(y, Value) and (isinstance(x, Value) or same_plain(x, y)) for x, y in pairs
+    )
+
+
+@contextmanager
+def last_results_kept(objects: Sequence[Any]) -> Iterator[None]:
+    """Within it networks may run; afterwards they have what they computed before."""
+    kept = [(x, name, getattr(x, name)) for x in objects for name in ("weighted_sum", "activated") if hasattr(x, name)]
+    try:
+        yield
+    finally:
+        for x, name, value in kept:
+            setattr(x, name, value)
+        for x in objects:
+            groups = getattr(x, "groups", None)
+            if isinstance(groups, Groups):
+                groups.made = (None, [])
 
 
 def compile(function: Callable[..., Any] | None = None, *, static: bool = False, backend: Backend = "python") -> Any:
@@ -274,79 +543,6 @@ def executed(heading: str, body: str, name: str, space: Mapping[str, Any]) -> Ca
     function: Callable[..., Any] = found[name]
     weakref.finalize(function, linecache.cache.pop, file, None).atexit = False
     return function
-
-
-def taken_apart(args: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
-    """The networks among the arguments, and all leaves: numbers, arrays, Values, and the networks' parameters."""
-    objects: list[Any] = []
-    leaves: list[Any] = []
-    for leaf in leaves_of(args):
-        if is_network(leaf):
-            objects.append(leaf)
-            leaves += leaf.parameters()
-        else:
-            leaves.append(leaf)
-    return objects, leaves
-
-
-def put_together(args: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
-    """The arguments with Values for their leaves; networks as they are."""
-
-    def put(leaf: Any) -> Any:
-        if is_network(leaf):
-            for _ in leaf.parameters():
-                next(values)
-            return leaf
-        return next(values)
-
-    return tuple(mapped(put, args))
-
-
-def is_network(leaf: Any) -> bool:
-    """Whether an argument stands for its parameters."""
-    return callable(getattr(leaf, "parameters", None))
-
-
-def leaf_names(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
-    """For each leaf its Value's name, else the function's argument and the way to it."""
-    names: list[str] = []
-    for leaf, path in leaves_with_paths(function, args):
-        if is_network(leaf):
-            names += [p.name or "parameter" for p in leaf.parameters()]
-        else:
-            names.append((leaf.name if isinstance(leaf, Value) else None) or path)
-    return names
-
-
-def signature_of(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Any], Any]:
-    """The data of all leaves, and what a recording depends on: structure, networks, and each leaf's form."""
-    data: list[Any] = []
-    key: list[Any] = []
-    for i, arg in enumerate(args):
-        try:
-            add_signature(arg, data, key)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{argument_names(function, len(args))[i]}: {error}") from None
-    return data, tuple(key)
-
-
-def add_signature(x: Any, data: list[Any], key: list[Any]) -> None:
-    if isinstance(x, (list, tuple)):
-        key.append((type(x), len(x)))
-        for part in x:
-            add_signature(part, data, key)
-    elif isinstance(x, dict):
-        key.append(tuple(x))
-        for part in x.values():
-            add_signature(part, data, key)
-    elif not isinstance(x, (float, Value, np.ndarray)) and is_network(x):
-        key.append(id(x))
-        for p in x.parameters():
-            add_signature(p, data, key)
-    else:
-        number: Any = as_data(data_of(x))
-        data.append(number)
-        key.append(None if type(number) is float else (number.shape, number.dtype.char, number.strides))
 
 
 def set_first_cause(error: Exception, first: Exception) -> None:

@@ -93,8 +93,14 @@ def taken_out(node: ast.expr) -> list[ast.expr]:
             node.left, node.right = place_for(node.left), place_for(node.right)
         case ast.UnaryOp():
             node.operand = place_for(node.operand)
-        case ast.Attribute() | ast.Subscript():
+        case ast.Attribute():
             node.value = place_for(node.value)
+        case ast.Subscript():
+            node.value = place_for(node.value)
+            if isinstance(node.slice, ast.Tuple):
+                node.slice.elts = [place_for(x) if places_in(x) else x for x in node.slice.elts]
+            elif places_in(node.slice):
+                node.slice = place_for(node.slice)
         case ast.Call():
             if isinstance(node.func, ast.Attribute):
                 node.func.value = place_for(node.func.value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,17 +163,18 @@ def kept_by_users(program: Program) -> set[Step]:
 def assigned(slots: list[Slot], length: int) -> list[Form]:
     """Give each slot a buffer, the first that is free and of its form; the forms of all buffers."""
     buffers: list[Form] = []
-    busy_until: list[int] = []
+    busy: list[tuple[int, int]] = []  # until when, and which
+    free: dict[Form, list[int]] = {}
     for slot in slots:
         if slot.end >= length:  # the caller gets it
             continue
-        for i, form in enumerate(buffers):
-            if form == slot.form and busy_until[i] < slot.start:
-                slot.buffer = i
-                break
+        while busy and busy[0][0] < slot.start:
+            _, i = heappop(busy)
+            heappush(free.setdefault(buffers[i], []), i)
+        if free.get(slot.form):
+            slot.buffer = heappop(free[slot.form])
         else:
             slot.buffer = len(buffers)
             buffers.append(slot.form)
-            busy_until.append(0)
-        busy_until[slot.buffer] = slot.end
+        heappush(busy, (slot.end, slot.buffer))
     return buffers

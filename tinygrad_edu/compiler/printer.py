@@ -30,6 +30,8 @@ PLAIN = re.compile(r"\{0\} (?:[<>=!]=?|and|or) \{1\}|\{1\} if \{0\} else \{2\}")
 CALL = re.compile(r"[\w.]+\(.*\)")
 WIDEST = 96
 """An expression longer than this gets a name of its own for its part."""
+RESERVED = ("math", "np", "tinygrad_edu", "float", "int", "abs")
+"""Names that the source uses itself."""
 NUMBERS = {1.0: "one", 2.0: "two", 0.5: "half", 0.0: "zero", -1.0: "minus_one"}
 
 
@@ -58,10 +60,12 @@ class Printer:
         self.uses.update(r for r in program.results if isinstance(r, Step))
         self.named = {r for r in program.results if isinstance(r, Step)} | repeated(program)
         self.going_on = {s.inputs[0]: s for s in program.steps if is_sum(s) and self.is_beginning(s.inputs[0])}
-        self.taken = {*reserved, "math", "np", "tinygrad_edu", "float", "abs"}
+        self.taken = {*reserved, *RESERVED}
         self.variables: dict[Step, str] = {}
         self.numbers: Counter[str] = Counter()
         self.written: dict[Step, Written] = {}
+        self.formulas: dict[Step, Written] = {}
+        self.nameless: set[Slot] = set()
         self.space: dict[str, Any] = {}
         self.operations: dict[str, Operation] = {}
         self.modules: set[str] = set()
@@ -114,17 +118,22 @@ class Printer:
         slot, before = self.memory.slots[step], self.memory.before(step)
         variable = self.variable(step)
         line = self.written_over(step, slot, before, variable)
+        formula = self.formula(step)
         if before is not None and self.variables[before] == variable and step.name:
-            return f"{line}  # {self.formula(step).text}"
+            return f"{line}  # {formula.text}"
         return line
 
     def formula(self, step: Step) -> Written:
-        """A step that took several statements, as one expression."""
+        """A step that took several statements, as one expression of at most so many characters."""
         inputs = []
         for x in step.inputs:
-            part = isinstance(x, Step) and x in self.memory.slots and not x.name
-            inputs.append(self.formula(x) if part else self.operand(x))
-        return filled(with_module(step.text, np), inputs)
+            whole = self.formulas.get(x) if isinstance(x, Step) and not x.name else None
+            inputs.append(whole or self.operand(x))
+        found = filled(with_module(step.text, np), inputs)
+        if len(found.text) > WIDEST:
+            found = filled(with_module(step.text, np), [self.operand(x) for x in step.inputs])
+        self.formulas[step] = found
+        return found
 
     def written_over(self, step: Step, slot: Slot, before: Step | None, variable: str) -> str:
         operands = [self.operand(x, step).text for x in step.inputs]
@@ -150,12 +159,14 @@ class Printer:
             chain = [step]
             while chain[-1] in self.going_on:  # a long sum goes on under one name
                 chain.append(self.going_on[chain[-1]])
-            if slot is not None:
+            if slot is not None and slot not in self.nameless:
                 for following in slot.steps[slot.steps.index(step) + 1 :]:
                     if chain[-1].name:
                         break
                     chain.append(following)
-                chain = chain if chain[-1].name else [step]
+                if not chain[-1].name:
+                    self.nameless.add(slot)
+                    chain = [step]
             name = self.variables.get(chain[-1]) or self.fresh(chain[-1].name or chain[-1].hint)
             self.variables.update((s, name) for s in chain)
         return self.variables[step]
@@ -176,9 +187,11 @@ class Printer:
             name = self.constant(operation.name, function)
             self.operations[name] = operation
         params = [
-            f"{key}={repr(value) if is_plain(value) else self.constant(key, value)}"
+            f"{key}={x}" if key.isidentifier() and not keyword.iskeyword(key) else f"**{{{key!r}: {x}}}"
             for key, value in step.params.items()
+            for x in [repr(value) if is_plain(value) else self.constant(key, value)]
         ]
+        self.modules |= {"np"} if any("np." in x for x in params) else set()
         return Written(f"{name}({', '.join([*(self.operand(x).text for x in step.inputs), *params])})")
 
     def operand(self, x: Any, of: Step | None = None) -> Written:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.compiler.lowering import Earlier, Input, Part, Place, function_of, parts_of, with_module
+from tinygrad_edu.compiler.traced import Made
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import NO_PARAMS, Value
 
@@ -86,33 +87,57 @@ def program_of(
     order: Iterable[Value],
     names: Mapping[Value, str],
     hints: Mapping[Value, str] = NO_PARAMS,  # type: ignore[assignment]
+    tape: Mapping[Value, Made] | None = None,
+    given_data: Sequence[Any] | None = None,
 ) -> Program:
     """The computation of `results` from `inputs`, simplified, its nodes in the given order.
 
-    `names` are for Values that stand in statements of their own, `hints` for those that may.
+    `names` are for Values that stand in statements of their own, `hints` for those that may. `tape` has how each was
+    made, where the nodes themselves don't know all. `given_data` are the inputs as the caller gives them, where those
+    are whole numbers.
     """
-    given = [Step("", (), value._data, name=names.get(value, ""), hint="x") for value in inputs]
-    table: dict[Value, Any] = dict(zip(inputs, given, strict=True))
     lines = Lines()
+    table: dict[Value, Any] = {}
+    given: list[Step] = []
+    for value, data in zip(inputs, given_data or [value._data for value in inputs], strict=True):
+        step = Step("", (), data, name=names.get(value, ""), hint="x")
+        given.append(step)
+        table[value] = lines.as_floats(step, value)
     for node in order:
-        operands = [table.get(p, p._data) if isinstance(p, Value) else p for p in node.parents]
-        table[node] = lines.result_of(node, operands, names.get(node, ""), hints.get(node, ""))
-    final = [table.get(r, r._data) if isinstance(r, Value) else r for r in results]
+        made = tape[node] if tape is not None else Made(node.operation, node.parents, node.primals, node.params)
+        operands = [table.get(p, p._data) if isinstance(p, Value) else p for p in made.inputs]
+        if made.operation is None:
+            table[node] = operands[0]
+            if isinstance(operands[0], Step) and not operands[0].is_input:
+                operands[0].name = operands[0].name or names.get(node, "")
+            continue
+        if getattr(made.operation, "of_whole_numbers", False):
+            operands = [operands[0], *map(lines.as_indices, operands[1:])]
+        table[node] = lines.result_of(node, made, operands, names.get(node, ""), hints.get(node, ""))
+    final = [lines.as_result(r, table.get(r, r._data)) if isinstance(r, Value) else r for r in results]
     for step in final:
         if is_made_by("{0} - {1}", step) and isinstance(step.inputs[0], Step) and step.inputs[0].is_input:
             step.hint = f"new_{step.inputs[0].name}"  # what an update gives back
-    return Program(given, alive(lines.steps, final), final, to_copy(results, final, table))
+    return Program(given, alive(lines.steps, final), final, to_copy(final, table))
 
 
-def to_copy(results: Sequence[Any], final: Sequence[Any], table: Mapping[Value, Any]) -> set[int]:
-    """The results that are new arrays in the eager run, and here an argument, another result or a constant."""
+def to_copy(final: Sequence[Any], table: Mapping[Value, Any]) -> set[int]:
+    """The results that lie in memory of an argument, of another result, of a constant, or of a user's own function."""
     copied: set[int] = set()
-    owners: dict[Step, Any] = {step: value for value, step in table.items() if value.operation is None}
-    for i, (value, step) in enumerate(zip(results, final, strict=True)):
-        is_array = isinstance(step.data if isinstance(step, Step) else step, np.ndarray)
-        if is_array and (not isinstance(step, Step) or owners.setdefault(step, value) is not value):
+    given = {root_of(step) for value, step in table.items() if isinstance(step, Step) and root_of(step).is_input}
+    taken: dict[Step, Any] = {}
+    for i, step in enumerate(final):
+        if not isinstance(data_of_operand(step), np.ndarray):
+            continue
+        root = root_of(step) if isinstance(step, Step) else None
+        if root is None or root in given or taken.setdefault(root, i) != i or is_of_users(root):
             copied.add(i)
     return copied
+
+
+def is_of_users(step: Step) -> bool:
+    """Whether a step calls a function of the user's own, which may keep what it gives."""
+    return step.operation is not None and not is_ours(step.operation)
 
 
 class Lines:
@@ -122,33 +147,65 @@ class Lines:
         self.steps: list[Step] = []
         self.known: dict[Any, Step] = {}
 
-    def result_of(self, node: Value, operands: Sequence[Any], name: str, hint: str) -> Any:
+    def as_floats(self, step: Step, value: Value) -> Step:
+        """An input as the floats that a Value has: of whole numbers they are made where they are needed."""
+        if type(step.data) is float or (isinstance(step.data, np.ndarray) and step.data.dtype.kind == "f"):
+            return step
+        text = "{0}.astype(float)" if isinstance(step.data, np.ndarray) else "float({0})"
+        return self.placed(Step(text, [step], value._data, hint="numbers"))
+
+    def as_indices(self, x: Any) -> Any:
+        """An operand as whole numbers: those it was made of, or made of it."""
+        if not isinstance(x, Step):
+            return x if np.ndim(x) == 0 and type(x) is not float else np.asarray(x).astype(int)[()]
+        if is_made_by("{0}.astype(float)", x) or is_made_by("float({0})", x):
+            kind = np.asarray(data_of_operand(x.inputs[0])).dtype.kind
+            if kind in "iu":
+                return x.inputs[0]
+        if x.scalar:
+            return self.placed(Step("int({0})", [x], int(x.data), hint="index"))
+        return self.placed(Step("{0}.astype(int)", [x], x.data.astype(int), hint="index"))
+
+    def as_result(self, value: Value, step: Any) -> Any:
+        """A result as the caller gets it: whole numbers and truths as such."""
+        kind = getattr(value, "kind", None)
+        if kind is None or not isinstance(step, Step):
+            return step
+        if step.text in ("{0}.astype(float)", "float({0})") and isinstance(step.inputs[0], Step):
+            inner = step.inputs[0]
+            if inner.is_input or (np.dtype(kind).kind == "b" and not inner.text.startswith("{0}.astype(")):
+                return inner
+        name = np.dtype(kind).name
+        if step.scalar:
+            text = "{0} != 0.0" if name == "bool" else "int({0})"
+            return self.placed(Step(text, [step], int(step.data), hint="whole"))
+        text = "{0}.astype(bool)" if name == "bool" else f"{{0}}.astype(np.{name})"
+        return self.placed(Step(text, [step], step.data.astype(kind), hint="whole"))
+
+    def result_of(self, node: Value, made: Made, operands: Sequence[Any], name: str, hint: str) -> Any:
         """The step that a node becomes, or a constant."""
-        operation = node.operation
-        assert operation is not None
+        operation, params = made.operation, made.params
         own = is_ours(operation)
         if own and not any(isinstance(x, Step) for x in operands) and node.size <= sum(np.size(x) for x in operands):
             return node._data  # constants: the operation's own result
-        template = printed(operation, operands, node.params)
+        template = printed(operation, operands, params)
         if template is None or "@" in template:
-            operands = self.apart(node, operands)
-        found = self.expression_of(node, parts_of(template), operands, name, hint) if template else None
+            operands = self.apart(node, made, operands)
+        found = self.expression_of(node, operation, parts_of(template), operands, name, hint) if template else None
         if found is not None:
             return found
-        shows = shown(node._data, operands, node.primals)
+        shows = shown(node._data, operands, made.data)
         called = hint or operation.name
-        call = Step("", operands, node._data, operation, node.params, name, called, node.group, shows)
+        call = Step("", operands, node._data, operation, params, name, called, node.group, shows)
         if own:
             return self.placed(call)
         self.steps.append(call)  # a function of the user's may be random: two calls are two results
         return call
 
     def expression_of(
-        self, node: Value, parts: Sequence[Part], operands: Sequence[Any], name: str, hint: str
+        self, node: Value, operation: Operation, parts: Sequence[Part], operands: Sequence[Any], name: str, hint: str
     ) -> Step | None:
         """The last of the steps that an operation is printed as; None where it isn't of the same form as the node."""
-        operation = node.operation
-        assert operation is not None
         made: list[Step] = []
         for part in parts:
             inputs = [
@@ -165,7 +222,7 @@ class Lines:
             made.append(self.placed(step))
         return made[-1]
 
-    def apart(self, node: Value, operands: Sequence[Any]) -> list[Any]:
+    def apart(self, node: Value, made: Made, operands: Sequence[Any]) -> list[Any]:
         """The operands, with a copy where two lie in the same memory that don't in the eager run.
 
         numpy multiplies a matrix with its own transpose by another routine, which differs in the last bit.
@@ -174,11 +231,19 @@ class Lines:
         for i, x in enumerate(operands):
             for j, y in enumerate(found):
                 merged = isinstance(x, Step) and isinstance(y, Step) and not x.scalar and root_of(x) is root_of(y)
-                if merged and not np.may_share_memory(node.primals[i], node.primals[j]):
-                    data = x.data.copy(order="K")
-                    x = self.placed(Step('{0}.copy(order="K")', [x], data, hint="copy", group=node.group))
+                if merged and not np.may_share_memory(made.data[i], made.data[j]):
+                    x = self.copied(x)
             found.append(x)
         return found
+
+    def copied(self, x: Step) -> Step:
+        """A step with the same numbers in other memory: of a view that of a copy, which lies as the view does."""
+        if x.shows is None:
+            data = x.data.copy(order="K")
+            return self.placed(Step('{0}.copy(order="K")', [x], data, hint="copy", group=x.group))
+        shown_by = self.copied(x.shows)
+        inputs = [shown_by if y is x.shows else y for y in x.inputs]
+        return self.placed(replace(x, inputs=inputs, name="", shows=shown_by))
 
     def placed(self, step: Step) -> Step:
         """The step, or what there is already that gives the same bits."""
@@ -190,6 +255,10 @@ class Lines:
         elif not found.is_input:
             found.name = found.name or step.name
         return found
+
+
+def data_of_operand(x: Any) -> Any:
+    return x.data if isinstance(x, Step) else x
 
 
 def root_of(step: Step) -> Step:

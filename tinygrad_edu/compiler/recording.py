@@ -6,32 +6,122 @@ derivatives of any order; so forward pass, backward pass and update are one grap
 
 from __future__ import annotations
 
+import re
+import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu.compiler.printer import identifier
-from tinygrad_edu.compiler.traced import Recorder
-from tinygrad_edu.core.context import current, depth, observing
+from tinygrad_edu.compiler.traced import Made, Recorder
+from tinygrad_edu.core.context import current, depth, observing, recording
 from tinygrad_edu.core.value import NO_PARAMS, Value
 
 
 @contextmanager
-def watched(static: bool = False) -> Iterator[dict[Value, Value]]:
-    """Within it: which Value each recorded cotangent belongs to, and an error where Python branches on a Value."""
-    recorder = Recorder(current()[2], static)
+def recorded(recorder: Recorder) -> Iterator[Recorder]:
+    """Within it a recorder sees all operations, also where a caller has said `no_grad`."""
     inside = depth.set(depth.get() + 1)
     try:
-        with observing(recorder):
-            yield recorder.owners
+        with observing(recorder), recording(True):
+            yield recorder
     finally:
         depth.reset(inside)
 
 
 @contextmanager
-def local_names() -> Iterator[dict[Value, str]]:
+def watched(static: bool = False) -> Iterator[dict[Value, Value]]:
+    """Within it: which Value each recorded cotangent belongs to, and an error where Python branches on a Value."""
+    with recorded(Recorder(current()[2], static)) as recorder:
+        yield recorder.owners
+
+
+def order_of(roots: Iterable[Any], tape: Mapping[Value, Made], leaves: Iterable[Value]) -> list[Value]:
+    """What a tape has of the roots and all they were made of, each Value after those it was made of."""
+    order: list[Value] = []
+    seen = set(leaves)
+    stack: list[tuple[Value, bool]] = [(root, False) for root in roots if isinstance(root, Value)][::-1]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in seen and node in tape:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(p, False) for p in reversed(tape[node].inputs) if isinstance(p, Value) and p not in seen]
+    return order
+
+
+def from_outside(roots: Iterable[Any], order: Iterable[Value], recorder: Recorder) -> list[Value]:
+    """The Values that a recording reads, but which are no arguments, and weren't made in it."""
+    read = [p for node in order for p in recorder.tape[node].inputs]
+    return [
+        x
+        for x in dict.fromkeys(x for x in (*read, *roots) if isinstance(x, Value))
+        if x not in recorder.tape and x not in recorder.inside and x not in recorder.given
+    ]
+
+
+def difference(first: Recorder, second: Recorder) -> int | None:
+    """The place in the tapes of two runs of one function where they differ, as random draws make them; None if nowhere.
+
+    What was computed is not compared: a function of the user's own may give something else at each call, and does.
+    """
+    numbers: list[dict[Value, Any]] = []
+    for recorder in (first, second):
+        known: dict[Value, Any] = {value: ("input", place) for value, place in recorder.given.items()}
+        known.update((node, i) for i, node in enumerate(recorder.tape))
+        numbers.append(known)
+    for i, (a, b) in enumerate(zip(first.tape.values(), second.tape.values(), strict=False)):
+        if not (same_operation(a.operation, b.operation) and len(a.inputs) == len(b.inputs)):
+            return i
+        if not all(same_input(x, y, *numbers) for x, y in zip(a.inputs, b.inputs, strict=True)):
+            return i
+        if a.params.keys() != b.params.keys() or not all(same_plain(a.params[k], b.params[k]) for k in a.params):
+            return i
+    shorter = min(len(first.tape), len(second.tape))
+    return None if len(first.tape) == len(second.tape) else shorter
+
+
+def same_operation(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    first, second = (getattr(getattr(x, "forward", None), "__code__", None) for x in (a, b))
+    if first is None:
+        return False
+    same: bool = first is second
+    return same
+
+
+def same_input(x: Any, y: Any, of_x: Mapping[Value, Any], of_y: Mapping[Value, Any]) -> bool:
+    if isinstance(x, Value) and isinstance(y, Value):
+        if x in of_x or y in of_y:
+            return bool(of_x.get(x) == of_y.get(y))
+        return x is y or same_plain(x._data, y._data)
+    return same_plain(x, y)
+
+
+def same_plain(x: Any, y: Any) -> bool:
+    """Whether two that aren't Values are of one type and have the same bits."""
+    if x is y:
+        return True
+    if type(x) is not type(y):
+        return False
+    if isinstance(x, (list, tuple)):
+        return len(x) == len(y) and all(map(same_plain, x, y))
+    if isinstance(x, np.ndarray):
+        return bool(x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes())
+    if type(x) is float:
+        return struct.pack("<d", x) == struct.pack("<d", y)
+    return bool(callable(x) or x == y)
+
+
+@contextmanager
+def local_names(wanted: bool = True) -> Iterator[dict[Value, str]]:
     """Within it: the names of the variables that the user's functions keep Values in, those of outer ones last."""
     found: dict[Value, str] = {}
 
@@ -40,12 +130,14 @@ def local_names() -> Iterator[dict[Value, str]]:
         if event == "return" and module not in ("tinygrad_edu", "numpy") and frame.f_code.co_name[0] != "<":
             found.update((x, name) for name, x in frame.f_locals.items() if isinstance(x, Value))
 
-    before = sys.getprofile()
+    if not wanted or sys.getprofile() is not None:  # another profiler runs, and Python has room for one
+        yield found
+        return
     sys.setprofile(note)
     try:
         yield found
     finally:
-        sys.setprofile(before)
+        sys.setprofile(None)
 
 
 def names_of(
@@ -77,8 +169,8 @@ def name_of(node: Value) -> str:
     """A Value's own name, or what it is in its neuron or layer: `sum_0_1` and `output_0_1`."""
     if node.name:
         return node.name
-    if not node.group or node.operation is None or not node.group[0].startswith("layers["):
+    if not node.group or node.operation is None or not re.fullmatch(r"layers\[\d+\]", node.group[0]):
         return ""
-    place = "_".join(part[part.index("[") + 1 : -1] for part in node.group if "[" in part)
+    place = "_".join(found[1] for part in node.group if (found := re.fullmatch(r"\w+\[(\d+)\]", part)))
     kind = {"weighted_sum": "sum", "affine": "sum"}.get(node.operation.name, "output")
     return f"{kind}_{place}"

@@ -26,6 +26,9 @@ def backward(output: Value, seed: Operand | None = None, create_graph: bool = Fa
         ValueError: `output` isn't a scalar and no seed was given, or the seed has another shape.
     """
     create_graph = create_graph or isinstance(seed, Value)
+    observer = current()[2]
+    if observer is not None:
+        observer.stored(output)
     start = starting_seed(output, seed, create_graph)
     owned = {id(start), id(getattr(start, "base", None))}
     for node, g in cotangents([output], [start], create_graph).items():

@@ -32,10 +32,34 @@ CO_GENERATOR, CO_ASYNC_GENERATOR = 0x20, 0x200  # those of inspect, whose import
 
 
 class Observer:
-    """Who is told what happens to Values while it is in the context. By itself it takes no part."""
+    """Who is told what happens to Values while it is in the context. By itself it takes no part.
+
+    Attributes:
+        differentiates: Whether it must see backward walks too: their gradients are Values then, always.
+    """
+
+    differentiates = False
 
     def made(self, node: Value) -> None:
         """An operation made a node."""
+
+    def applied(
+        self, node: Value, operation: Any, inputs: Sequence[Any], data: Sequence[Any], params: Mapping[str, Any]
+    ) -> None:
+        """How the node was made: with these inputs and their data, also where the node itself doesn't record that."""
+
+    def created(self, leaf: Value) -> None:
+        """Code made a Value of data."""
+
+    def copied(self, leaf: Value, of: Value) -> None:
+        """A leaf was made that has the data of another Value, without its gradient."""
+
+    def indexed(self, x: Any, key: Any) -> Any:
+        """Code asks for x[key]; gives the result, or NotImplemented where it is as always."""
+        return NotImplemented
+
+    def stored(self, output: Value) -> None:
+        """A backward walk is about to set gradients."""
 
     def read(self, value: Value) -> None:
         """Code asks for the numbers of a Value, or changes them."""
@@ -123,9 +147,25 @@ def recording(on: bool) -> changed:
     return changed(lambda around: (on, around[1], around[2]))
 
 
-def observing(observer: Observer | None) -> changed:
+OBSERVED = [0]
+"""How many observers there are now, in all threads: where there is none, nobody needs to ask the context."""
+
+
+class observing(changed):  # noqa: N801 - used as `with observing(…):`
     """Within it `observer` is told what happens."""
-    return changed(lambda around: (around[0], around[1], observer))
+
+    __slots__ = ()
+
+    def __init__(self, observer: Observer | None) -> None:
+        super().__init__(lambda around: (around[0], around[1], observer))
+
+    def __enter__(self) -> None:
+        OBSERVED[0] += 1
+        super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        OBSERVED[0] -= 1
+        super().__exit__(*error)
 
 
 def no_grad() -> changed:

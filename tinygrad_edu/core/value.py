@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinygrad_edu import advice, core, ops
-from tinygrad_edu.core.context import Context, context, current, depth
+from tinygrad_edu.core.context import OBSERVED, Context, context, current, depth
 from tinygrad_edu.ops.methods import Methods
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Value(Methods):
         self.primals = ()
         self.params = NO_PARAMS
         self.group = ()
+        if OBSERVED[0] and (observer := current()[2]) is not None:
+            observer.created(self)
 
     @property
     def data(self) -> Data:
@@ -141,7 +143,10 @@ class Value(Methods):
 
     def detach(self) -> Value:
         """A leaf with the same data and name: gradients stop there."""
-        return Value(self._data, self.name)
+        leaf = Value(self._data, self.name)
+        if OBSERVED[0] and (observer := current()[2]) is not None:
+            observer.copied(leaf, self)
+        return leaf
 
     # Arithmetic. Each operator is one operation; see tinygrad_edu/ops/arithmetic.py.
 
@@ -226,7 +231,7 @@ class Value(Methods):
     # Shape and indexing.
 
     def __getitem__(self, key: Any) -> Value:
-        return apply(ops.index, (self,), {"key": plain_key(key, self.shape)})
+        return indexed(self, key)  # type: ignore[no-any-return]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
@@ -370,6 +375,7 @@ def apply(
         node.operation, node.parents, node.primals, node.params = None, (), (), NO_PARAMS
     if observer is not None:
         observer.made(node)
+        observer.applied(node, operation, inputs, data, params)
     return node
 
 
@@ -459,6 +465,14 @@ def as_data(x: Any) -> Data:
     if array.dtype == object and any(isinstance(item, Value) for item in array.flat):
         raise TypeError("data holds Values; join Values with tg.stack, which keeps their gradients")
     raise TypeError(f"data must be real numbers, got {type(x).__name__} of dtype {array.dtype}")
+
+
+def indexed(x: Any, key: Any) -> Any:
+    """x[key] by numbers, or what the observer makes of it."""
+    observer = current()[2]
+    if observer is not None and (found := observer.indexed(x, key)) is not NotImplemented:
+        return found
+    return apply(ops.index, (x,), {"key": plain_key(key, np.shape(data_of(x)))})
 
 
 def plain_key(key: Any, shape: tuple[int, ...]) -> Any:

@@ -6,6 +6,7 @@ equals the gradient to the last bit; the products are shown beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -115,13 +116,13 @@ class Explanation:
 
     def count(self) -> str:
         n = len(self.paths) + self.hidden
-        return f"{n} path{'s' if n != 1 else ''}"
+        return f"{number_of_paths(n)} path{'s' if n != 1 else ''}"
 
     def hidden_lines(self) -> list[str]:
         if not self.hidden:
             return []
         sum_of_them = "" if self.hidden_sum is None else f", together {shown(self.hidden_sum)}"
-        return [f"… and {self.hidden} more path{'s' if self.hidden != 1 else ''}{sum_of_them}"]
+        return [f"… and {number_of_paths(self.hidden)} more path{'s' if self.hidden != 1 else ''}{sum_of_them}"]
 
     def of(self, above: Value, below: Value) -> str:
         return f"∂{self.names[above]}/∂{self.names[below]}"
@@ -196,6 +197,11 @@ def explain(loss: Value, wrt: Value, format: Format = "text", limit: int = 12) -
     return Explanation(loss, wrt, paths, hidden, rest, total, names_for(loss, between, wrt), format)
 
 
+def number_of_paths(n: int) -> str:
+    """A number that may have more digits than anybody reads."""
+    return str(n) if n < 10**100 else f"about 10^{int(n.bit_length() * math.log10(2.0))}"
+
+
 def path_counts(between: list[Value], inside: set[Value], wrt: Value) -> dict[Value, int]:
     """How many paths lead from each node to `wrt`."""
     counts = {wrt: 1}
@@ -208,18 +214,22 @@ def path_counts(between: list[Value], inside: set[Value], wrt: Value) -> dict[Va
 def paths_from(loss: Value, wrt: Value, inside: set[Value]) -> Iterator[list[Step]]:
     """All paths, depth first, inputs in order; without recursion, since a path may be long."""
     slopes: dict[Value, list[float | None]] = {}
-    stack: list[tuple[Value, list[Step]]] = [(loss, [])]
+    stack: list[tuple[Value, Any]] = [(loss, None)]  # with the way there, each step linked to the one before
     while stack:
-        node, path = stack.pop()
+        node, way = stack.pop()
         if node is wrt:
-            yield path
+            path: list[Step] = []
+            while way is not None:
+                step, way = way
+                path.append(step)
+            yield path[::-1]
             continue
         if node not in slopes:
             slopes[node] = local_slopes(node)
         for place in range(len(node.parents) - 1, -1, -1):
             parent = node.parents[place]
             if isinstance(parent, Value) and parent in inside:
-                stack.append((parent, [*path, Step(node, place, slopes[node][place])]))
+                stack.append((parent, (Step(node, place, slopes[node][place]), way)))
 
 
 def names_for(loss: Value, between: list[Value], wrt: Value) -> dict[Value, str]:

@@ -146,8 +146,13 @@ times_log: Operation = operation(
 
 
 def printed_power(a: Any, b: Any) -> str | None:
-    """With floats only where no exponent can ask for more than Python's own power: whole numbers from 1 on."""
+    """With floats only where no exponent can ask for more than Python's own power: whole numbers from 1 on.
+
+    An array of shape () is made one again where it may be a scalar, of which numpy takes powers otherwise.
+    """
     floats = type(a.data) is type(b.data) is float
+    if not floats:
+        a, b = (f"asarray({x})" if type(x.data) is not float and not np.ndim(x.data) else x for x in (a, b))
     return f"{a} ** {b}" if not floats or (b.fixed and b.data.is_integer() and b.data >= 1.0) else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.core.value import Value, data_of, indexed
 from tinygrad_edu.ops.entry import shape_of, whole
 
 
@@ -118,10 +118,10 @@ def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
-    indices = whole(indices)
+    indices = indices if isinstance(indices, Value) else whole(indices)
     if axis is None:
-        return index((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), key=indices)
-    return index(x, key=(*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
+        return indexed((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), indices)
+    return indexed(x, (*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
 
 
 def _take_along_axis(x: Any, /, indices: Any, axis: int | None = -1) -> Any:
