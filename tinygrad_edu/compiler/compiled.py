@@ -222,10 +222,12 @@ class Compiled:
             self.keep(key, recording, surroundings)
             break
         assert recording is not None
-        recording.checks, recording.used = surroundings.checks, next(serial)
+        recording.used = next(serial)
         if len(self.quick) > 2 * MOST:
             self.quick.clear()
-        self.quick[quick] = recording
+        if all(map(has_weak_references, call.roots)):  # else another may come to have the identity of one that is gone
+            recording.checks = surroundings.checks
+            self.quick[quick] = recording
         return recording
 
     def state(self, call: Call) -> tuple[Surroundings, int]:
@@ -247,11 +249,9 @@ class Compiled:
             made.pop(key, None)
             quick.clear()
 
-        for x in (*surroundings.known, *(root for _, root in surroundings.roots[1:])):
-            try:
-                recording.known.append(weakref.ref(x, drop))
-            except TypeError:
-                recording.known.append(x)
+        roots = [root for _, root in surroundings.roots[1:] if has_weak_references(root)]
+        for x in (*surroundings.known, *roots):
+            recording.known.append(weakref.ref(x, drop) if has_weak_references(x) else x)
         recording.used = next(serial)
         made[key] = recording
         while len(made) > MOST:
@@ -366,6 +366,10 @@ class Compiled:
         code = getattr(self.function, "__code__", None)
         first = f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
         return recorder.lines[step] if step is not None and step < len(recorder.lines) else first
+
+
+def has_weak_references(x: Any) -> bool:
+    return bool(getattr(type(x), "__weakrefoffset__", 0))
 
 
 def values_at(places: set[int], data: Sequence[Any]) -> Any:

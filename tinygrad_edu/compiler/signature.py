@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.compiler.integers import OF_NUMBERS, OF_TRUTHS, Whole
-from tinygrad_edu.compiler.surroundings import is_library, ours
+from tinygrad_edu.compiler.surroundings import is_library
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value, as_data
 from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names
@@ -133,7 +133,7 @@ def is_network(x: Any) -> bool:
 def is_setting(x: Any) -> bool:
     """Whether an argument is an object of the user's, such as one with settings, and no number."""
     as_number = isinstance(x, (str, bytes, complex, np.generic, np.ndarray, set, frozenset)) or hasattr(x, "__array__")
-    return not as_number and (ours(type(x)) or not is_library(type(x)))
+    return not as_number and (hasattr(x, "__dict__") or not is_library(type(x)))
 
 
 def is_fixed(x: Any) -> bool:

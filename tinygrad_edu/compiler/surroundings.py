@@ -216,8 +216,8 @@ class Surroundings:
         wrapped = getattr(x, "__wrapped__", None)
         if wrapped is not None:
             self.queue.append((wrapped, way))
-        own = isinstance(x, type) or not ours(type(x))
-        if own and is_library(x):
+        has_attributes = hasattr(x, "__dict__") and not isinstance(x, (type, types.ModuleType))
+        if not has_attributes and is_library(x):
             return self.identity("library", x)
         found = attributes_of(x, None if self.every else self.attributes)
         self.queue += [(part, f"{way}.{name}" if way else name) for name, part in found]
