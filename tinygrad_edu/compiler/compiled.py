@@ -193,7 +193,7 @@ class Compiled:
         return rebuilt(recording.structure, iter(results))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """As a method: of an object that has `parameters()`, which it stands for as a network does."""
+        """As a method, of an object whose attributes are a part of what it reads."""
         return self if instance is None else MethodType(self, instance)
 
     def recording_for(self, call: Call, anew: bool = False) -> Recording:
@@ -447,9 +447,10 @@ def last_results_kept(objects: Sequence[Any]) -> Iterator[None]:
 def compile(function: Callable[..., Any] | None = None, *, static: bool = False, backend: Backend = "python") -> Any:
     """Compile a function into straight Python: recorded at its first call, run as printed source from then on.
 
-    Its arguments are floats, arrays, Values, networks, and nested tuples, lists and dicts of them; networks stand for
-    their parameters as they are at the call. Results are plain numbers and arrays, in the function's own structure, bit
-    for bit those of the function. It is recorded once for each structure, shape and dtype of the arguments.
+    Its arguments are numbers, arrays, Values, networks, and nested tuples, lists and dicts of them, which every call
+    reads anew, as it does the Values that the function reads from outside. It is recorded once for each structure and
+    form of them, and for each state of what else the function reads by name: settings, closures, globals. Results are
+    plain numbers and arrays, in the function's own structure, bit for bit those of the function.
 
     Args:
         function: What to compile; it may call `tg.gradients` and `tg.grad`.
@@ -459,7 +460,8 @@ def compile(function: Callable[..., Any] | None = None, *, static: bool = False,
 
     Raises:
         ValueError: Another backend than "python" or "numba".
-        TypeError: When first called: Python branched on a Value's data; the message names file and line.
+        TypeError: When first called: Python branched on a Value's data, or the function draws at random, counts, or
+            changes what it reads; the message names file and line.
         ImportError: When first called: the backend isn't installed.
 
     >>> import tinygrad_edu as tg
