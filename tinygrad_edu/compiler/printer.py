@@ -60,10 +60,12 @@ class Printer:
         self.uses.update(r for r in program.results if isinstance(r, Step))
         self.named = {r for r in program.results if isinstance(r, Step)} | repeated(program)
         self.going_on = {s.inputs[0]: s for s in program.steps if is_sum(s) and self.is_beginning(s.inputs[0])}
+        self.slopes = {f"d_{identifier(x.name)}" for x in program.inputs if x.name}  # which an update reads once
         self.taken = {*reserved, *RESERVED}
         self.variables: dict[Step, str] = {}
         self.numbers: Counter[str] = Counter()
         self.written: dict[Step, Written] = {}
+        self.assigned_names: set[str] = set()
         self.formulas: dict[Step, Written] = {}
         self.nameless: set[Slot] = set()
         self.space: dict[str, Any] = {}
@@ -75,6 +77,7 @@ class Printer:
     def statements(self, targets: Mapping[Step, str] = NO_PARAMS) -> list[Line]:  # type: ignore[assignment]
         """One line for each value that has a name; `targets` are names to assign to."""
         self.memory = memory_of(self.program, targets)
+        self.assigned_names = {"", *targets.values()}
         self.buffers = [self.fresh(f"buffer_{i}") for i in range(len(self.memory.buffers))]
         lines: list[Line] = []
         for step in self.program.steps:
@@ -95,12 +98,18 @@ class Printer:
     def stands_where_it_is_used(self, step: Step, expression: Written) -> bool:
         """Whether an expression needs no name: it is used once, is short, and reads no memory that may change."""
         width = 0.75 * WIDEST if step in self.going_on else 0.5 * WIDEST
-        if step in self.named or step.name or len(expression.text) >= width:
+        if step in self.named or len(expression.text) >= width or (step.name and not self.is_slope_for_an_update(step)):
             return False
         if step.shows is not None:
             return step.text == "{0}.T" or self.uses[step] == 1
         reads_memory = any(isinstance(x, Step) and x in self.memory.large for x in step.inputs)
         return self.uses[step] == 1 and not reads_memory
+
+    def is_slope_for_an_update(self, step: Step) -> bool:
+        """Whether a number is the derivative by an input, made of what still stands when the update reads it."""
+        inputs = [x for x in step.inputs if isinstance(x, Step)]
+        stand = all(x.shows is None and self.variables.get(x, "") not in self.assigned_names for x in inputs)
+        return step.scalar and step.name in self.slopes and stand and all(x in self.variables for x in inputs)
 
     def is_beginning(self, x: Any) -> bool:
         """Whether an operand of a sum is a sum that nothing else reads."""
