@@ -129,8 +129,8 @@ class Compiled:
 
     is_compiled = True
 
-    def __init__(self, function: Callable[..., Any], static: bool, backend: Backend) -> None:
-        self.function, self.static, self.backend = function, static, backend
+    def __init__(self, function: Callable[..., Any], static: bool, backend: Backend, pure: bool = False) -> None:
+        self.function, self.static, self.backend, self.pure = function, static, backend, pure
         self.made: dict[Any, Recording] = {}
         self.fixed: dict[Any, set[int]] = {}
         self.attributes: set[str] = set()
@@ -312,7 +312,7 @@ class Compiled:
         name = identifier(getattr(self.function, "__name__", ""))
         if keyword.iskeyword(name) or name in RESERVED:
             name = "compiled"
-        function, source = built(program, name)
+        function, source = built(program, name, self.pure)
         if self.backend == "numba":
             from tinygrad_edu.compiler.machine import machine_code
 
@@ -444,7 +444,13 @@ def last_results_kept(objects: Sequence[Any]) -> Iterator[None]:
                 groups.made = (None, [])
 
 
-def compile(function: Callable[..., Any] | None = None, *, static: bool = False, backend: Backend = "python") -> Any:
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    static: bool = False,
+    backend: Backend = "python",
+    pure: bool = False,
+) -> Any:
     """Compile a function into straight Python: recorded at its first call, run as printed source from then on.
 
     Its arguments are numbers, arrays, Values, networks, and nested tuples, lists and dicts of them, which every call
@@ -457,11 +463,13 @@ def compile(function: Callable[..., Any] | None = None, *, static: bool = False,
         static: Let Python branch on data while recording: that way is then taken always.
         backend: "numba" (the extra `numba`) turns the source of scalar programs into machine code. Where that can't
             give the same bits, a warning says why, and Python runs the source.
+        pure: Print a source that writes into no memory and calls no function of this library, so that it also runs
+            where `np` is another library's module with numpy's functions, such as `jax.numpy`.
 
     Raises:
         ValueError: Another backend than "python" or "numba".
         TypeError: When first called: Python branched on a Value's data, or the function draws at random, counts, or
-            changes what it reads; the message names file and line.
+            changes what it reads; the message names file and line. Or a source can't be `pure`.
         ImportError: When first called: the backend isn't installed.
 
     >>> import tinygrad_edu as tg
@@ -481,7 +489,7 @@ def compile(function: Callable[..., Any] | None = None, *, static: bool = False,
     <BLANKLINE>
     """
     check_backend(backend)
-    return Compiled(function, static, backend) if function else lambda f: Compiled(f, static, backend)
+    return Compiled(function, static, backend, pure) if function else lambda f: Compiled(f, static, backend, pure)
 
 
 def check_backend(backend: str) -> Backend:
@@ -491,16 +499,17 @@ def check_backend(backend: str) -> Backend:
     return cast(Backend, backend)
 
 
-def built(program: Program, name: str) -> tuple[Callable[..., Any], str]:
+def built(program: Program, name: str, pure: bool = False) -> tuple[Callable[..., Any], str]:
     """A function made of a program, and its source."""
-    printer = Printer(program, [name])
+    printer = Printer(program, [name], pure)
     arguments = [printer.operand(step).text for step in program.inputs]
     lines = with_comments(printer.statements(), COMMENTS["en"])
     results = "".join(f"{written_result(printer, i)}, " for i in range(len(program.results))).strip()
     body = [f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in lines), f"    return ({results})"]
-    if any("np.exp(" in line for line in lines):
+    if any("np.exp(" in line for line in lines) and not pure:
         body.insert(0, '@np.errstate(over="ignore")  # where exp(-x) overflows, 1 / (1 + exp(-x)) is 0')
-    return runnable(printer, body, name)
+    function, source = runnable(printer, body, name)
+    return np.errstate(over="ignore")(function) if pure else function, source
 
 
 def runnable(printer: Printer, body: Sequence[str], name: str) -> tuple[Callable[..., Any], str]:
@@ -519,6 +528,9 @@ def written_result(printer: Printer, i: int) -> str:
     text = printer.operand(result).text
     if i not in printer.program.copied:
         return text
+    if printer.pure:
+        printer.modules.add("np")
+        return f"np.array({text})"
     data = result.data if isinstance(result, Step) else result
     return f"{text}.copy()" if data.flags.c_contiguous else f'{text}.copy(order="K")'
 

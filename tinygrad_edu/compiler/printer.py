@@ -50,10 +50,14 @@ class Line(NamedTuple):
 
 
 class Printer:
-    """Writes the steps of one program; `heading` is what must stand before its source, `space` what it finds there."""
+    """Writes the steps of one program; `heading` is what must stand before its source, `space` what it finds there.
 
-    def __init__(self, program: Program, reserved: Sequence[str] = ()) -> None:
-        self.program = program = with_large_steps_late(program)
+    A `pure` source writes into no memory, and calls functions of `math` and numpy only.
+    """
+
+    def __init__(self, program: Program, reserved: Sequence[str] = (), pure: bool = False) -> None:
+        self.pure = pure
+        self.program = program = program if pure else with_large_steps_late(program)
         self.memory = Memory({}, [], set())
         self.buffers: list[str] = []
         self.uses = Counter(x for step in program.steps for x in step.inputs if isinstance(x, Step))
@@ -76,7 +80,8 @@ class Printer:
 
     def statements(self, targets: Mapping[Step, str] = NO_PARAMS) -> list[Line]:  # type: ignore[assignment]
         """One line for each value that has a name; `targets` are names to assign to."""
-        self.memory = memory_of(self.program, targets)
+        if not self.pure:
+            self.memory = memory_of(self.program, targets)
         self.assigned_names = {"", *targets.values()}
         self.buffers = [self.fresh(f"buffer_{i}") for i in range(len(self.memory.buffers))]
         lines: list[Line] = []
@@ -190,6 +195,8 @@ class Printer:
 
     def called(self, step: Step, operation: Operation) -> Written:
         """An operation without a way to print: its own function, by name."""
+        if self.pure:
+            raise TypeError(f"{operation.name} is a function that isn't printed: the source can't be pure")
         function = operation.forward if is_ours(operation) else with_plain_result(operation)
         name = next((known for known, op in self.operations.items() if op is operation), "")
         if not name:
