@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tinygrad_edu.compiler.printer import Line
 
@@ -27,12 +28,18 @@ COMMENTS = {
 }
 
 
+@lru_cache(1000)
+def layer_of(group: tuple[str, ...]) -> str:
+    """The number of the layer that a group is in; empty for none."""
+    return next((part[7:-1] for part in group if re.fullmatch(r"layers\[\d+\]", part)), "")
+
+
 def with_comments(lines: Sequence[Line], comments: dict[str, str]) -> list[str]:
     """The statements, with a comment where a layer's forward pass begins, and where the backward pass does."""
     found: list[str] = []
     layer, backward = "", False
     for line in lines:
-        place = next((part[7:-1] for part in line.step.group if re.fullmatch(r"layers\[\d+\]", part)), "")
+        place = layer_of(line.step.group)
         if place and place != layer and not backward:
             found.append(f"# {comments['forward'].format(place)}")
             layer = place

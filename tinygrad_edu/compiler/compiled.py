@@ -345,6 +345,8 @@ class Compiled:
                     "it draws at random, counts, keeps or reads from a clock would be recorded for one case. Give it "
                     "as an argument"
                 )
+        if surroundings.checks is not None and surroundings.checks.hold():
+            return
         after = Surroundings(surroundings.roots, self.attributes)
         if after.key != surroundings.key:
             changed = [way for way, a, b in zip(after.ways, after.key, surroundings.key, strict=False) if a != b]

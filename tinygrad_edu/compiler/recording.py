@@ -11,6 +11,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -169,8 +170,16 @@ def name_of(node: Value) -> str:
     """A Value's own name, or what it is in its neuron or layer: `sum_0_1` and `output_0_1`."""
     if node.name:
         return node.name
-    if not node.group or node.operation is None or not re.fullmatch(r"layers\[\d+\]", node.group[0]):
+    place = place_in_network(node.group) if node.group and node.operation is not None else ""
+    if not place:
         return ""
-    place = "_".join(found[1] for part in node.group if (found := re.fullmatch(r"\w+\[(\d+)\]", part)))
-    kind = {"weighted_sum": "sum", "affine": "sum"}.get(node.operation.name, "output")
+    kind = {"weighted_sum": "sum", "affine": "sum"}.get(node.operation.name, "output")  # type: ignore[union-attr]
     return f"{kind}_{place}"
+
+
+@lru_cache(1000)
+def place_in_network(group: tuple[str, ...]) -> str:
+    """The numbers of the layer and neuron that a group is, such as 0_1; empty for any other group."""
+    if not re.fullmatch(r"layers\[\d+\]", group[0]):
+        return ""
+    return "_".join(found[1] for part in group if (found := re.fullmatch(r"\w+\[(\d+)\]", part)))

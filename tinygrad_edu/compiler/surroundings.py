@@ -32,6 +32,7 @@ LARGEST = 2**20
 
 PURE = ("tinygrad_edu", "numpy", "math", "operator", "functools", "typing", "collections", "dataclasses", "abc", "enum")
 """Modules that keep nothing from one call to the next, but for numpy's random numbers."""
+BUILT_IN = (None, "builtins", *PURE)
 IMPURE = frozenset(
     (
         *(
@@ -159,6 +160,8 @@ class Surroundings:
             if self.checks is not None:
                 self.checks.arrays.append((x, token[-1]))
             return token
+        if hasattr(type(x), "__next__") or (isinstance(x, types.BuiltinFunctionType) and x.__module__ not in BUILT_IN):
+            self.is_pure = False
         if isinstance(x, GENERATORS):
             self.checks, self.is_pure = None, False
             return (type(x), repr(state_of(x)))
