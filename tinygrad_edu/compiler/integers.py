@@ -20,6 +20,7 @@ from tinygrad_edu.core.value import Value, apply, data_of
 from tinygrad_edu.ops import arithmetic, exponential
 from tinygrad_edu.ops.entry import shape_of
 from tinygrad_edu.ops.indexing import add_at, printed_part
+from tinygrad_edu.ops.methods import Methods
 from tinygrad_edu.ops.reduction import sum as summed
 
 LARGEST = 2.0**53
@@ -95,20 +96,21 @@ class Whole(Value):
     def __getitem__(self, key: Any) -> Any:
         return self.like(super().__getitem__(key))
 
-    def reshape(self, *shape: Any) -> Any:
-        return self.like(super().reshape(*shape))
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
+        return self.like(super().reshape(*shape, order=order))
 
     def transpose(self, *axes: Any) -> Any:
-        return self.like(super().transpose(axes[0] if len(axes) == 1 else axes or None))
+        return self.like(super().transpose(*axes))
 
     @property
     def T(self) -> Any:  # noqa: N802 - NumPy's name
         return self.transpose()
 
-    def ravel(self) -> Any:
-        return self.reshape(-1)
+    def ravel(self, order: Any = "C") -> Any:
+        return self.like(super().ravel(order))
 
-    flatten = ravel
+    def flatten(self, order: Any = "C") -> Any:
+        return self.like(super().flatten(order))
 
     def copy(self) -> Any:
         return self
@@ -129,7 +131,7 @@ class Whole(Value):
     def like(self, found: Value) -> Any:
         return self.recorder.whole(found, self.kind, self.bound)
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: Any, *, copy: bool = True) -> Any:
         wanted = np.dtype(dtype)
         if wanted == np.float64:
             return self.recorder.alias(Value(self._data), self)
@@ -233,6 +235,24 @@ def with_operators(cls: type[Whole]) -> None:
 
 
 with_operators(Whole)
+
+
+def with_reading(cls: type[Whole]) -> None:
+    """All other methods that a Value has are numpy's own, on the numbers."""
+    for name, entry in vars(Methods).items():
+        if name.startswith("_") or name in vars(cls):
+            continue
+
+        def method(self: Whole, *args: Any, name: str = name, **options: Any) -> Any:
+            return getattr(self.read(), name)(*map(plain, args), **options)
+
+        def attribute(self: Whole, name: str = name) -> Any:
+            return getattr(self.read(), name)
+
+        setattr(cls, name, property(attribute) if isinstance(entry, property) else method)
+
+
+with_reading(Whole)
 
 
 def combined(name: str, a: Any, b: Any) -> Any:
