@@ -170,6 +170,8 @@ def call_of(rng):
     arguments = layout(rng, rng.normal(size=(N, N))), layout(rng, rng.normal(size=N)), float(rng.normal())
     if rng.integers(0, 4) == 0:
         arguments = (*(x.astype(np.float32) for x in arguments[:2]), arguments[2])
+    if rng.integers(0, 4) == 0:
+        arguments = tuple(map(tg.Value, arguments))
     named = {
         "index": rng.integers(0, N - 1, N).astype(rng.choice([np.int64, np.int32])),
         "mask": rng.random(N) < 0.5,

@@ -35,10 +35,10 @@ def recorded(recorder: Recorder) -> Iterator[Recorder]:
 
 
 @contextmanager
-def watched(static: bool = False) -> Iterator[dict[Value, Value]]:
-    """Within it: which Value each recorded cotangent belongs to, and an error where Python branches on a Value."""
-    with recorded(Recorder(current()[2], static)) as recorder:
-        yield recorder.owners
+def watched() -> Iterator[Recorder]:
+    """Within it a new recorder sees all operations; it is an error where Python branches on a Value."""
+    with recorded(Recorder(current()[2], static=False)) as recorder:
+        yield recorder
 
 
 def order_of(roots: Iterable[Any], tape: Mapping[Value, Made], leaves: Iterable[Value]) -> list[Value]:

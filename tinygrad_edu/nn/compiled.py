@@ -18,10 +18,10 @@ from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, is_ours, program_of, root_of
-from tinygrad_edu.compiler.recording import names_of, roots_of, watched
+from tinygrad_edu.compiler.recording import from_outside, names_of, order_of, roots_of, watched
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value
-from tinygrad_edu.graph import forward_order, gradients
+from tinygrad_edu.graph import gradients
 from tinygrad_edu.nn.further_layers import Dropout, dropping
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.metric import metric_name
@@ -271,7 +271,7 @@ def epoch_of(
         masks.append(Value(np.ones(shape), f"mask_{len(masks)}"))
         return masks[-1]
 
-    with watched() as owners, dropping(draw):
+    with watched() as recorder, dropping(draw):
         outputs = network.feed_forward(row)
         error = form.loss(outputs, target)
         slopes = gradients(error, parameters)
@@ -289,10 +289,16 @@ def epoch_of(
     parts = {"row": row, "target": target} | ({"mask": masks} if masks else {})
     parts |= {metric.fixed_name: x for metric, x in zip(form.metrics, fixed, strict=True) if x is not None}
     values = [*(x for part in parts.values() for x in leaves_of(part)), rate, *parameters, *state]
-    order = forward_order([*roots_of(owners), *(t for t in totals if isinstance(t, Value)), error, *results], values)
+    roots, owners = [*totals, error, *results], recorder.owners
+    order = order_of([*roots_of(owners), *roots], recorder.tape, values)
+    recorder.given = {value: i for i, value in enumerate(values)}
+    if outside := from_outside(roots, order, recorder):
+        raise TypeError(
+            f"training can't be compiled where its loss or its metrics read Values from outside, which may change: {outside}"
+        )
     names = names_of({v: v.name or "x" for v in values}, order, owners)
     hints = hints_of(parameters, new, {*roots_of(owners), *values})
-    program = program_of(values, [error, *totals, *results], order, names, hints)
+    program = program_of(values, [error, *totals, *results], order, names, hints, recorder.tape)
     made = printed_epoch(program, parts, ["loss_sum", *map(metric_name, form.metrics)], form, COMMENTS[language])
     made.drops = drops
     return (
@@ -395,14 +401,11 @@ def printed_epoch(
     passes, errors, updates = sections(printer.statements(targets), program, targets, new)
     assigned = [(w, printer.operand(x).text) for w, x in zip(weights, new, strict=True)]
     updates += assignments([(w, x) for w, x in assigned if w != x])
-    loss = printer.operand(program.results[0]).text
     if form.scheduled:
         looped, entry = [*looped, "rates"], [*entry, rate]
     loop = [
         f"for {', '.join(entry)} in zip({', '.join(looped)}):",
         *indented(with_comments(passes, comments)),
-        f"    if {loss} - {loss} != 0.0:  # {comments['stop']}",
-        '        raise OverflowError("the loss is not finite")',
         *([f"    # {comments['errors']}"] if len(totals) > 1 else []),
         *indented(errors),
         *(f"    {name} += {as_float(printer, x)}" for name, x in zip(totals, added_up, strict=True)),
@@ -421,6 +424,8 @@ def printed_epoch(
         *([f"    # {comments['copies']}"] if in_place else []),
         *indented([f"{w} = {w}.copy()" for w in in_place]),
         *indented(loop),
+        f"    if {totals[0]} - {totals[0]} != 0.0:  # {comments['stop']}",
+        '        raise OverflowError("the loss is not finite")',
         f"    return {unpacked(totals)}, {unpacked(weights)}",
     ]
     return Epoch(*runnable(printer, body, "epoch"))
