@@ -20,10 +20,6 @@ settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 
 
-def pytest_addoption(parser):
-    parser.addoption("--fuzz", type=float, default=0.0, help="minutes for which each fuzzer goes on drawing cases")
-
-
 @pytest.fixture
 def assert_compiles():
     """That a function and its gradients, recorded for some inputs, equal the eager run of others to the bit."""

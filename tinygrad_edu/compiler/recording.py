@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import FrameType
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.compiler.printer import identifier
+from tinygrad_edu.compiler.program import Program, program_of
 from tinygrad_edu.compiler.traced import Made, Recorder
 from tinygrad_edu.core.context import current, depth, observing, recording
 from tinygrad_edu.core.value import NO_PARAMS, Value
@@ -39,6 +40,26 @@ def watched() -> Iterator[Recorder]:
     """Within it a new recorder sees all operations; it is an error where Python branches on a Value."""
     with recorded(Recorder(current()[2], static=False)) as recorder:
         yield recorder
+
+
+def program_seen(
+    recorder: Recorder,
+    values: Sequence[Value],
+    results: Sequence[Any],
+    roots: Sequence[Any],
+    hints: Mapping[Value, str] = NO_PARAMS,  # type: ignore[assignment]
+) -> Program:
+    """The computation of `results` from `values` that a recorder saw, in the order in which the `roots` need it.
+
+    Raises:
+        TypeError: It reads other Values than these.
+    """
+    recorder.given = {value: i for i, value in enumerate(values)}
+    order = order_of([*roots_of(recorder.owners), *roots], recorder.tape, values)
+    if outside := from_outside(roots, order, recorder):
+        raise TypeError(f"can't be compiled: a loss or a metric reads Values from outside, which may change: {outside}")
+    names = names_of({v: v.name or "x" for v in values}, order, recorder.owners)
+    return program_of(values, results, order, names, hints, recorder.tape)
 
 
 def order_of(roots: Iterable[Any], tape: Mapping[Value, Made], leaves: Iterable[Value]) -> list[Value]:

@@ -17,8 +17,8 @@ import numpy as np
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
-from tinygrad_edu.compiler.program import Program, Step, alive, is_ours, program_of, root_of
-from tinygrad_edu.compiler.recording import from_outside, names_of, order_of, roots_of, watched
+from tinygrad_edu.compiler.program import Program, Step, alive, is_ours, root_of
+from tinygrad_edu.compiler.recording import program_seen, roots_of, watched
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.graph import gradients
@@ -289,16 +289,8 @@ def epoch_of(
     parts = {"row": row, "target": target} | ({"mask": masks} if masks else {})
     parts |= {metric.fixed_name: x for metric, x in zip(form.metrics, fixed, strict=True) if x is not None}
     values = [*(x for part in parts.values() for x in leaves_of(part)), rate, *parameters, *state]
-    roots, owners = [*totals, error, *results], recorder.owners
-    order = order_of([*roots_of(owners), *roots], recorder.tape, values)
-    recorder.given = {value: i for i, value in enumerate(values)}
-    if outside := from_outside(roots, order, recorder):
-        raise TypeError(
-            f"training can't be compiled where its loss or its metrics read Values from outside, which may change: {outside}"
-        )
-    names = names_of({v: v.name or "x" for v in values}, order, owners)
-    hints = hints_of(parameters, new, {*roots_of(owners), *values})
-    program = program_of(values, [error, *totals, *results], order, names, hints, recorder.tape)
+    hints = hints_of(parameters, new, {*roots_of(recorder.owners), *values})
+    program = program_seen(recorder, values, [error, *totals, *results], [*totals, error, *results], hints)
     made = printed_epoch(program, parts, ["loss_sum", *map(metric_name, form.metrics)], form, COMMENTS[language])
     made.drops = drops
     return (

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_edu.compiler.compiled import built
-from tinygrad_edu.compiler.program import program_of
-from tinygrad_edu.compiler.recording import names_of, roots_of, watched
+from tinygrad_edu.compiler.recording import program_seen, watched
 from tinygrad_edu.core.value import Value, data_of
-from tinygrad_edu.graph import forward_order, gradients
+from tinygrad_edu.graph import gradients
 from tinygrad_edu.nn.compiled import Form, mean_of_rows, neuron_state, times
 from tinygrad_edu.nn.further_layers import Dropout, dropping, masks_at
 
@@ -61,7 +60,7 @@ def shard_of(network: Network, form: Form, x: Any, goal: Any) -> Shard:
         return masks[-1]
 
     kept = [neuron_state(unit) for unit in network.units()]
-    with watched() as owners, dropping(draw):
+    with watched() as recorder, dropping(draw):
         outputs = network.feed_forward(row)
         error = form.loss(outputs, target)
         slopes = gradients(weighed(error, form.loss, part), parameters)
@@ -70,9 +69,7 @@ def shard_of(network: Network, form: Form, x: Any, goal: Any) -> Shard:
     for unit, (weighted_sum, activated) in zip(network.units(), kept, strict=True):
         unit.weighted_sum, unit.activated = weighted_sum, activated
     values, results = [row, target, part, *masks, *parameters], [*sums, *slopes]
-    order = forward_order([*roots_of(owners), *(r for r in results if isinstance(r, Value))], values)
-    program = program_of(values, results, order, names_of({v: v.name or "x" for v in values}, order, owners))
-    return Shard(*built(program, "shard"), drops)
+    return Shard(*built(program_seen(recorder, values, results, results), "shard"), drops)
 
 
 def weighed(error: Any, loss: Any, part: Any) -> Any:
