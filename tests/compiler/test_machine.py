@@ -27,7 +27,7 @@ def in_machine_code(compiled):
     return all(hasattr(recording.run, "py_func") for recording in compiled.made.values())
 
 
-@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
     "function",
     [
