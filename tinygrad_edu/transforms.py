@@ -462,9 +462,8 @@ class Trace:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.recorded.__exit__()
         depth.reset(self.token)
-        if (lost := advice.root_of(error)) is not None and lost is not error:  # numpy put an error of its own on top
-            assert error is not None
-            raise advice.LostGradientError(*lost.args).with_traceback(error.__traceback__) from None
+        if error is not None and (lost := advice.behind(error)) is not None:
+            raise lost.with_traceback(error.__traceback__) from None
 
     def result(self, out: Value) -> Any:
         """What the caller gets of a result: a Value where it may be differentiated in turn, else plain data."""
