@@ -30,6 +30,22 @@ NO_PARAMS: Mapping[str, Any] = {}
 KEPT = (np.dtype(np.float64), np.dtype(np.float32))
 
 
+def operators(name: str) -> tuple[Callable[[Any, Operand], Value], Callable[[Any, Operand], Value]]:
+    """Of an operation the operator with a Value on its left, and the one with a Value on its right."""
+
+    def left(self: Value, other: Operand) -> Value:
+        return apply(getattr(ops, name), (self, other))
+
+    def right(self: Value, other: Operand) -> Value:
+        return apply(getattr(ops, name), (other, self))
+
+    return left, right
+
+
+def comparison(compare: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: compared(compare, self, other)
+
+
 class Value(Methods):
     """A float or an array, its gradient, and the operation and parents that made it.
 
@@ -135,72 +151,16 @@ class Value(Methods):
         """
         core.backward.backward(self, seed, create_graph)
 
-    def zero_grad(self) -> None:
-        """Forget the gradient."""
-        self.grad = None
+    # Arithmetic: each operator is one operation, with the Value on the left or on the right; see ops/arithmetic.py.
 
-    def detach(self) -> Value:
-        """A leaf with the same data and name: gradients stop there."""
-        return Value(self._data, self.name)
-
-    # Arithmetic. Each operator is one operation; see tinygrad_edu/ops/arithmetic.py.
-
-    def __add__(self, other: Operand) -> Value:
-        return apply(ops.add, (self, other))
-
-    def __radd__(self, other: Operand) -> Value:
-        return apply(ops.add, (other, self))
-
-    def __sub__(self, other: Operand) -> Value:
-        return apply(ops.subtract, (self, other))
-
-    def __rsub__(self, other: Operand) -> Value:
-        return apply(ops.subtract, (other, self))
-
-    def __mul__(self, other: Operand) -> Value:
-        return apply(ops.multiply, (self, other))
-
-    def __rmul__(self, other: Operand) -> Value:
-        return apply(ops.multiply, (other, self))
-
-    def __truediv__(self, other: Operand) -> Value:
-        return apply(ops.divide, (self, other))
-
-    def __rtruediv__(self, other: Operand) -> Value:
-        return apply(ops.divide, (other, self))
-
-    def __pow__(self, other: Operand) -> Value:
-        return apply(ops.power, (self, other))
-
-    def __rpow__(self, other: Operand) -> Value:
-        return apply(ops.power, (other, self))
-
-    def __mod__(self, other: Operand) -> Value:
-        return apply(ops.remainder, (self, other))
-
-    def __rmod__(self, other: Operand) -> Value:
-        return apply(ops.remainder, (other, self))
-
-    def __floordiv__(self, other: Operand) -> Value:
-        return apply(ops.floor_divide, (self, other))
-
-    def __rfloordiv__(self, other: Operand) -> Value:
-        return apply(ops.floor_divide, (other, self))
-
-    def __divmod__(self, other: Operand) -> tuple[Value, Value]:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Operand) -> tuple[Value, Value]:
-        return apply(ops.floor_divide, (other, self)), apply(ops.remainder, (other, self))
-
-    def __round__(self, decimals: int = 0) -> Value:
-        return apply(ops.round, (self,), {"decimals": decimals})
-
-    def __matmul__(self, other: Operand) -> Value:
-        return apply(ops.matmul, (self, other))
-
-    def __rmatmul__(self, other: Operand) -> Value:
-        return apply(ops.matmul, (other, self))
+    __add__, __radd__ = operators("add")
+    __sub__, __rsub__ = operators("subtract")
+    __mul__, __rmul__ = operators("multiply")
+    __truediv__, __rtruediv__ = operators("divide")
+    __floordiv__, __rfloordiv__ = operators("floor_divide")
+    __mod__, __rmod__ = operators("remainder")
+    __pow__, __rpow__ = operators("power")
+    __matmul__, __rmatmul__ = operators("matmul")
 
     def __neg__(self) -> Value:
         return apply(ops.negative, (self,))
@@ -208,20 +168,23 @@ class Value(Methods):
     def __pos__(self) -> Value:
         return self
 
-    def __abs__(self) -> Value:
-        return apply(ops.absolute, (self,))
+    # Comparisons look at the data and give plain results. Identity is what hashes.
 
-    # numpy's functions come here when they are given a Value; see tinygrad_edu/core/numpy_protocol.py.
+    __eq__, __ne__ = comparison(op.eq), comparison(op.ne)
+    __lt__, __le__, __gt__, __ge__ = map(comparison, (op.lt, op.le, op.gt, op.ge))
+    __and__, __rand__, __or__, __ror__ = map(comparison, (op.and_, op.and_, op.or_, op.or_))
+    __hash__ = object.__hash__
 
-    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from tinygrad_edu.core import numpy_protocol
+    def __invert__(self) -> Any:
+        return compared(op.invert, self, None)
 
-        return numpy_protocol.ufunc(function, method, inputs, options)
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
 
-    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        from tinygrad_edu.core import numpy_protocol
-
-        return numpy_protocol.function(function, args, options)
+    def detach(self) -> Value:
+        """A leaf with the same data and name: gradients stop there."""
+        return Value(self._data, self.name)
 
     # Shape and indexing.
 
@@ -243,39 +206,6 @@ class Value(Methods):
         if self.ndim == 0:
             raise TypeError("a Value of shape () cannot be iterated over")
         return (self[i] for i in range(len(self)))
-
-    # Reading: comparisons and bool look at the data and give plain results. Identity is what hashes.
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> Any:
-        return compared(op.eq, self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return compared(op.ne, self, other)
-
-    def __lt__(self, other: Operand) -> Any:
-        return compared(op.lt, self, other)
-
-    def __le__(self, other: Operand) -> Any:
-        return compared(op.le, self, other)
-
-    def __gt__(self, other: Operand) -> Any:
-        return compared(op.gt, self, other)
-
-    def __ge__(self, other: Operand) -> Any:
-        return compared(op.ge, self, other)
-
-    def __and__(self, other: Operand) -> Any:
-        return compared(op.and_, self, other)
-
-    def __or__(self, other: Operand) -> Any:
-        return compared(op.or_, self, other)
-
-    __rand__, __ror__ = __and__, __or__
-
-    def __invert__(self) -> Any:
-        return compared(op.invert, self, None)
 
     def __bool__(self) -> bool:
         return bool(self.data)

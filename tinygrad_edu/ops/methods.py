@@ -116,6 +116,32 @@ class Methods:
         """Running products along an axis, over all numbers in order where None."""
         return call("cumprod", self, axis=axis)
 
+    # numpy's functions come here when they are given a Value.
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from tinygrad_edu.ops import numpy_protocol  # which is built on Value
+
+        return numpy_protocol.ufunc(function, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        from tinygrad_edu.ops import numpy_protocol
+
+        return numpy_protocol.function(function, args, options)
+
+    # Python's functions.
+
+    def __abs__(self) -> Value:
+        return call("absolute", self)
+
+    def __round__(self, decimals: int = 0) -> Value:
+        return call("round", self, decimals=decimals)
+
+    def __divmod__(self: Any, other: Operand) -> tuple[Value, Value]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Operand) -> tuple[Value, Value]:
+        return call("floor_divide", other, self), call("remainder", other, self)
+
     # Shape.
 
     @property
