@@ -26,7 +26,8 @@ from tinygrad_edu.compiler.printer import Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of
 from tinygrad_edu.compiler.recording import local_names, names_of, roots_of, watched
 from tinygrad_edu.core.context import depth
-from tinygrad_edu.core.value import Value, as_data, data_of
+from tinygrad_edu.core.data import as_data
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.graph import forward_order
 from tinygrad_edu.tree import argument_names, leaves_of, leaves_with_paths, mapped, rebuilt
 

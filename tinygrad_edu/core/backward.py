@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.context import current, doubts
+from tinygrad_edu.core.data import Data, as_data
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Data, Operand, Value, as_data, data_of
+from tinygrad_edu.core.value import Operand, Value, data_of
 
 
 def backward(output: Value, seed: Operand | None = None, create_graph: bool = False) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_edu import advice, core, ops
 from tinygrad_edu.core.context import Context, context, current, depth
+from tinygrad_edu.core.data import KEPT, Data, as_data, as_result
 from tinygrad_edu.ops.methods import Methods
 
 if TYPE_CHECKING:
@@ -22,12 +23,9 @@ if TYPE_CHECKING:
 
     from tinygrad_edu.core.operation import Operation
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Data: TypeAlias = float | Array
 Operand: TypeAlias = "Value | ArrayLike"
 
 NO_PARAMS: Mapping[str, Any] = {}
-KEPT = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 def operators(name: str) -> tuple[Callable[[Any, Operand], Value], Callable[[Any, Operand], Value]]:
@@ -91,6 +89,8 @@ class Value(Methods):
     group: tuple[str, ...]
 
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
+        if isinstance(data, Value):
+            raise TypeError("data is a Value already; for a leaf with the same data use detach()")
         self._data = as_data(data)
         self.grad = None
         self.name = name
@@ -112,7 +112,7 @@ class Value(Methods):
         observer = current()[2]
         if observer is not None:
             observer.read(self)
-        self._data = as_data(data)
+        self._data = Value(data)._data
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -187,9 +187,6 @@ class Value(Methods):
         return Value(self._data, self.name)
 
     # Shape and indexing.
-
-    def __getitem__(self, key: Any) -> Value:
-        return apply(ops.index, (self,), {"key": plain_key(key, self.shape)})
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
@@ -271,9 +268,10 @@ def apply(
         elif type(x) is float:
             data.append(x)
         else:
-            if type(x) is not int and is_joined(x, inputs, operation):
-                return apply(operation, tuple([joined(x, inputs, operation) for x in inputs]), params, within)
-            plain = as_data(x)
+            plain = x if type(x) is np.ndarray and x.dtype in KEPT else ops.joined(x, inputs)
+            if isinstance(plain, Value):
+                return apply(operation, tuple([ops.joined(x, inputs) for x in inputs]), params, within)
+            plain = as_data(plain)
             data.append(plain)
             converted = converted or plain is not x
     try:
@@ -287,7 +285,7 @@ def apply(
         return out  # type: ignore[no-any-return]
     node = new_value(Value)
     kind = type(out)
-    node._data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
+    node._data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation.name)
     node.grad = node.name = None
     recording, node.group, observer = within or context.get()
     if recording is None:
@@ -303,44 +301,7 @@ def apply(
     return node
 
 
-def is_joined(x: Any, inputs: tuple[Any, ...], operation: Operation) -> bool:
-    """Whether an input is nested lists of Values, to be joined to one Value.
-
-    Raises TypeError for another library's array beside a Value.
-    """
-    if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype == object):
-        from tinygrad_edu.ops.shaping import has_value
-
-        return has_value(x)
-    if type(x) is np.ndarray or isinstance(x, np.generic) or not hasattr(x, "__array__"):
-        return False
-    kind = type(x)
-    if isinstance(x, np.ndarray) and kind.__name__ not in ("MaskedArray", "matrix"):
-        return False
-    if not any(isinstance(other, Value) for other in inputs):
-        return False
-    raise TypeError(
-        f"{operation.name}: a {kind.__module__.partition('.')[0]}.{kind.__name__} beside a Value would lose what it "
-        "knows beyond its numbers; pass the numbers as a numpy array, such as x.to_numpy() or np.asarray(x)"
-    )
-
-
-def joined(x: Any, inputs: tuple[Any, ...], operation: Operation) -> Any:
-    """Nested lists of Values as one Value; anything else as it is."""
-    return ops.array(x) if not isinstance(x, Value) and is_joined(x, inputs, operation) else x
-
-
 new_value = Value.__new__  # a node skips Value's checks of what a user gave
-
-
-def as_result(out: Any, operation: Operation) -> Any:
-    """What `forward` gave, as data. A numpy scalar stays numpy's: it becomes an array of shape ()."""
-    if isinstance(out, np.generic):
-        out = np.asarray(out)
-    try:
-        return as_data(out)
-    except TypeError as error:
-        raise TypeError(f"{operation.name}: the result's {error}") from None
 
 
 def compared(compare: Callable[..., Any], a: Value, b: Any) -> Any:
@@ -363,48 +324,3 @@ def data_of(x: Any) -> Any:
 def numbers_of(x: Any) -> Any:
     """The same where the numbers are read, so that the result depends on them without a gradient."""
     return x.data if isinstance(x, Value) else x
-
-
-def as_data(x: Any) -> Data:
-    """`x` as the library keeps data: a Python float, or an array of float32 or float64. Raises as Value does."""
-    if type(x) is float or (type(x) is np.ndarray and x.dtype in KEPT):
-        return x
-    if isinstance(x, Value):
-        raise TypeError("data is a Value already; for a leaf with the same data use detach()")
-    if isinstance(x, (bool, int, float, np.integer, np.bool)):
-        try:
-            return float(x)
-        except OverflowError:
-            raise ValueError("data is an integer too large for a float") from None
-    try:
-        array = np.asarray(x)
-    except ValueError:
-        raise ValueError(f"data is a ragged {type(x).__name__}: the rows differ in length") from None
-    if array.dtype in KEPT:
-        return array
-    if array.dtype.kind in "fiub":
-        return array.astype(float)
-    if array.dtype.kind == "c":
-        raise TypeError("data is complex; complex numbers are not supported: pass real and imaginary parts separately")
-    if array.dtype == object and any(isinstance(item, Value) for item in array.flat):
-        raise TypeError("data holds Values; join Values with tg.stack, which keeps their gradients")
-    raise TypeError(f"data must be real numbers, got {type(x).__name__} of dtype {array.dtype}")
-
-
-def plain_key(key: Any, shape: tuple[int, ...]) -> Any:
-    """A key into an array of this shape with the data of Values in it, which must be whole numbers.
-
-    Raises:
-        IndexError: A Value has fractions. TypeError: it has zeros and ones that might be a mask as well as positions.
-    """
-    if isinstance(key, tuple):
-        return tuple(plain_key(part, shape) for part in key)
-    if not isinstance(key, Value):
-        return key
-    numbers = np.asarray(key.data)
-    whole = numbers.astype(int)
-    if not np.array_equal(whole, numbers):
-        raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
-    if key.ndim and key.shape == shape[: key.ndim] and np.isin(whole, (0, 1)).all():
-        raise TypeError("an index is a Value of zeros and ones: write x[v.data > 0] for a mask, x[v.data.astype(int)]")
-    return whole

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.core.value import Value, apply, data_of
 from tinygrad_edu.ops.entry import shape_of, whole
 
 
@@ -19,6 +19,30 @@ def _index(x: Any, /, key: Any) -> Any:
     The cotangent is added into zeros at `key`; what a repeated index got adds up.
     """
     return np.asarray(x)[key]
+
+
+def entries(x: Value, key: Any) -> Value:
+    """x[key]: what the operator does."""
+    return apply(index, (x,), {"key": plain_key(key, x.shape)})
+
+
+def plain_key(key: Any, shape: tuple[int, ...]) -> Any:
+    """A key into an array of this shape with the data of Values in it, which must be whole numbers.
+
+    Raises:
+        IndexError: A Value has fractions. TypeError: it has zeros and ones that might be a mask as well as positions.
+    """
+    if isinstance(key, tuple):
+        return tuple(plain_key(part, shape) for part in key)
+    if not isinstance(key, Value):
+        return key
+    numbers = np.asarray(key.data)
+    whole = numbers.astype(int)
+    if not np.array_equal(whole, numbers):
+        raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
+    if key.ndim and key.shape == shape[: key.ndim] and np.isin(whole, (0, 1)).all():
+        raise TypeError("an index is a Value of zeros and ones: write x[v.data > 0] for a mask, x[v.data.astype(int)]")
+    return whole
 
 
 def printed_index(x: Any, key: Any) -> str | None:

@@ -116,6 +116,9 @@ class Methods:
         """Running products along an axis, over all numbers in order where None."""
         return call("cumprod", self, axis=axis)
 
+    def __getitem__(self: Any, key: Any) -> Value:
+        return call("entries", self, key)
+
     # numpy's functions come here when they are given a Value.
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
