@@ -16,6 +16,12 @@ import numpy as np
 
 from tinygrad_edu import ops
 
+PLAIN_RULE = (
+    "its derivatives would be lost. Where derivatives are recorded (second derivatives, jvp, jacobian) a rule computes "
+    "with what it is given, by operators and functions of tg, without .data or .item(). For a derivative of 0 it gives "
+    "None"
+)
+
 
 class LostGradientError(TypeError):
     """A Value was about to become a plain number, from which no gradient flows back."""

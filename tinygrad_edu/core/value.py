@@ -102,16 +102,12 @@ class Value(Methods):
 
     @property
     def data(self) -> Data:
-        observer = current()[2]
-        if observer is not None:
-            observer.read(self)
+        ask(self)
         return self._data
 
     @data.setter
     def data(self, data: ArrayLike) -> None:
-        observer = current()[2]
-        if observer is not None:
-            observer.read(self)
+        ask(self)
         self._data = Value(data)._data
 
     @property
@@ -314,6 +310,12 @@ def compared(compare: Callable[..., Any], a: Value, b: Any) -> Any:
     if compare is op.invert:
         raise TypeError("~ is for the results of comparisons, which are booleans, and not for Values")
     return compare(a._data, data_of(b))
+
+
+def ask(value: Value) -> None:
+    """Tell the observer that numbers are read, or changed: it may refuse."""
+    if (observer := current()[2]) is not None:
+        observer.read(value)
 
 
 def data_of(x: Any) -> Any:
