@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_edu import advice
 from tinygrad_edu.core.context import current, doubts
-from tinygrad_edu.core.data import Data, as_data
+from tinygrad_edu.core.data import as_data
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Operand, Value, data_of
 
@@ -124,7 +124,7 @@ def backward_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> li
     return order
 
 
-def fit(g: Any, data: Data, operation: Operation | str, create_graph: bool) -> Any:
+def fit(g: Any, data: Any, operation: Operation | str, create_graph: bool) -> Any:
     """A cotangent with the kind, shape and dtype of the data it belongs to: broadcasting undone.
 
     Raises:
