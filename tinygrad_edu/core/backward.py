@@ -65,8 +65,8 @@ def cotangents(
         out, inputs = (node, parents) if create_graph else (node._data, node.primals)
         rules, results = operation.rules, None
         if type(rules) is not tuple:
-            asked = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
-            results = operation.cotangents(incoming, out, inputs, params, asked)
+            asked = operation.takes_wanted and [isinstance(x, Value) and (not wanted or x in wanted) for x in parents]
+            results = operation.cotangents(incoming, out, inputs, params, asked or ())
         i = -1
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
