@@ -164,7 +164,7 @@ def test_a_rule_of_plain_numbers_is_an_error_where_derivatives_are_recorded():
         lambda: tg.jvp(cube, (1.0,), (1.0,)),
         lambda: tg.hessian(cube)(1.0),
     ):
-        with pytest.raises(TypeError, match=r"cube: the rule gave plain numbers for input 0.*without \.data"):
+        with pytest.raises(TypeError, match=r"cube: the rule gave plain numbers.*without \.data"):
             transform()
 
 

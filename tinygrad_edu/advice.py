@@ -16,6 +16,12 @@ import numpy as np
 
 from tinygrad_edu import ops
 
+PLAIN_RULE = (
+    "its derivatives would be lost. Where derivatives are recorded (second derivatives, jvp, jacobian) a rule computes "
+    "with what it is given, by operators and functions of tg, without .data or .item(). For a derivative of 0 it gives "
+    "None"
+)
+
 
 class LostGradientError(TypeError):
     """A Value was about to become a plain number, from which no gradient flows back."""
@@ -29,12 +35,18 @@ def lost_gradient(data: Any, wanted: str) -> LostGradientError:
     )
 
 
-def root_of(error: BaseException | None) -> LostGradientError | None:
-    """The lost gradient that an error of numpy's was raised from, if that is so."""
-    while error is not None:
-        if isinstance(error, LostGradientError):
-            return error
-        error = error.__cause__
+def behind(error: BaseException) -> LostGradientError | None:
+    """What an error that numpy raised on top of ours is about, or one of numpy's at an array that holds Values."""
+    cause = error.__cause__
+    while cause is not None:
+        if isinstance(cause, LostGradientError):
+            return LostGradientError(*cause.args)
+        cause = cause.__cause__
+    if isinstance(error, TypeError) and re.search(r"dtype\('O'\)|loop of ufunc", str(error)):
+        return LostGradientError(
+            f"numpy can't compute with an array that holds Values ({error}): make it by tg.stack([…]) or tg.array([…]) "
+            "in place of np.array([…])"
+        )
     return None
 
 

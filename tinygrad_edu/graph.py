@@ -13,7 +13,8 @@ import numpy as np
 
 from tinygrad_edu.core.backward import backward_order, cotangents, own, starting_seed
 from tinygrad_edu.core.context import current
-from tinygrad_edu.core.value import Value, as_data
+from tinygrad_edu.core.data import as_data
+from tinygrad_edu.core.value import Value
 
 
 def gradients(output: Value, inputs: Iterable[Value], create_graph: bool = True) -> list[Any]:

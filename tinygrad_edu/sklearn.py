@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn import (
     SGD,
     Adam,

@@ -24,8 +24,9 @@ import numpy as np
 from tinygrad_edu import advice
 from tinygrad_edu.core.backward import backward_order, cotangents, fit
 from tinygrad_edu.core.context import Observer, current, depth, observing, recording
+from tinygrad_edu.core.data import Data, as_data
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Data, Value, apply, as_data, data_of
+from tinygrad_edu.core.value import Value, apply, data_of
 from tinygrad_edu.graph import entries_of, order_between, pull_back
 from tinygrad_edu.ops.shaping import array, has_value, reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
@@ -464,9 +465,8 @@ class Trace:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.recorded.__exit__()
         depth.reset(self.token)
-        if (lost := advice.root_of(error)) is not None and lost is not error:  # numpy put an error of its own on top
-            assert error is not None
-            raise advice.LostGradientError(*lost.args).with_traceback(error.__traceback__) from None
+        if error is not None and (lost := advice.behind(error)) is not None:
+            raise lost.with_traceback(error.__traceback__) from None
 
     def result(self, out: Value) -> Any:
         """What the caller gets of a result: a Value where it may be differentiated in turn, else plain data."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 
 Start = Sequence[Sequence[tuple[Sequence[float], float]]]
 """Layer by layer, neuron by neuron: weights and bias."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Value
+from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import as_one, mean_squared_error
 from tinygrad_edu.nn.network import Network

@@ -36,8 +36,9 @@ from tinygrad_edu.compiler.recording import (
 from tinygrad_edu.compiler.signature import Call, call_of, inputs_for, is_whole, named_parts, parts_of, put_together
 from tinygrad_edu.compiler.surroundings import Checks, Surroundings, line_of, state_of_draws
 from tinygrad_edu.compiler.traced import FixedError, Recorder
-from tinygrad_edu.core.context import Groups, current, depth
+from tinygrad_edu.core.context import current, depth
 from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.groups import Groups
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt
 
 Backend = Literal["python", "numba"]

@@ -21,8 +21,9 @@ import numpy as np
 from tinygrad_edu.compiler.lowering import with_module
 from tinygrad_edu.compiler.memory import Form, Memory, Slot, memory_of, ufunc_of, with_large_steps_late
 from tinygrad_edu.compiler.program import Program, Step, is_ours, is_plain, is_scalar
+from tinygrad_edu.core.data import KEPT, as_result
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import KEPT, NO_PARAMS, as_result
+from tinygrad_edu.core.value import NO_PARAMS
 
 ATOM, UNARY, PRODUCT, SUM, COMPARISON, LOOSE = 5, 4, 3, 2, 1, 0
 BINARY = re.compile(r"\{0\} [-+*/@] \{1\}")
@@ -284,7 +285,7 @@ def with_plain_result(operation: Operation) -> Callable[..., Any]:
 
     def function(*inputs: Any, **params: Any) -> Any:
         out = operation.forward(*inputs, **params)
-        return out if type(out) is float else as_result(out, operation)
+        return out if type(out) is float else as_result(out, operation.name)
 
     return function
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from tinygrad_edu.compiler.integers import OF_NUMBERS, OF_TRUTHS, Whole
 from tinygrad_edu.compiler.surroundings import is_library
+from tinygrad_edu.core.data import as_data
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Value, as_data
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names
 
 FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, np.ufunc, Operation)

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu import advice
 from tinygrad_edu.core.context import current, doubts
+from tinygrad_edu.core.data import as_data
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Data, Operand, Value, as_data, data_of
+from tinygrad_edu.core.value import Operand, Value, data_of
 
 
 def backward(output: Value, seed: Operand | None = None, create_graph: bool = False) -> None:
@@ -66,32 +68,23 @@ def cotangents(
         out, inputs = (node, parents) if create_graph else (node._data, node.primals)
         rules, results = operation.rules, None
         if type(rules) is not tuple:
-            asked: Any = ()
-            if operation.takes_wanted:
-                asked = [isinstance(x, Value) and (wanted is None or x in wanted) for x in parents]
-            results = operation.cotangents(incoming, out, inputs, params, asked)
+            asked = operation.takes_wanted and [isinstance(x, Value) and (not wanted or x in wanted) for x in parents]
+            results = operation.cotangents(incoming, out, inputs, params, asked or ())
         i = -1
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
             if isinstance(parent, Value) and (wanted is None or parent in wanted):
-                if results is not None:
-                    g = results[i]
-                elif (rule := rules[i]) is not None:  # type: ignore[index]
-                    g = rule(incoming, out, *inputs, **params)
+                if results is None:
+                    rule = rules[i]  # type: ignore[index]
+                    g = rule and rule(incoming, out, *inputs, **params)
                 else:
-                    continue
+                    g = results[i]
                 data = parent._data
-                if create_graph:
+                if type(g) is not float or type(data) is not float or create_graph:
                     if g is None:
                         continue
-                    if not isinstance(g, Value):
-                        raise TypeError(plain_cotangent(operation, i))
-                    g = fit(g, data, operation, True)
-                elif type(g) is not float or type(data) is not float:
-                    if g is None:
-                        continue
-                    if type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
-                        g = fit(g, data, operation, False)
+                    if create_graph or type(g) is not type(data) or g.shape != data.shape or g.dtype is not data.dtype:
+                        g = fit(g, data, operation, create_graph)
                 table[parent] = table[parent] + g if parent in table else g
                 if observer is not None:
                     observer.contributed(node, i, incoming, g, table[parent])
@@ -108,15 +101,6 @@ def tell_doubts(table: Mapping[Value, Any]) -> None:
     doubts.set(())
     if any(np.isnan(data_of(g)).any() for g in table.values()):
         warnings.warn(noted[0], RuntimeWarning, stacklevel=2)
-
-
-def plain_cotangent(operation: Operation, place: int) -> str:
-    return (
-        f"{operation.name}: the rule gave plain numbers for input {place}, though it was given Values: derivatives of "
-        "it would be lost. Where derivatives are recorded (in second derivatives, jvp, jacobian) a rule computes with "
-        "what it is given, by operators and functions of tg, without .data or .item(). For a derivative of 0 it gives "
-        "None"
-    )
 
 
 def backward_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:
@@ -143,22 +127,24 @@ def backward_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> li
     return order
 
 
-def fit(g: Any, data: Data, operation: Operation | str, create_graph: bool) -> Any:
-    """A cotangent with the kind, shape and dtype of the data it belongs to: broadcasting undone."""
-    given = g._data if isinstance(g, Value) else g
-    if isinstance(given, np.ndarray) and isinstance(data, np.ndarray):
-        if given.shape == data.shape and given.dtype == data.dtype:
-            return Value(g) if create_graph and g is given else g
-    elif type(given) is type(data) is float:
-        return Value(g) if create_graph and g is given else g
+def fit(g: Any, data: Any, operation: Operation | str, create_graph: bool) -> Any:
+    """A cotangent with the kind, shape and dtype of the data it belongs to: broadcasting undone.
+
+    Raises:
+        ValueError: Its shape isn't one that broadcasting could have made. TypeError: it is plain where it is recorded.
+    """
+    name = operation if isinstance(operation, str) else operation.name
+    given = data_of(g)
+    if create_graph and given is g:
+        raise TypeError(f"{name}: the rule gave plain numbers, though it was given Values: {advice.PLAIN_RULE}")
     shape, dtype = (data.shape, data.dtype) if isinstance(data, np.ndarray) else ((), None)
+    if type(given) is type(data) and (dtype is None or (given.shape == shape and given.dtype == dtype)):
+        return g
     if not is_broadcast(shape, np.shape(given)):
-        name = operation if isinstance(operation, str) else operation.name
         raise ValueError(f"{name}: a cotangent of shape {np.shape(given)} came for an input of shape {shape}")
     from tinygrad_edu.ops.reduction import sum_to  # when first needed, so that importing the library stays quick
 
-    g = sum_to(g if create_graph else given, shape=shape, dtype=dtype)
-    return Value(g) if create_graph and not isinstance(g, Value) else g
+    return sum_to(g if create_graph else given, shape=shape, dtype=dtype)
 
 
 def is_broadcast(small: Sequence[int], large: Sequence[int]) -> bool:
@@ -177,7 +163,8 @@ def starting_seed(output: Value, seed: Operand | None, create_graph: bool) -> An
     given = seed if isinstance(seed, Value) else as_data(seed)
     if np.shape(data_of(given)) != output.shape:
         raise ValueError(f"seed has shape {np.shape(data_of(given))}, but the output has shape {output.shape}")
-    return fit(given, output._data, "seed", create_graph)
+    recorded = Value(given) if create_graph and not isinstance(given, Value) else given
+    return fit(recorded, output._data, "seed", create_graph)
 
 
 def own(g: Any, owned: set[int]) -> Any:

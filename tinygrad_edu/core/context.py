@@ -193,21 +193,3 @@ class group(changed):  # noqa: N801 - used as `with group("encoder"):`
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(lambda around: (around[0], (*around[1], name), around[2]))
-
-
-class Groups:
-    """Sibling groups that are entered again and again, such as the neurons of a layer for every row.
-
-    `contexts` are made once for each surrounding context.
-    """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
-        self.made: tuple[Context | None, list[Context]] = (None, [])
-
-    def contexts(self, outer: Context) -> list[Context]:
-        around, made = self.made
-        if around is not outer:
-            made = [(outer[0], (*outer[1], name), outer[2]) for name in self.names]
-            self.made = (outer, made)
-        return made

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_edu import advice, core, ops
 from tinygrad_edu.core.context import OBSERVED, Context, context, current, depth
+from tinygrad_edu.core.data import KEPT, Data, as_data, as_result
 from tinygrad_edu.ops.methods import Methods
 
 if TYPE_CHECKING:
@@ -22,12 +23,25 @@ if TYPE_CHECKING:
 
     from tinygrad_edu.core.operation import Operation
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Data: TypeAlias = float | Array
 Operand: TypeAlias = "Value | ArrayLike"
 
 NO_PARAMS: Mapping[str, Any] = {}
-KEPT = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+def operators(name: str) -> tuple[Callable[[Any, Operand], Value], Callable[[Any, Operand], Value]]:
+    """Of an operation the operator with a Value on its left, and the one with a Value on its right."""
+
+    def left(self: Value, other: Operand) -> Value:
+        return apply(getattr(ops, name), (self, other))
+
+    def right(self: Value, other: Operand) -> Value:
+        return apply(getattr(ops, name), (other, self))
+
+    return left, right
+
+
+def comparison(compare: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: compared(compare, self, other)
 
 
 class Value(Methods):
@@ -75,6 +89,8 @@ class Value(Methods):
     group: tuple[str, ...]
 
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
+        if isinstance(data, Value):
+            raise TypeError("data is a Value already; for a leaf with the same data use detach()")
         self._data = as_data(data)
         self.grad = None
         self.name = name
@@ -88,17 +104,13 @@ class Value(Methods):
 
     @property
     def data(self) -> Data:
-        observer = current()[2]
-        if observer is not None:
-            observer.read(self)
+        ask(self)
         return self._data
 
     @data.setter
     def data(self, data: ArrayLike) -> None:
-        observer = current()[2]
-        if observer is not None:
-            observer.read(self)
-        self._data = as_data(data)
+        ask(self)
+        self._data = Value(data)._data
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -137,6 +149,33 @@ class Value(Methods):
         """
         core.backward.backward(self, seed, create_graph)
 
+    # Arithmetic: each operator is one operation, with the Value on the left or on the right; see ops/arithmetic.py.
+
+    __add__, __radd__ = operators("add")
+    __sub__, __rsub__ = operators("subtract")
+    __mul__, __rmul__ = operators("multiply")
+    __truediv__, __rtruediv__ = operators("divide")
+    __floordiv__, __rfloordiv__ = operators("floor_divide")
+    __mod__, __rmod__ = operators("remainder")
+    __pow__, __rpow__ = operators("power")
+    __matmul__, __rmatmul__ = operators("matmul")
+
+    def __neg__(self) -> Value:
+        return apply(ops.negative, (self,))
+
+    def __pos__(self) -> Value:
+        return self
+
+    # Comparisons look at the data and give plain results. Identity is what hashes.
+
+    __eq__, __ne__ = comparison(op.eq), comparison(op.ne)
+    __lt__, __le__, __gt__, __ge__ = map(comparison, (op.lt, op.le, op.gt, op.ge))
+    __and__, __rand__, __or__, __ror__ = map(comparison, (op.and_, op.and_, op.or_, op.or_))
+    __hash__ = object.__hash__
+
+    def __invert__(self) -> Any:
+        return compared(op.invert, self, None)
+
     def zero_grad(self) -> None:
         """Forget the gradient."""
         self.grad = None
@@ -148,90 +187,7 @@ class Value(Methods):
             observer.copied(leaf, self)
         return leaf
 
-    # Arithmetic. Each operator is one operation; see tinygrad_edu/ops/arithmetic.py.
-
-    def __add__(self, other: Operand) -> Value:
-        return apply(ops.add, (self, other))
-
-    def __radd__(self, other: Operand) -> Value:
-        return apply(ops.add, (other, self))
-
-    def __sub__(self, other: Operand) -> Value:
-        return apply(ops.subtract, (self, other))
-
-    def __rsub__(self, other: Operand) -> Value:
-        return apply(ops.subtract, (other, self))
-
-    def __mul__(self, other: Operand) -> Value:
-        return apply(ops.multiply, (self, other))
-
-    def __rmul__(self, other: Operand) -> Value:
-        return apply(ops.multiply, (other, self))
-
-    def __truediv__(self, other: Operand) -> Value:
-        return apply(ops.divide, (self, other))
-
-    def __rtruediv__(self, other: Operand) -> Value:
-        return apply(ops.divide, (other, self))
-
-    def __pow__(self, other: Operand) -> Value:
-        return apply(ops.power, (self, other))
-
-    def __rpow__(self, other: Operand) -> Value:
-        return apply(ops.power, (other, self))
-
-    def __mod__(self, other: Operand) -> Value:
-        return apply(ops.remainder, (self, other))
-
-    def __rmod__(self, other: Operand) -> Value:
-        return apply(ops.remainder, (other, self))
-
-    def __floordiv__(self, other: Operand) -> Value:
-        return apply(ops.floor_divide, (self, other))
-
-    def __rfloordiv__(self, other: Operand) -> Value:
-        return apply(ops.floor_divide, (other, self))
-
-    def __divmod__(self, other: Operand) -> tuple[Value, Value]:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Operand) -> tuple[Value, Value]:
-        return apply(ops.floor_divide, (other, self)), apply(ops.remainder, (other, self))
-
-    def __round__(self, decimals: int = 0) -> Value:
-        return apply(ops.round, (self,), {"decimals": decimals})
-
-    def __matmul__(self, other: Operand) -> Value:
-        return apply(ops.matmul, (self, other))
-
-    def __rmatmul__(self, other: Operand) -> Value:
-        return apply(ops.matmul, (other, self))
-
-    def __neg__(self) -> Value:
-        return apply(ops.negative, (self,))
-
-    def __pos__(self) -> Value:
-        return self
-
-    def __abs__(self) -> Value:
-        return apply(ops.absolute, (self,))
-
-    # numpy's functions come here when they are given a Value; see tinygrad_edu/core/numpy_protocol.py.
-
-    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from tinygrad_edu.core import numpy_protocol
-
-        return numpy_protocol.ufunc(function, method, inputs, options)
-
-    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        from tinygrad_edu.core import numpy_protocol
-
-        return numpy_protocol.function(function, args, options)
-
     # Shape and indexing.
-
-    def __getitem__(self, key: Any) -> Value:
-        return indexed(self, key)  # type: ignore[no-any-return]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
@@ -248,39 +204,6 @@ class Value(Methods):
         if self.ndim == 0:
             raise TypeError("a Value of shape () cannot be iterated over")
         return (self[i] for i in range(len(self)))
-
-    # Reading: comparisons and bool look at the data and give plain results. Identity is what hashes.
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> Any:
-        return compared(op.eq, self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return compared(op.ne, self, other)
-
-    def __lt__(self, other: Operand) -> Any:
-        return compared(op.lt, self, other)
-
-    def __le__(self, other: Operand) -> Any:
-        return compared(op.le, self, other)
-
-    def __gt__(self, other: Operand) -> Any:
-        return compared(op.gt, self, other)
-
-    def __ge__(self, other: Operand) -> Any:
-        return compared(op.ge, self, other)
-
-    def __and__(self, other: Operand) -> Any:
-        return compared(op.and_, self, other)
-
-    def __or__(self, other: Operand) -> Any:
-        return compared(op.or_, self, other)
-
-    __rand__, __ror__ = __and__, __or__
-
-    def __invert__(self) -> Any:
-        return compared(op.invert, self, None)
 
     def __bool__(self) -> bool:
         return bool(self.data)
@@ -346,9 +269,10 @@ def apply(
         elif type(x) is float:
             data.append(x)
         else:
-            if type(x) is not int and is_joined(x, inputs, operation):
-                return apply(operation, tuple([joined(x, inputs, operation) for x in inputs]), params, within)
-            plain = as_data(x)
+            plain = x if type(x) is np.ndarray and x.dtype in KEPT else ops.joined(x, inputs)
+            if isinstance(plain, Value):
+                return apply(operation, tuple([ops.joined(x, inputs) for x in inputs]), params, within)
+            plain = as_data(plain)
             data.append(plain)
             converted = converted or plain is not x
     try:
@@ -362,9 +286,9 @@ def apply(
         return out  # type: ignore[no-any-return]
     node = new_value(Value)
     kind = type(out)
-    node._data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation)
+    node._data = out if kind is float or (kind is np.ndarray and out.dtype in KEPT) else as_result(out, operation.name)
     node.grad = node.name = None
-    recording, node.group, observer = within or context.get()
+    recording, node.group, observer = within or around()
     if recording is None:
         recording, node.group, observer = current()
     if recording:
@@ -379,44 +303,8 @@ def apply(
     return node
 
 
-def is_joined(x: Any, inputs: tuple[Any, ...], operation: Operation) -> bool:
-    """Whether an input is nested lists of Values, to be joined to one Value.
-
-    Raises TypeError for another library's array beside a Value.
-    """
-    if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype == object):
-        from tinygrad_edu.ops.shaping import has_value
-
-        return has_value(x)
-    if type(x) is np.ndarray or isinstance(x, np.generic) or not hasattr(x, "__array__"):
-        return False
-    kind = type(x)
-    if isinstance(x, np.ndarray) and kind.__name__ not in ("MaskedArray", "matrix"):
-        return False
-    if not any(isinstance(other, Value) for other in inputs):
-        return False
-    raise TypeError(
-        f"{operation.name}: a {kind.__module__.partition('.')[0]}.{kind.__name__} beside a Value would lose what it "
-        "knows beyond its numbers; pass the numbers as a numpy array, such as x.to_numpy() or np.asarray(x)"
-    )
-
-
-def joined(x: Any, inputs: tuple[Any, ...], operation: Operation) -> Any:
-    """Nested lists of Values as one Value; anything else as it is."""
-    return ops.array(x) if not isinstance(x, Value) and is_joined(x, inputs, operation) else x
-
-
 new_value = Value.__new__  # a node skips Value's checks of what a user gave
-
-
-def as_result(out: Any, operation: Operation) -> Any:
-    """What `forward` gave, as data. A numpy scalar stays numpy's: it becomes an array of shape ()."""
-    if isinstance(out, np.generic):
-        out = np.asarray(out)
-    try:
-        return as_data(out)
-    except TypeError as error:
-        raise TypeError(f"{operation.name}: the result's {error}") from None
+around = context.get  # Python calls this faster than a method of something imported
 
 
 def compared(compare: Callable[..., Any], a: Value, b: Any) -> Any:
@@ -431,6 +319,12 @@ def compared(compare: Callable[..., Any], a: Value, b: Any) -> Any:
     return compare(a._data, data_of(b))
 
 
+def ask(value: Value) -> None:
+    """Tell the observer that numbers are read, or changed: it may refuse."""
+    if (observer := current()[2]) is not None:
+        observer.read(value)
+
+
 def data_of(x: Any) -> Any:
     """The data of a Value, whose form the library asks for; anything else as it is."""
     return x._data if isinstance(x, Value) else x
@@ -439,56 +333,3 @@ def data_of(x: Any) -> Any:
 def numbers_of(x: Any) -> Any:
     """The same where the numbers are read, so that the result depends on them without a gradient."""
     return x.data if isinstance(x, Value) else x
-
-
-def as_data(x: Any) -> Data:
-    """`x` as the library keeps data: a Python float, or an array of float32 or float64. Raises as Value does."""
-    if type(x) is float or (type(x) is np.ndarray and x.dtype in KEPT):
-        return x
-    if isinstance(x, Value):
-        raise TypeError("data is a Value already; for a leaf with the same data use detach()")
-    if isinstance(x, (bool, int, float, np.integer, np.bool)):
-        try:
-            return float(x)
-        except OverflowError:
-            raise ValueError("data is an integer too large for a float") from None
-    try:
-        array = np.asarray(x)
-    except ValueError:
-        raise ValueError(f"data is a ragged {type(x).__name__}: the rows differ in length") from None
-    if array.dtype in KEPT:
-        return array
-    if array.dtype.kind in "fiub":
-        return array.astype(float)
-    if array.dtype.kind == "c":
-        raise TypeError("data is complex; complex numbers are not supported: pass real and imaginary parts separately")
-    if array.dtype == object and any(isinstance(item, Value) for item in array.flat):
-        raise TypeError("data holds Values; join Values with tg.stack, which keeps their gradients")
-    raise TypeError(f"data must be real numbers, got {type(x).__name__} of dtype {array.dtype}")
-
-
-def indexed(x: Any, key: Any) -> Any:
-    """x[key] by numbers, or what the observer makes of it."""
-    observer = current()[2]
-    if observer is not None and (found := observer.indexed(x, key)) is not NotImplemented:
-        return found
-    return apply(ops.index, (x,), {"key": plain_key(key, np.shape(data_of(x)))})
-
-
-def plain_key(key: Any, shape: tuple[int, ...]) -> Any:
-    """A key into an array of this shape with the data of Values in it, which must be whole numbers.
-
-    Raises:
-        IndexError: A Value has fractions. TypeError: it has zeros and ones that might be a mask as well as positions.
-    """
-    if isinstance(key, tuple):
-        return tuple(plain_key(part, shape) for part in key)
-    if not isinstance(key, Value):
-        return key
-    numbers = np.asarray(key.data)
-    whole = numbers.astype(int)
-    if not np.array_equal(whole, numbers):
-        raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
-    if key.ndim and key.shape == shape[: key.ndim] and np.isin(whole, (0, 1)).all():
-        raise TypeError("an index is a Value of zeros and ones: write x[v.data > 0] for a mask, x[v.data.astype(int)]")
-    return whole

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Value, apply, data_of
+from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import Value, apply, data_of
 from tinygrad_edu.following.tracked import bare
 from tinygrad_edu.gradient_check.numerical import on_line, random_direction
 from tinygrad_edu.gradient_check.plain_data import copied, float_arrays

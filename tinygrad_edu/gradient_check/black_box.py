@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.gradient_check.forms import Arguments, Form, LossForm, PairForm
 from tinygrad_edu.gradient_check.search import Search
 from tinygrad_edu.gradient_check.search.experiments import Box, experiment

@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from tinygrad_edu.core.context import depth
-from tinygrad_edu.core.value import Array, Data, Value, as_data, data_of
+from tinygrad_edu.core.data import Array, Data, as_data
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.gradient_check.comparison import Comparison, Method, Sizes
 from tinygrad_edu.gradient_check.complex_step import Graph, complex_steps
 from tinygrad_edu.gradient_check.diagnosis import by_figures, diagnoses_of, figures_of

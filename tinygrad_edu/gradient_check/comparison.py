@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data
+from tinygrad_edu.core.data import Array, Data
 from tinygrad_edu.gradient_check.numerical import (
     EPSILON,
     FINER,

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Value, data_of
+from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.graph import forward_order, order_between
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Value
+from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.gradient_check.complex_step import Graph
 from tinygrad_edu.gradient_check.search import Search, explain
 from tinygrad_edu.gradient_check.search.explaining import from_numbers

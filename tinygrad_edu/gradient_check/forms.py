@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data, data_of
+from tinygrad_edu.core.data import Array, Data
+from tinygrad_edu.core.value import data_of
 from tinygrad_edu.gradient_check.check import one_number
 from tinygrad_edu.gradient_check.layer_objects import Model, Parameters, as_function, kept_as, parameters_of
 from tinygrad_edu.gradient_check.plain_data import (

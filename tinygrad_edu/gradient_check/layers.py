@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data
+from tinygrad_edu.core.data import Array, Data
 from tinygrad_edu.gradient_check.black_box import with_experiments
 from tinygrad_edu.gradient_check.comparison import Comparison, Sizes
 from tinygrad_edu.gradient_check.diagnosis import diagnoses_of

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data
+from tinygrad_edu.core.data import Array, Data
 
 Evaluate: TypeAlias = Callable[[list[Data]], Array]
 """The function of its inputs: one number for each cotangent that it is checked with."""

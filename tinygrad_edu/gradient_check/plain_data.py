@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import as_data, data_of
+from tinygrad_edu.core.data import as_data
+from tinygrad_edu.core.value import data_of
 from tinygrad_edu.gradient_check.returned import described
 from tinygrad_edu.tree import leaves_of, mapped, path_names
 

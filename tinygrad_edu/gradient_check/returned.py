@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data, data_of
+from tinygrad_edu.core.data import Array, Data
+from tinygrad_edu.core.value import data_of
 from tinygrad_edu.gradient_check.search.findings import Finding
 from tinygrad_edu.gradient_check.sentences import finding
 from tinygrad_edu.gradient_check.signatures import stands_for

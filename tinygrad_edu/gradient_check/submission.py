@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import as_data
+from tinygrad_edu.core.data import as_data
 
 RIGHT, WRONG, USAGE, NOT_RUN = 0, 1, 2, 3
 """Exit codes: the gradients are right; are wrong; the arguments don't fit; the code crashed, hung or can't be run."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Operand, as_data, data_of
+from tinygrad_edu.core.data import Array, as_data
+from tinygrad_edu.core.value import Operand, data_of
 from tinygrad_edu.ops.activation import sigmoid, softmax
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Data, Operand, data_of
+from tinygrad_edu.core.data import Array, Data
+from tinygrad_edu.core.value import Operand, data_of
 from tinygrad_edu.nn.saving import save_run
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.context import Context, Groups, current
-from tinygrad_edu.core.value import NO_PARAMS, Array, Operand, Value, apply
+from tinygrad_edu.core.context import Context, current
+from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply
+from tinygrad_edu.groups import Groups
 from tinygrad_edu.nn.neuron import Neuron, activated, without_graph
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine

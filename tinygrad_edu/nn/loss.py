@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tinygrad_edu.core.value import Value, apply, as_data, data_of
+from tinygrad_edu.core.data import as_data
+from tinygrad_edu.core.value import Value, apply, data_of
 from tinygrad_edu.ops import loss
 from tinygrad_edu.ops.shaping import stack
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn.loss import as_one, pairs
 from tinygrad_edu.ops import loss
 

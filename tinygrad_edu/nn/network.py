@@ -14,9 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_edu.compiler.compiled import Backend, check_backend
-from tinygrad_edu.core.context import Context, Groups, context, current, no_grad
+from tinygrad_edu.core.context import Context, context, current, no_grad
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Array, Value, data_of
+from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.groups import Groups
 from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
 from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, name_of
 from tinygrad_edu.nn.loss import half_squared_error

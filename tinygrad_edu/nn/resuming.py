@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn import loss as losses
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.network import Network

@@ -18,7 +18,8 @@ import numpy as np
 from tinygrad_edu.compiler.compiled import Backend, check_backend, set_first_cause
 from tinygrad_edu.compiler.machine import installed
 from tinygrad_edu.core.context import current, no_grad
-from tinygrad_edu.core.value import Array, Operand, Value, data_of
+from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import Operand, Value, data_of
 from tinygrad_edu.nn.compiled import (
     AT_MOST,
     Epoch,

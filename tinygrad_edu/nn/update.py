@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_edu.core.value import Value, as_data, data_of
+from tinygrad_edu.core.data import as_data
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.ops.arithmetic import sqrt
 
 Update: TypeAlias = Callable[[Sequence[Value], Any], None]

@@ -64,8 +64,12 @@ NUMPY_ALIASES = {
 """numpy's second names for the same functions."""
 
 
+CALLED_BY_VALUE = {"entries": "indexing", "joined": "shaping"}
+"""What Value calls beside the public functions, and the family that it is in."""
+
+
 def __getattr__(name: str) -> Any:
-    family = FAMILY_OF.get(NUMPY_ALIASES.get(name, name))
+    family = FAMILY_OF.get(NUMPY_ALIASES.get(name, name)) or CALLED_BY_VALUE.get(name)
     if family is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     function = getattr(import_module(f"{__name__}.{family}"), NUMPY_ALIASES.get(name, name))

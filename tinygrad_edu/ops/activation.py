@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Array
 from tinygrad_edu.ops.arithmetic import clip
 from tinygrad_edu.ops.comparison import choose, greater_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, axes_of, by_kind

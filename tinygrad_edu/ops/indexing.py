@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.core.context import current
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, data_of, indexed
+from tinygrad_edu.core.value import Value, apply, data_of
 from tinygrad_edu.ops.entry import shape_of, whole
 
 
@@ -19,6 +20,33 @@ def _index(x: Any, /, key: Any) -> Any:
     The cotangent is added into zeros at `key`; what a repeated index got adds up.
     """
     return np.asarray(x)[key]
+
+
+def entries(x: Any, key: Any) -> Any:
+    """x[key], as the operator has it, or what the observer makes of it."""
+    observer = current()[2]
+    if observer is not None and (found := observer.indexed(x, key)) is not NotImplemented:
+        return found
+    return apply(index, (x,), {"key": plain_key(key, np.shape(data_of(x)))})
+
+
+def plain_key(key: Any, shape: tuple[int, ...]) -> Any:
+    """A key into an array of this shape with the data of Values in it, which must be whole numbers.
+
+    Raises:
+        IndexError: A Value has fractions. TypeError: it has zeros and ones that might be a mask as well as positions.
+    """
+    if isinstance(key, tuple):
+        return tuple(plain_key(part, shape) for part in key)
+    if not isinstance(key, Value):
+        return key
+    numbers = np.asarray(key.data)
+    whole = numbers.astype(int)
+    if not np.array_equal(whole, numbers):
+        raise IndexError("an index must be whole numbers, or a mask of booleans; got a Value with fractions")
+    if key.ndim and key.shape == shape[: key.ndim] and np.isin(whole, (0, 1)).all():
+        raise TypeError("an index is a Value of zeros and ones: write x[v.data > 0] for a mask, x[v.data.astype(int)]")
+    return whole
 
 
 def printed_index(x: Any, key: Any) -> str | None:
@@ -120,8 +148,8 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
     indices = indices if isinstance(indices, Value) else whole(indices)
     if axis is None:
-        return indexed((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), indices)
-    return indexed(x, (*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
+        return entries((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), indices)
+    return entries(x, (*(slice(None),) * (axis % np.ndim(data_of(x))), indices))
 
 
 def _take_along_axis(x: Any, /, indices: Any, axis: int | None = -1) -> Any:

@@ -38,6 +38,15 @@ def elementwise(name: str) -> Callable[[Any], Value]:
     return method
 
 
+def refused(name: str, instead: str) -> property:
+    """A method that there isn't, and what to write in its place."""
+
+    def refuse(self: Any) -> Any:
+        raise AttributeError(f"a Value has no .{name}(…), which would change it in place: use {instead}, a new one")
+
+    return property(refuse)
+
+
 class Methods:
     """What `Value` inherits: each method is the function of its name."""
 
@@ -115,6 +124,35 @@ class Methods:
     def cumprod(self, axis: int | None = None) -> Value:
         """Running products along an axis, over all numbers in order where None."""
         return call("cumprod", self, axis=axis)
+
+    def __getitem__(self: Any, key: Any) -> Value:
+        return call("entries", self, key)
+
+    # numpy's functions come here when they are given a Value.
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from tinygrad_edu.ops import numpy_protocol  # which is built on Value
+
+        return numpy_protocol.ufunc(function, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        from tinygrad_edu.ops import numpy_protocol
+
+        return numpy_protocol.function(function, args, options)
+
+    # Python's functions.
+
+    def __abs__(self) -> Value:
+        return call("absolute", self)
+
+    def __round__(self, decimals: int = 0) -> Value:
+        return call("round", self, decimals=decimals)
+
+    def __divmod__(self: Any, other: Operand) -> tuple[Value, Value]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Operand) -> tuple[Value, Value]:
+        return call("floor_divide", other, self), call("remainder", other, self)
 
     # Shape.
 
@@ -249,10 +287,11 @@ class Methods:
         @property
         def data(self) -> Any: ...
 
-    else:
+    # What would change a Value in place. A `__getattr__` could say this of any name, and would slow every attribute.
 
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(missing(name), name=name, obj=self)
+    fill, itemset = refused("fill", "tg.full_like(v, number)"), refused("itemset", "tg.where(mask, new, v)")
+    partition, put = refused("partition", "tg.partition(v, kth)"), refused("put", "tg.where(mask, new, v)")
+    resize, setfield = refused("resize", "tg.reshape(v, shape)"), refused("setfield", "tg.where(mask, new, v)")
 
 
 def spread_out(axes: tuple[Any, ...]) -> Any:
@@ -260,25 +299,3 @@ def spread_out(axes: tuple[Any, ...]) -> Any:
     if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
         return None if axes[0] is None else tuple(axes[0])
     return axes or None
-
-
-IN_PLACE = {
-    "fill": "tg.full_like(v, number)",
-    "itemset": "tg.where(mask, new, v)",
-    "partition": "tg.partition(v, kth)",
-    "put": "tg.where(mask, new, v)",
-    "resize": "tg.reshape(v, shape)",
-    "setfield": "tg.where(mask, new, v)",
-    "sort_": "tg.sort(v)",
-}
-
-
-def missing(name: str) -> str:
-    """What to write in place of a method that there isn't."""
-    if name in IN_PLACE:
-        return f"a Value has no .{name}(…), which would change it in place: use {IN_PLACE[name]}, which gives a new one"
-    if name in ops.FAMILY_OF or name in ops.NUMPY_ALIASES:
-        return f"a Value has no attribute {name!r}: call tg.{name}(v, …)"
-    if hasattr(np.ndarray, name):
-        return f"a Value has no attribute {name!r}: v.data.{name} is that of its plain numbers, without a gradient"
-    return f"a Value has no attribute {name!r}"

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_edu.core.data import as_data
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.core.value import Value, apply, as_data, data_of, numbers_of
+from tinygrad_edu.core.value import Value, apply, data_of, numbers_of
 from tinygrad_edu.ops.arithmetic import positive
 from tinygrad_edu.ops.entry import each, shape_of
 from tinygrad_edu.ops.indexing import add_at, moving
@@ -378,6 +379,26 @@ def array(nested: Any, dtype: Any = None) -> Any:
         nested = stack([array(part) for part in nested])
     made = nested if isinstance(nested, Value) else np.asarray(as_data(nested))
     return made if dtype is None else astype(made, dtype=dtype)
+
+
+def joined(x: Any, inputs: Sequence[Any]) -> Any:
+    """An operand beside others: nested lists of Values as one Value; anything else as it is.
+
+    Raises:
+        TypeError: It is another library's array beside a Value.
+    """
+    if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype == object):
+        return array(x) if has_value(x) else x
+    if isinstance(x, Value) or type(x) is np.ndarray or isinstance(x, np.generic) or not hasattr(x, "__array__"):
+        return x
+    kind = type(x)
+    numpys_own = isinstance(x, np.ndarray) and kind.__name__ not in ("MaskedArray", "matrix")
+    if numpys_own or not any(isinstance(other, Value) for other in inputs):
+        return x
+    raise TypeError(
+        f"a {kind.__module__.partition('.')[0]}.{kind.__name__} beside a Value would lose what it knows beyond its "
+        "numbers; pass the numbers as a numpy array, such as x.to_numpy() or np.asarray(x)"
+    )
 
 
 def has_value(nested: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.gradient_check.search.activations import handed_on
 from tinygrad_edu.gradient_check.search.change import Change, Edges, Gathers, Leaps, Say, Scaled, Solved
 from tinygrad_edu.gradient_check.search.factors import factor_stands, known_factors, name_factor

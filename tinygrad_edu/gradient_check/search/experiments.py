@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.gradient_check.search.change import Say
 from tinygrad_edu.gradient_check.search.findings import Finding
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array
+from tinygrad_edu.core.data import Array
 from tinygrad_edu.gradient_check.search.change import Change, Edges, Leaps, Say, Scaled
 from tinygrad_edu.gradient_check.search.engine import BUDGET, ERRORS, Engine, Found, choose, scaling
 from tinygrad_edu.gradient_check.search.findings import Finding, Search

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.core.context import depth, observing
-from tinygrad_edu.core.value import Value, as_data, data_of
+from tinygrad_edu.core.data import as_data
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.following.function import follow
 from tinygrad_edu.following.origin import library_file
 from tinygrad_edu.following.tracked import WriteObserver

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.value import Array, Value, data_of
+from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.gradient_check.search.recording import assigned_name, operands, span_of
 from tinygrad_edu.gradient_check.search.tape import Tape, like
 
