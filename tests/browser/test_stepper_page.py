@@ -262,6 +262,12 @@ def test_names_show_depth_direction_and_theme_are_those_of_draw(opened):
     assert page.locator("#picture .node.lit").count() == 1
 
 
+def test_a_page_has_no_heat_and_says_so(tmp_path):
+    x = tg.Value(2.0)
+    with pytest.raises(TypeError, match=r"a page .* has no heat"):
+        tg.save(x * x, tmp_path / "page.html", heat=True)
+
+
 def test_a_second_slider_moves_through_the_epochs(opened, article, article_run):
     page = opened(article[1], page={"history": article_run})
     seen = []

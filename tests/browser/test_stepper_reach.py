@@ -69,11 +69,26 @@ def test_the_step_at_work_is_in_view_at_a_size_at_which_it_can_be_read(opened, s
     page = opened(tall_network(), viewport={"width": size[0], "height": size[1]}, **STILL)
     total = int(page.inner_text("#count").split()[-1])
     assert page.evaluate(SMALLEST_TEXT) >= 10.0
-    for step in range(1, total):
-        page.keyboard.press("ArrowRight")
-        if step % 7 == 0:
-            assert page.evaluate(IN_VIEW), step
-            assert page.evaluate(SMALLEST_TEXT) >= 10.0
+    for step in range(1, total, 7):
+        page.fill("#slider", str(step))
+        assert page.evaluate(IN_VIEW), step
+        assert page.evaluate(SMALLEST_TEXT) >= 10.0
+
+
+def test_a_picture_that_is_hidden_at_first_is_measured_when_it_is_shown(shown):
+    """A notebook may keep an output folded; its frame then has no size when the page's script runs."""
+    page = shown(
+        "<!doctype html><html lang='en'><title>n</title><details><summary>open</summary>"
+        f"{tg.stepper(tall_network())._repr_html_()}</details></html>",
+        **STILL,
+    )
+    page.wait_for_timeout(100)
+    page.click("summary")
+    (frame,) = (frame for frame in page.frames if frame != page.main_frame)
+    frame.press("#picture", "ArrowRight")
+    page.wait_for_timeout(100)
+    assert frame.evaluate(IN_VIEW)
+    assert frame.evaluate(SMALLEST_TEXT) >= 10.0
 
 
 def test_keys_zoom_pan_fit_and_explain_themselves(opened):

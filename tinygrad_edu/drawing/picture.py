@@ -100,10 +100,11 @@ def save(value: Value, path: str | Path, **options: Any) -> Path:
     """Write the picture of a computation to a file, in the format that its name ends with: svg, png, pdf, dot or html.
 
     SVG is the same, byte for byte, for the same computation, and says what a box is when it is pointed at. The options
-    are those of `draw`. (The pip-installed program has no PDF.)
+    are those of `draw`; of a page (.html) those of `stepper`, which takes all of `draw`'s but `heat`. (The
+    pip-installed program has no PDF.)
 
     Raises:
-        ValueError: Another ending. RuntimeError: there is no `dot` program.
+        ValueError: Another ending. RuntimeError: there is no `dot` program. TypeError: `heat` for a page.
     """
     target = Path(path)
     kind = target.suffix.removeprefix(".").lower()
@@ -113,6 +114,8 @@ def save(value: Value, path: str | Path, **options: Any) -> Path:
     from tinygrad_edu.drawing.stepper import stepper
 
     if kind == "html":
+        if "heat" in options:
+            raise TypeError("a page (.html) has no heat: its colours say what is done, at work and to come")
         write_whole(target, stepper(value, **options).encode())
         return target
     picture: Any = draw(value, **options)

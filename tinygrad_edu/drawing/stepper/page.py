@@ -19,6 +19,7 @@ from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.dot import digraph
 from tinygrad_edu.drawing.picture import DIRECTIONS, Part, parts_of
 from tinygrad_edu.drawing.stepper.by_hand import compared
+from tinygrad_edu.drawing.stepper.colours import colour_rules
 from tinygrad_edu.drawing.stepper.epochs import epochs_of
 from tinygrad_edu.drawing.stepper.recording import Recording, record
 from tinygrad_edu.drawing.themes import THEMES, Theme
@@ -113,7 +114,7 @@ def quoted(word: str) -> str:
 
 def assemble(recording: Recording, language: str, theme: Theme, direction: Any, show: Collection[str]) -> str:
     """The page, from its parts in this folder."""
-    style, script = colours() + part("style.css"), '"use strict";\n' + "".join(map(part, SCRIPTS))
+    style, script = colour_rules() + part("style.css"), '"use strict";\n' + "".join(map(part, SCRIPTS))
     words = json.loads(part("words.json"))
     data = recording.data | {"words": words, "language": language}
     policy = f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'"
@@ -128,14 +129,6 @@ def assemble(recording: Recording, language: str, theme: Theme, direction: Any, 
         "SCRIPT": script,
     }
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: pieces[match.group(1)], part("page.html"))
-
-
-def colours() -> str:
-    """The rules that give each colour of a light picture its dark one, where the page is dark."""
-    pairs = [(light, THEMES["dark"][role]) for role, light in THEMES["light"].items()]
-    return "".join(
-        f'#picture [{kind}="{a}"]{{{kind}:light-dark({a},{b})}}\n' for a, b in pairs for kind in ("fill", "stroke")
-    )
 
 
 def drawing_of(recording: Recording, theme: Theme, direction: Any, show: Collection[str]) -> str:
