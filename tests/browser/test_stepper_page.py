@@ -112,6 +112,12 @@ def test_a_zero_is_written_without_a_sign():
     assert all(row[key] != "−0" for row in rows for key in ("old", "grad", "step", "new"))
 
 
+def test_infinite_numbers_are_written_as_such():
+    x = tg.Value([np.inf, -np.inf, 1.0], name="x")
+    (row,) = record((x * x).sum(), 0.5, 400).data["steps"][-1]["leaves"]
+    assert (row["old"], row["step"], row["new"]) == ("[∞, −∞, 1]", "[−∞, ∞, −1]", "[nan, nan, 0]")
+
+
 def test_buttons_keys_slider_and_clicks_move(opened, article):
     page = opened(article[1])
     total = int(count(page).split()[-1])

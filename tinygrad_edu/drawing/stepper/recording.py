@@ -265,11 +265,12 @@ def update_step(leaves: list[Value], gradients: Mapping[Value, Any], scene: Scen
     for leaf in leaves:
         g = gradients.get(leaf)
         if g is not None:
-            new = leaf.data - rate * g
-            row = {"old": written(leaf.data), "grad": written(g), "step": written(-rate * g), "new": written(new)}
+            with np.errstate(all="ignore"):  # what is infinite is shown as that
+                step, new = -rate * g, leaf.data - rate * g
+            row = {"old": written(leaf.data), "grad": written(g), "step": written(step), "new": written(new)}
             rows.append(scene.called(leaf) | row | {"number": exact(new)})
-    step: Step = {"phase": "update", "shows": [], "gains": {}, "number": None, "rate": written(rate), "leaves": rows}
-    return scene.lit([scene.home(leaf) for leaf in leaves if leaf in gradients], []) | step
+    found: Step = {"phase": "update", "shows": [], "gains": {}, "number": None, "rate": written(rate), "leaves": rows}
+    return scene.lit([scene.home(leaf) for leaf in leaves if leaf in gradients], []) | found
 
 
 def scene_of(loss: Value, view: View, given: Mapping[str, Any]) -> Scene:
