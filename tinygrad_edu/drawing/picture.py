@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, parts_of
 
 if TYPE_CHECKING:
     import graphviz
 
-Part: TypeAlias = Literal["cards", "nodes", "data", "grad", "local", "shape"]
-PARTS = ("cards", "nodes", "data", "grad", "local", "shape")
-DIRECTIONS = ("LR", "TB", "RL", "BT")
 THEMES = ("light", "dark", "auto", "print")
 
 
 def draw(
     *outputs: Value,
-    direction: Literal["LR", "TB", "RL", "BT"] | None = None,
+    direction: Direction | None = None,
     theme: Literal["light", "dark", "auto", "print"] = "auto",
     show: Part | Collection[Part] = "cards",
     depth: int | None = None,
@@ -82,18 +80,6 @@ def draw(
     if (depth is not None and depth < 0) or max_nodes < 1:
         raise ValueError(f"depth must be at least 0 and max_nodes at least 1, got {depth} and {max_nodes}")
     return digraph(outputs, direction, theme, parts_of(show), depth, max_nodes, heat, names)
-
-
-def parts_of(show: Part | Collection[Part]) -> frozenset[str]:
-    """What boxes show, and whether operations stand singly. Raises ValueError for a word that there isn't."""
-    words = {show} if isinstance(show, str) else set(show)
-    if unknown := words - set(PARTS):
-        raise ValueError(f"show may hold {', '.join(PARTS)}, got {', '.join(sorted(map(repr, unknown)))}")
-    if "local" in words:
-        words.add("nodes")
-    if not words & {"data", "grad", "local", "shape"}:
-        words |= {"data", "grad", "shape"}
-    return frozenset(words)
 
 
 def save(value: Value, path: str | Path, **options: Any) -> Path:

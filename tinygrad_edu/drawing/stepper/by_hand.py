@@ -112,12 +112,11 @@ def from_consumers(loss: Value, hand: Mapping[Value, Any]) -> dict[Value, Any]:
 def sizes_of(loss: Value) -> dict[Value, Any]:
     """For each Value the sum of its contributions' sizes: what rounding errors of their sum are in proportion to."""
     sizes: dict[Value, Any] = {loss: 1.0}
-    for node, place, g, _ in contributions(loss):
-        if place >= 0:
-            parent = node.parents[place]
-            assert isinstance(parent, Value)
+    for term in contributions(loss):
+        parent = term.node.parents[term.place]
+        if term.place >= 0 and isinstance(parent, Value):
             tolerance = TOLERANCES.get(str(parent.dtype), 1e-7)
-            sizes[parent] = sizes.get(parent, 0.0) + tolerance * np.max(np.abs(data_of(g)), initial=0.0)
+            sizes[parent] = sizes.get(parent, 0.0) + tolerance * np.max(np.abs(data_of(term.g)), initial=0.0)
     sizes[loss] = TOLERANCES["float64"]
     return sizes
 

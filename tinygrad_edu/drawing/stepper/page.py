@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.dot import digraph
-from tinygrad_edu.drawing.picture import DIRECTIONS, Part, parts_of
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, parts_of
 from tinygrad_edu.drawing.stepper.by_hand import compared
 from tinygrad_edu.drawing.stepper.colours import colour_rules
 from tinygrad_edu.drawing.stepper.epochs import epochs_of
@@ -52,7 +52,7 @@ def stepper(
     names: Mapping[str, Any] | None = None,
     show: Part | Collection[Part] = "cards",
     depth: int | None = None,
-    direction: Literal["LR", "TB", "RL", "BT"] | None = None,
+    direction: Direction | None = None,
     theme: Theme = "auto",
 ) -> Page:
     """One self-contained HTML page that steps through the computation of `loss` and its backward pass.

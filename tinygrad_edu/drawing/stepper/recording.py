@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.core.backward import cotangents, forward_order, starting_seed
+from tinygrad_edu.core.backward import cotangents, starting_seed
 from tinygrad_edu.core.context import Observer, observing
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.cards import cards_of
 from tinygrad_edu.drawing.labels import digits, is_small, summary
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.drawing.view import Place, View, groups_of, number_nodes, view_of
+from tinygrad_edu.graph import forward_order
 
 Step = dict[str, Any]
 
@@ -134,10 +135,11 @@ def too_many(loss: Value, view: View, max_nodes: int, names: Mapping[str, Any] |
 
 
 class Contribution(NamedTuple):
-    """What one input of an operation gets in the backward walk: `g`, which comes to `total` so far."""
+    """What an input of an operation gets in the backward walk: `g`, made of `incoming`; it comes to `total` so far."""
 
     node: Value
     place: int
+    incoming: Any
     g: Any
     total: Any
 
@@ -148,8 +150,8 @@ class Listener(Observer):
     def __init__(self) -> None:
         self.heard: list[Contribution] = []
 
-    def contributed(self, node: Value, place: int, g: Any, total: Any) -> None:
-        self.heard.append(Contribution(node, place, g, total))
+    def contributed(self, node: Value, place: int, incoming: Any, g: Any, total: Any) -> None:
+        self.heard.append(Contribution(node, place, incoming, g, total))
 
 
 def contributions(loss: Value) -> list[Contribution]:
@@ -158,7 +160,7 @@ def contributions(loss: Value) -> list[Contribution]:
     listener = Listener()
     with observing(listener):
         cotangents([loss], [seed], False)
-    return [Contribution(loss, -1, seed, seed), *listener.heard]
+    return [Contribution(loss, -1, None, seed, seed), *listener.heard]
 
 
 def backward_steps(loss: Value, scene: Scene) -> tuple[list[Step], dict[Value, Any]]:
@@ -166,16 +168,17 @@ def backward_steps(loss: Value, scene: Scene) -> tuple[list[Step], dict[Value, A
     gradients: dict[Value, Any] = {}
     slopes: dict[Value, list[float | None]] = {}
     steps = []
-    for node, place, g, total in contributions(loss):
-        if place < 0:
-            steps.append(seed_step(node, total, scene))
-        else:
-            if node not in slopes:
-                slopes = {node: local_slopes(node)}
-            steps.append(backward_step(node, place, g, total, gradients, slopes[node], scene))
-        target = node if place < 0 else node.parents[place]
+    for term in contributions(loss):
+        target = term.node if term.place < 0 else term.node.parents[term.place]
         assert isinstance(target, Value)
-        gradients[target] = total
+        if term.place < 0:
+            steps.append(seed_step(term.node, term.total, scene))
+        else:
+            if term.node not in slopes:
+                slopes = {term.node: local_slopes(term.node)}
+            slope = slopes[term.node][term.place]
+            steps.append(backward_step(term, target, gradients.get(target), slope, scene))
+        gradients[target] = term.total
     return steps, gradients
 
 
@@ -189,29 +192,25 @@ def seed_step(loss: Value, one: Any, scene: Scene) -> Step:
     }
 
 
-def backward_step(
-    node: Value, place: int, g: Any, total: Any, before: Mapping[Value, Any], slopes: list[float | None], scene: Scene
-) -> Step:
+def backward_step(term: Contribution, parent: Value, before: Any, slope: float | None, scene: Scene) -> Step:
     """One input of an operation gets what the chain rule gives it."""
-    parent = node.parents[place]
-    assert isinstance(parent, Value)
+    node = term.node
     assert node.operation is not None
-    target, source = scene.entry(node, place), scene.home(parent)
-    slope = slopes[place]
+    target, source = scene.entry(node, term.place), scene.home(parent)
     return scene.lit([target, source], [(source, target)]) | {
         "phase": "backward",
         "shows": [],
-        "gains": {scene.id_of(parent): sum_data(total)},
+        "gains": {scene.id_of(parent): sum_data(term.total)},
         "name": scene.names[parent],
         "from": scene.names[node],
         "operation": node.operation.name,
         "formula": node.operation.formula,
-        "incoming": written(before[node]),
+        "incoming": written(term.incoming),
         "slope": None if slope is None else written(slope),
-        "product": written(g),
-        "before": written(before[parent]) if parent in before else None,
-        "sum": written(total),
-        "number": exact(total),
+        "product": written(term.g),
+        "before": None if before is None else written(before),
+        "sum": written(term.total),
+        "number": exact(term.total),
     }
 
 
