@@ -133,3 +133,14 @@ def test_a_right_gradient_is_said_to_be_right(opened):
     page = opened(loss, page={"gradient": hand})
     assert page.inner_text("#count").startswith("Step 0 ")
     assert page.inner_text("#handSentence") == "All numbers written by hand are right."
+
+
+def test_a_folded_place_has_one_mark_the_first_wrong_number_in_it(opened):
+    with tg.group("inside"):
+        x, w = tg.Value(0.5, name="x"), tg.Value(3.0, name="w")
+        p = tg.exp(x) * w
+    loss = p * 2.0
+    page = opened(loss, page={"gradient": {"x": 0.0, "w": 0.0}, "depth": 0})
+    assert page.locator(".badge").all_text_contents() == ["✗ 1"]
+    page.keyboard.press("End")
+    assert [row.split("\t")[:2] for row in page.locator("#rows tr").all_inner_texts()] == [["w", "3"], ["x", "0.5"]]

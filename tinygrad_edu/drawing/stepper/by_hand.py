@@ -25,22 +25,38 @@ def compared(recording: Recording, gradient: Mapping[Any, Any] | Callable[..., A
     """A row for each number written by hand, in the order in which the backward pass completes the right ones."""
     scene, loss = recording.scene, recording.loss
     hand = by_value(gradient, scene)
-    right = recording.gradients
-    expected, sizes = from_consumers(loss, hand), sizes_of(loss)
-    complete = dict.fromkeys(hand, 0)
-    for i, step in enumerate(recording.data["steps"], 1):
-        complete |= {node: i for node in hand if scene.id_of(node) in step["gains"]}
+    expected, tolerances = from_consumers(loss, hand), tolerances_of(loss)
+    steps = completed(hand, recording)
+    order = {term.target: i for i, term in enumerate(contributions(loss))}
     rows = []
-    for node in sorted(hand, key=complete.__getitem__):
-        given, true, made = hand[node], right.get(node, np.zeros(node.shape)), expected.get(node, np.zeros(node.shape))
-        size = sizes.get(node, 0.0)
-        verdict = "right" if agree(given, true, size) else "here" if not agree(given, made, size) else "follows"
-        texts = told_apart([given, true, made], agree(given, true, size))
-        row = {"id": scene.id_of(node), "home": list(scene.home(node)), "step": complete[node]} | scene.called(node)
-        row["whole"] = scene.names[node]
-        row |= dict(zip(("hand", "right", "expected"), texts, strict=True))
-        rows.append(row | {"data": written(node.data), "verdict": verdict})
+    for node in sorted(hand, key=lambda node: order.get(node, len(order))):  # last, what the loss doesn't depend on
+        zeros = np.zeros(node.shape)
+        numbers = hand[node], recording.gradients.get(node, zeros), expected.get(node, zeros)
+        verdict = verdict_of(*numbers, tolerances.get(node, 0.0))
+        texts = told_apart(list(numbers), verdict == "right")
+        row = {"home": list(scene.home(node)), "step": steps[node], "whole": scene.names[node], "verdict": verdict}
+        row |= scene.called(node) | dict(zip(("hand", "right", "expected"), texts, strict=True))
+        rows.append(row | {"data": written(node.data)})
     return rows
+
+
+def verdict_of(given: Any, right: Any, expected: Any, tolerance: float) -> str:
+    """Right; wrong here, where the numbers of the consumers don't make it; or it follows from them."""
+    if agree(given, right, tolerance):
+        return "right"
+    return "follows" if agree(given, expected, tolerance) else "here"
+
+
+def completed(hand: Mapping[Value, Any], recording: Recording) -> dict[Value, int]:
+    """For each Value the step at which its gradient is complete; the last where the loss doesn't depend on it."""
+    scene, steps = recording.scene, recording.data["steps"]
+    found = dict.fromkeys(hand, len(steps))
+    for i, step in enumerate(steps[:-1], 1):
+        folds = step["boxes"] if step.get("folded") and step["phase"] == "backward" else []
+        for node in hand:
+            if scene.id_of(node) in step["gains"] or scene.home(node)[0] in folds:
+                found[node] = i
+    return found
 
 
 def by_value(gradient: Mapping[Any, Any] | Callable[..., Any], scene: Scene) -> dict[Value, Any]:
@@ -109,16 +125,13 @@ def from_consumers(loss: Value, hand: Mapping[Value, Any]) -> dict[Value, Any]:
     return table
 
 
-def sizes_of(loss: Value) -> dict[Value, Any]:
-    """For each Value the sum of its contributions' sizes: what rounding errors of their sum are in proportion to."""
-    sizes: dict[Value, Any] = {loss: 1.0}
+def tolerances_of(loss: Value) -> dict[Value, Any]:
+    """How far apart two numbers may be: in proportion to the sizes of their terms, as rounding errors of sums are."""
+    found: dict[Value, Any] = {}
     for term in contributions(loss):
-        parent = term.node.parents[term.place]
-        if term.place >= 0 and isinstance(parent, Value):
-            tolerance = TOLERANCES.get(str(parent.dtype), 1e-7)
-            sizes[parent] = sizes.get(parent, 0.0) + tolerance * np.max(np.abs(data_of(term.g)), initial=0.0)
-    sizes[loss] = TOLERANCES["float64"]
-    return sizes
+        part = TOLERANCES.get(str(term.target.dtype), 1e-7)
+        found[term.target] = found.get(term.target, 0.0) + part * np.max(np.abs(data_of(term.g)), initial=0.0)
+    return found
 
 
 def agree(x: Any, y: Any, tolerance: Any) -> bool:

@@ -103,11 +103,13 @@ def record(
     backward, gradients = backward_steps(loss, scene)
     label(view, scene, gradients)
     leaves = [node for node in scene.numbers if node.operation is None]
-    steps = folded([forward_step(node, scene) for node in forward_order([loss])], view)
-    steps += [*folded(backward, view), update_step(leaves, gradients, scene, learning_rate)]
     parameters = [{"id": scene.id_of(node)} | scene.called(node) for node in leaves]
+    values = values_of(scene, show)
+    ids = {*values, *(parameter["id"] for parameter in parameters)}
+    steps = folded([forward_step(node, scene) for node in forward_order([loss])], view, ids)
+    steps += [*folded(backward, view, ids), update_step(leaves, gradients, scene, learning_rate)]
     rows = {box.id: [row.id for row in box.rows] for box in view.boxes.values() if box.rows}
-    data = {"steps": steps, "values": values_of(scene, show), "parameters": parameters, "rows": rows}
+    data = {"steps": steps, "values": values, "parameters": parameters, "rows": rows}
     return Recording(loss, view, data, scene, gradients)
 
 
@@ -143,6 +145,13 @@ class Contribution(NamedTuple):
     g: Any
     total: Any
 
+    @property
+    def target(self) -> Value:
+        """The Value that gets it."""
+        parent = self.node.parents[self.place] if self.place >= 0 else self.node
+        assert isinstance(parent, Value)
+        return parent
+
 
 class Listener(Observer):
     """Writes down the contributions of a backward walk as they come."""
@@ -169,15 +178,14 @@ def backward_steps(loss: Value, scene: Scene) -> tuple[list[Step], dict[Value, A
     slopes: dict[Value, list[float | None]] = {}
     steps = []
     for term in contributions(loss):
-        target = term.node if term.place < 0 else term.node.parents[term.place]
-        assert isinstance(target, Value)
+        target = term.target
         if term.place < 0:
             steps.append(seed_step(term.node, term.total, scene))
         else:
             if term.node not in slopes:
                 slopes = {term.node: local_slopes(term.node)}
             slope = slopes[term.node][term.place]
-            steps.append(backward_step(term, target, gradients.get(target), slope, scene))
+            steps.append(backward_step(term, gradients.get(target), slope, scene))
         gradients[target] = term.total
     return steps, gradients
 
@@ -192,9 +200,9 @@ def seed_step(loss: Value, one: Any, scene: Scene) -> Step:
     }
 
 
-def backward_step(term: Contribution, parent: Value, before: Any, slope: float | None, scene: Scene) -> Step:
+def backward_step(term: Contribution, before: Any, slope: float | None, scene: Scene) -> Step:
     """One input of an operation gets what the chain rule gives it."""
-    node = term.node
+    node, parent = term.node, term.target
     assert node.operation is not None
     target, source = scene.entry(node, term.place), scene.home(parent)
     return scene.lit([target, source], [(source, target)]) | {
@@ -234,8 +242,8 @@ def forward_step(node: Value, scene: Scene) -> Step:
     }
 
 
-def folded(steps: list[Step], view: View) -> list[Step]:
-    """Steps one after the other that all happen in one folded box, as one."""
+def folded(steps: list[Step], view: View, shown: Collection[str]) -> list[Step]:
+    """Steps one after the other that all happen in one folded box, as one; of the Values only those `shown`."""
     merged: list[Step] = []
     for boxes, run in groupby(steps, key=lambda step: tuple(step["boxes"])):
         found = list(run)
@@ -248,8 +256,8 @@ def folded(steps: list[Step], view: View) -> list[Step]:
             | {
                 "folded": True,
                 "arrows": list(dict.fromkeys(arrow for step in found for arrow in step["arrows"])),
-                "shows": [node for step in found for node in step["shows"]],
-                "gains": {node: total for step in found for node, total in step["gains"].items()},
+                "shows": [name for step in found for name in step["shows"] if name in shown],
+                "gains": {name: total for step in found for name, total in step["gains"].items() if name in shown},
                 "count": len(found),
                 "name": view.boxes[boxes[0]].name,
                 "last": last["name"],
@@ -329,7 +337,7 @@ def values_of(scene: Scene, show: Collection[str]) -> dict[str, dict[str, Any]]:
         parent = node.parents[place]
         if row_id and isinstance(parent, Value) and scene.home(parent)[1] != row_id:
             found[parent]["data"].append(f"{row_id}input")
-    return {scene.id_of(node): value for node, value in found.items()}
+    return {scene.id_of(node): value for node, value in found.items() if value["data"] or value["grad"]}
 
 
 def sum_data(x: Any) -> dict[str, Any]:

@@ -49,6 +49,7 @@
     $("language").textContent = word("language");
     $("keyList").replaceChildren(...Object.entries(word("keyList")).flatMap(([key, what]) =>
       [["dt", key], ["dd", what]].map(([tag, text]) => Object.assign(document.createElement(tag), { textContent: text }))));
+    if (timer) label($("play"), word("pause"));
     heads = null;
     drawHand();
     show(step);
@@ -125,6 +126,7 @@
   function showNumbers(ids) {
     for (const id of ids) {
       const cell = cells[id];
+      if (!cell) continue; // it is folded
       const here = data.values[id].leaf || step >= known[id];
       if (here !== cell.here) for (const number of cell.data) hide(number, !here);
       const sum = sumAt(id, step) ?? null;
@@ -232,16 +234,24 @@
   function showHand() {
     for (const h of data.hand ?? []) h.row.classList.toggle("lit", h.step === step);
   }
+  // One badge for each place: the first wrong number there, by its place among all that are wrong by themselves.
   function drawBadges() {
+    const places = new Map();
     let count = 0;
     for (const h of data.hand ?? []) {
-      const [box, row] = h.home.map((id) => id && part(id));
-      if (!box) continue;
-      const r = camera.rectangle(row ? part(`${h.home[1]}mark`) : box);
+      const key = h.home.join(" ");
       const sign = h.verdict === "here" ? `✗ ${++count}` : SIGNS[h.verdict];
-      const badge = drawn(svg, "g", { class: `badge ${h.verdict}` });
+      const rank = ["here", "follows", "right"].indexOf(h.verdict);
+      if (rank < (places.get(key)?.rank ?? 3)) places.set(key, { home: h.home, verdict: h.verdict, sign, rank });
+    }
+    for (const { home, verdict, sign } of places.values()) {
+      const [box, row] = home.map((id) => id && part(id));
+      if (!box) continue;
+      const r = camera.rectangle(row ? part(`${home[1]}mark`) : box);
+      const badge = drawn(svg, "g", { class: `badge ${verdict}` });
       const width = 8 + 7 * sign.length;
-      const [x, y] = [camera.rectangle(box).right - width / 2 + svg.viewBox.baseVal.x, (row ? (r.top + r.bottom) / 2 : r.top) + svg.viewBox.baseVal.y];
+      const { x: left, y: top } = svg.viewBox.baseVal;
+      const [x, y] = [camera.rectangle(box).right - width / 2 + left, (row ? (r.top + r.bottom) / 2 : r.top) + top];
       drawn(badge, "rect", { x, y: y - 8, width, height: 16, rx: 4 });
       drawn(badge, "text", { x: x + width / 2, y: y + 4, "text-anchor": "middle", "font-size": 11 }, sign);
     }
