@@ -149,7 +149,7 @@
     const all = (ids) => ids.map(part).filter(Boolean);
     camera.follow([all([...(next.near ?? []), ...next.boxes]), all(next.boxes), all(next.boxes.slice(-1)), all(next.rows.slice(-1))]);
     $("sentence").replaceChildren(...sentence(s));
-    $("rule").textContent = s && s.formula ? `${word("rule")}: ${s.formula}` : "";
+    $("rule").textContent = s?.formula && !s.folded ? `${word("rule")}: ${s.formula}` : "";
     table(s, ids);
     showHand();
     $("slider").value = step;
@@ -191,7 +191,7 @@
   function reveal(tr) {
     const panel = $("panel");
     if (!tr || panel.scrollHeight <= panel.clientHeight) return;
-    const [low, high] = [$("step").offsetHeight, panel.clientHeight - tr.offsetHeight];
+    const [low, high] = [Math.min($("step").offsetHeight, panel.clientHeight / 2), panel.clientHeight - tr.offsetHeight];
     const y = tr.getBoundingClientRect().top - panel.getBoundingClientRect().top;
     if (y < low || y > high) panel.scrollTop += y - (low + high) / 2;
   }
@@ -219,7 +219,7 @@
   const SIGNS = { right: "✓", here: "✗", follows: "(✗)" };
   function drawHand() {
     if (!data.hand) return;
-    $("byHand").hidden = false;
+    $("byHand").hidden = $("handSentence").hidden = false;
     row($("handHeads"), ["value", "data", "gradient", "byHand", "verdict"].map((key) => word(key)), "th");
     const rows = framed($("handRows"), 5, data.hand, (h) => ["", h.data, h.right, h.hand, `${SIGNS[h.verdict]} ${word(h.verdict)}`]);
     for (const [i, h] of data.hand.entries()) {
@@ -229,6 +229,7 @@
       button.onclick = () => go(h.step);
     }
     const first = data.hand.find((h) => h.verdict === "here");
+    $("handSentence").classList.toggle("right", !first);
     $("handSentence").replaceChildren(...(first ? filled("handParts", { ...first, name: first.whole }) : [word("handHolds")]));
   }
   function showHand() {
