@@ -34,13 +34,16 @@ def epochs_of(history: History) -> dict[str, Any]:
         "weights": [[written(w) for w in snapshot.weights] for snapshot in history.snapshots],
         "gradients": [[written(g) for g in snapshot.gradients] for snapshot in history.snapshots],
     }
-    if history.network.n_inputs == 2 and history.network.n_outputs <= len(DIGITS):
+    if history.network.n_inputs == 2:
         data |= boundaries_of(history)
     return data
 
 
 def boundaries_of(history: History) -> dict[str, Any]:
-    """For each epoch a grid of predicted classes, a digit each, row by row from above; None after an overflow."""
+    """For each epoch a grid of predicted classes, a digit each, row by row from above; None after an overflow.
+
+    Nothing for a network of more classes than there are digits.
+    """
     grids: list[str | None] = []
     x = y = np.empty(0)
     for epoch, snapshot in enumerate(history.snapshots):
@@ -49,6 +52,8 @@ def boundaries_of(history: History) -> dict[str, Any]:
             continue
         with history.at(epoch):
             x, y, labels = history.boundary(GRID)
+        if labels.max() >= len(DIGITS):
+            return {}
         grids.append("".join(DIGITS[k] for row in labels[::-1].tolist() for k in row))
     if not len(x):
         return {}

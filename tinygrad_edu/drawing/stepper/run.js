@@ -52,8 +52,9 @@ function makeRun(run, word, row, framed) {
     svg.replaceChildren();
     svg.setAttribute("aria-label", word(run.curve));
     const finite = run.errors.filter((e) => e !== null);
-    const top = Math.max(...finite, 0) || 1;
-    const [X, Y] = axes(svg, frame, [1, Math.max(run.errors.length, 2)], [0, top], word("epoch").toLowerCase(), word(run.curve), true);
+    const low = Math.min(...finite, 0);
+    const top = Math.max(...finite, 0) || (low ? 0 : 1);
+    const [X, Y] = axes(svg, frame, [1, Math.max(run.errors.length, 2)], [low, top], word("epoch").toLowerCase(), word(run.curve), true);
     const place = (i) => [X(i + 1), run.errors[i] === null ? frame.top : Y(run.errors[i])];
     const d = run.errors.map((e, i) => (e === null ? "" : `${i && run.errors[i - 1] !== null ? "L" : "M"}${place(i).join(" ")}`)).join("");
     element(svg, "path", { class: "curve", d });
