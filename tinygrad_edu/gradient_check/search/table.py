@@ -118,7 +118,7 @@ return dp @ W.T, x.T @ dp
         "derivative left out",
         Say("the derivative of an activation, or of another function of one variable, is left out"),
         "Each function on the way multiplies what arrives by its derivative at its own input.",
-        (activations.left_out, rules.passed_on),
+        (activations.left_out, rules.passed_on, rules.maxima_left_out),
         example(
             LAYER,
             TANH,
