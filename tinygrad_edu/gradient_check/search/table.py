@@ -413,7 +413,7 @@ return dx, dk
         "repeated index",
         Say("an index that occurs several times is counted once"),
         "np.add.at(g, key, d) adds each; g[key] += d doesn't.",
-        (entries.repeated_index, entries.entries_forgotten),
+        (entries.repeated_index, entries.repeats, entries.entries_forgotten),
         example(
             {"table": (5, 3)},
             """
