@@ -159,7 +159,8 @@ def number_of(row: Row, kind: str, colours: Colours, is_last: bool, largest: flo
 
 
 def grad_of(row: Row) -> Any:
-    return None if row.node is None or row.node.grad is None else data_of(row.node.grad)
+    grad = row.grad if row.node is None or row.grad is not None else row.node.grad
+    return None if grad is None else data_of(grad)
 
 
 def label_cell(row: Row, show: Collection[str], colours: Colours, span: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tinygrad_edu.drawing.view import (
     Box,
     Column,
     Path,
+    Place,
     Row,
     View,
     fold_keys,
@@ -33,9 +34,6 @@ from tinygrad_edu.drawing.view import (
 from tinygrad_edu.graph import forward_order
 from tinygrad_edu.ops.linear_algebra import affine, weighted_sum_of
 from tinygrad_edu.ops.loss import half_squared_error, mean_squared_error
-
-Place: TypeAlias = tuple[str, str]
-"""The ids of a box and of one of its rows; the row is empty where the box has none."""
 
 HEADS = (weighted_sum_of, affine)
 PAIRED = (half_squared_error, mean_squared_error)
@@ -153,6 +151,7 @@ def planned(graph: Graph, keys: Mapping[Value, Path], limit: int | None) -> Plan
 def finished(plan: Plan) -> View:
     """The view with its arrows, and with names for those that a row speaks of."""
     view, graph = plan.view, plan.graph
+    view.homes, view.entries, view.constants = plan.homes, plan.entries, plan.constants
     for node in graph.numbers:
         for place, parent in enumerate(node.parents):
             start = plan.homes[parent] if isinstance(parent, Value) else plan.constants.get((node, place))

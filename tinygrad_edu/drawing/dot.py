@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import graphviz
 import numpy as np
@@ -18,12 +18,11 @@ from tinygrad_edu.drawing.card_labels import card_label, card_width, column_labe
 from tinygrad_edu.drawing.cards import cards_of
 from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_row, plain_text, text
 from tinygrad_edu.drawing.layers import HELD, frames_of, gates_of, hold_columns, layers_of, weights_of
+from tinygrad_edu.drawing.options import Direction
 from tinygrad_edu.drawing.renderer import Picture
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.drawing.themes import THEMES, Theme
 from tinygrad_edu.drawing.view import Arrow, Box, Path, View, ranks_of, view_of
-
-Direction: TypeAlias = Literal["LR", "TB", "RL", "BT"]
 
 SHAPES = {
     "output": {"shape": "box", "peripheries": "2"},

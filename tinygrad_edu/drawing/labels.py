@@ -109,8 +109,8 @@ def summary(array: Any) -> str:
 
 
 def digits(x: float) -> str:
-    """Four significant digits, with the sign as it is written in print."""
-    return f"{x:.4g}".replace("-", "−")
+    """Four significant digits as they are written in print: its minus sign, no sign before 0, and ∞."""
+    return f"{x or 0.0:.4g}".replace("-", "−").replace("inf", "∞")
 
 
 def text(words: str) -> str:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.core.value import Value
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, parts_of
 
 if TYPE_CHECKING:
     import graphviz
 
-Part: TypeAlias = Literal["cards", "nodes", "data", "grad", "local", "shape"]
-PARTS = ("cards", "nodes", "data", "grad", "local", "shape")
-DIRECTIONS = ("LR", "TB", "RL", "BT")
 THEMES = ("light", "dark", "auto", "print")
 
 
 def draw(
     *outputs: Value,
-    direction: Literal["LR", "TB", "RL", "BT"] | None = None,
+    direction: Direction | None = None,
     theme: Literal["light", "dark", "auto", "print"] = "auto",
     show: Part | Collection[Part] = "cards",
     depth: int | None = None,
@@ -84,26 +82,15 @@ def draw(
     return digraph(outputs, direction, theme, parts_of(show), depth, max_nodes, heat, names)
 
 
-def parts_of(show: Part | Collection[Part]) -> frozenset[str]:
-    """What boxes show, and whether operations stand singly. Raises ValueError for a word that there isn't."""
-    words = {show} if isinstance(show, str) else set(show)
-    if unknown := words - set(PARTS):
-        raise ValueError(f"show may hold {', '.join(PARTS)}, got {', '.join(sorted(map(repr, unknown)))}")
-    if "local" in words:
-        words.add("nodes")
-    if not words & {"data", "grad", "local", "shape"}:
-        words |= {"data", "grad", "shape"}
-    return frozenset(words)
-
-
 def save(value: Value, path: str | Path, **options: Any) -> Path:
     """Write the picture of a computation to a file, in the format that its name ends with: svg, png, pdf, dot or html.
 
     SVG is the same, byte for byte, for the same computation, and says what a box is when it is pointed at. The options
-    are those of `draw`. (The pip-installed program has no PDF.)
+    are those of `draw`; of a page (.html) those of `stepper`, which takes all of `draw`'s but `heat`. (The
+    pip-installed program has no PDF.)
 
     Raises:
-        ValueError: Another ending. RuntimeError: there is no `dot` program.
+        ValueError: Another ending. RuntimeError: there is no `dot` program. TypeError: `heat` for a page.
     """
     target = Path(path)
     kind = target.suffix.removeprefix(".").lower()
@@ -113,6 +100,8 @@ def save(value: Value, path: str | Path, **options: Any) -> Path:
     from tinygrad_edu.drawing.stepper import stepper
 
     if kind == "html":
+        if "heat" in options:
+            raise TypeError("a page (.html) has no heat: its colours say what is done, at work and to come")
         write_whole(target, stepper(value, **options).encode())
         return target
     picture: Any = draw(value, **options)

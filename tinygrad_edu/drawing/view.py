@@ -34,6 +34,9 @@ Kind: TypeAlias = Literal[
     "output", "value", "leaf", "parameter", "constant", "operation", "folded", "neuron", "dense", "chain", "inputs"
 ]
 
+Place: TypeAlias = tuple[str, str]
+"""The ids of a box and of one of its rows; the row is empty where the box has none."""
+
 LAYER = re.compile(r"(?:layers|neurons)\[(\d+)\]$")
 """What the groups of layers and neurons are called."""
 
@@ -51,6 +54,7 @@ class Row:
         name: What the Value is called, where a user named it or another row speaks of it.
         kind: "weight" (input, weight, gradient), "pair" (output, target, gradient), "value", or "more": rows left out.
         node: The Value whose data and gradient it shows.
+        grad: The gradient to show where it isn't the Value's own.
         data: What it shows where that is no Value: a constant.
         input: For a weight the input that it is multiplied by, for an output its target.
         delta: Whether its gradient is a neuron's delta.
@@ -64,6 +68,7 @@ class Row:
     node: Value | None = None
     data: Any = None
     input: Any = None
+    grad: Any = None
     delta: bool = False
     uses: int = 0
 
@@ -121,12 +126,26 @@ class Box:
 
 @dataclass
 class View:
-    """Boxes by id, arrows by what they join, frames of layers, and a line about what was folded."""
+    """What a picture shows, and where in it each Value is found.
+
+    Attributes:
+        boxes: By their ids.
+        arrows: By the rows, or boxes without rows, that they join.
+        columns: The frames of layers.
+        note: A line about what was folded.
+        homes: For each Value the box and the row that show it; the row is empty where the box has none.
+        entries: For inputs of operations, by the operation's result and the place, where they lead to; those that
+            aren't there lead to the result's home.
+        constants: For inputs that are numbers, by the same key, where they stand, if anywhere.
+    """
 
     boxes: dict[str, Box] = field(default_factory=dict)
     arrows: dict[tuple[str, str], Arrow] = field(default_factory=dict)
     columns: list[Column] = field(default_factory=list)
     note: str = ""
+    homes: dict[Value, Place] = field(default_factory=dict)
+    entries: dict[tuple[Value, int], Place] = field(default_factory=dict)
+    constants: dict[tuple[Value, int], Place] = field(default_factory=dict)
 
     def join(self, source: str, target: str, place: int | None = None, from_row: str = "", to_row: str = "") -> None:
         """An arrow, unless there is one between the two."""
@@ -177,14 +196,16 @@ def folded_view(
         else:
             members.setdefault(key, []).append(node)
     ids = {key: f"fold{i}" for i, key in enumerate(members)}
+    view.homes = {node: (ids[keys[node]] if node in keys else f"value{number}", "") for node, number in numbers.items()}
     for key, nodes in members.items():
         view.boxes[ids[key]] = folded_box(ids[key], key, nodes, keys, groups)
     for node, number in numbers.items():
         target = ids[keys[node]] if node in keys else f"operation{number}"
         for place, parent in enumerate(node.parents):
+            view.entries[node, place] = (target, "")
             if not isinstance(parent, Value):
                 continue
-            source = ids[keys[parent]] if parent in keys else f"value{numbers[parent]}"
+            source = view.homes[parent][0]
             if source != target:
                 view.join(source, target, place if node not in keys else None)
     return view
@@ -230,6 +251,7 @@ def add_boxes(
             constant = given_once.get((node, place), f"constant{number}x{place}")
             where = outer_path(path) if (node, place) in given_once else path
             view.boxes.setdefault(constant, Box(constant, "constant", where, node, data=parent))
+            view.constants[node, place] = (constant, "")
             view.join(constant, f"operation{number}", place)
 
 

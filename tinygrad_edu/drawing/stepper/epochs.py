@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,34 +17,55 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def epochs_of(history: History) -> dict[str, Any]:
-    """What the page shows of a run. The boundary is a grid of predicted classes, a digit each, row by row from above.
+    """What the page shows of a run. An error that isn't finite is None, and its sign is written.
 
     Raises:
         ValueError: No epochs were recorded.
     """
     if not history.snapshots:
         raise ValueError("the history holds no recorded epochs: train with record=True")
-    names = [p.name or f"parameter {i}" for i, p in enumerate(history.network.parameters())]
+    names = [(p.name or f"parameter {i}").rpartition(".") for i, p in enumerate(history.network.parameters())]
+    what, errors = history.curve
     data: dict[str, Any] = {
-        "names": names,
-        "errors": [round(error, 12) for error in history.curve[1]],
+        "parameters": [{"name": own, "frame": frame} for frame, _, own in names],
+        "curve": "error" if what == "mean squared error" else "loss",
+        "errors": [round(error, 12) if math.isfinite(error) else None for error in errors],
+        "written": [written(error) for error in errors],
         "weights": [[written(w) for w in snapshot.weights] for snapshot in history.snapshots],
         "gradients": [[written(g) for g in snapshot.gradients] for snapshot in history.snapshots],
     }
-    if history.network.n_inputs == 2 and history.network.n_outputs <= len(DIGITS):
+    if history.network.n_inputs == 2:
         data |= boundaries_of(history)
     return data
 
 
 def boundaries_of(history: History) -> dict[str, Any]:
-    grids = []
-    for epoch in range(len(history.snapshots)):
+    """For each epoch a grid of predicted classes, a digit each, row by row from above; None after an overflow.
+
+    Nothing for a network of more classes than there are digits.
+    """
+    grids: list[str | None] = []
+    x = y = np.empty(0)
+    for epoch, snapshot in enumerate(history.snapshots):
+        if not all(np.all(np.isfinite(w)) for w in snapshot.weights):
+            grids.append(None)
+            continue
         with history.at(epoch):
             x, y, labels = history.boundary(GRID)
+        if labels.max() >= len(DIGITS):
+            return {}
         grids.append("".join(DIGITS[k] for row in labels[::-1].tolist() for k in row))
-    span_x, span_y = x[-1] - x[0], y[-1] - y[0]
+    if not len(x):
+        return {}
     points = [
-        [round(float((u - x[0]) / span_x), 4), round(float((y[-1] - v) / span_y), 4), int(np.argmax(target))]
-        for (u, v), target in zip(history.inputs.tolist(), history.targets.tolist(), strict=True)
+        [round(u, 6), round(v, 6), class_of(target)]
+        for (u, v), target in zip(history.inputs.tolist(), history.targets, strict=True)
     ]
-    return {"grid": GRID, "boundaries": grids, "points": points}
+    seen = {int(k, 36) for grid in grids if grid for k in grid} | {k for _, _, k in points}
+    ends = {"x": [float(x[0]), float(x[-1])], "y": [float(y[0]), float(y[-1])]}
+    return ends | {"grid": GRID, "boundaries": grids, "points": points, "classes": max(seen) + 1}
+
+
+def class_of(target: Any) -> int:
+    """The class that a row of targets says: the largest, or of one output whether it is above one half."""
+    return int(np.argmax(target)) if len(target) > 1 else int(target[0] > 0.5)

@@ -90,7 +90,8 @@ def variants_of(*which: int) -> Callable[[Scene], Iterator[Change]]:
     def propose(scene: Scene) -> Iterator[Change]:
         for extra, blocks in block_sets(scene):
             label, what = named(blocks, scene)
-            for n in which:
+            masked = label == "multiply"  # whose factor is named, not its derivative
+            for n in which[masked and which[0] == 0 :]:
                 rank, template, make = VARIANTS[n]
                 say = Say(template, what=what, f=label)
                 yield leap(scene, extra, rank, say, blocks, make)

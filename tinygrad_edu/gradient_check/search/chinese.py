@@ -215,4 +215,6 @@ CHINESE: dict[str, str] = {
     "{verb} by `{text}`, which belongs to another line": "多{verb} `{text}`,它属于另一行",
     "multiplied": "乘了",
     "divided": "除了",
+    "{other} is taken in place of the {c:.6g} of this line ({meaning})": "用了 {other},应为这一行的 {c:.6g}({meaning})",
+    "of the places that `{name}` is repeated to only the {which} counts": "`{name}` 被重复到多处,却只有{which}处计入",
 }

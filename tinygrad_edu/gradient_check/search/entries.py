@@ -29,18 +29,36 @@ def repeated_index(scene: Scene) -> Iterator[Change]:
             yield change(scene, group, 1.9, say, edges, first_index)
 
 
+def repeats(scene: Scene) -> Iterator[Change]:
+    """Of what np.repeat, np.tile or np.broadcast_to makes of an entry, only one place gives it a gradient."""
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op in ("repeat", "tile", "broadcast_to"):
+            name = scene.name(p)
+            for which, rule in (("first", first_index), ("last", counted_index)):
+                say = Say(
+                    "of the places that `{name}` is repeated to only the {which} counts", name=name, which=Say(which)
+                )
+                yield change(scene, group, 1.8, say, edges, rule)
+
+
+def origins(s: Site) -> Any:
+    """For each entry of the result the position of the input's entry that it is: the operation of positions."""
+    positions = np.arange(math.prod(s.tape.shapes[s.p]), dtype=float).reshape(s.tape.shapes[s.p])
+    operation = s.node.operation
+    assert operation is not None
+    return np.asarray(operation.forward(positions, **s.node.params)).astype(int).reshape(-1)
+
+
 def counted_index(s: Site) -> Any:
-    out = np.zeros(s.tape.shapes[s.p])
-    out[s.node.params["key"]] = s.g
-    return out
+    out = np.zeros(math.prod(s.tape.shapes[s.p]))
+    out[origins(s)] = as_array(s.g).reshape(-1)
+    return out.reshape(s.tape.shapes[s.p])
 
 
 def first_index(s: Site) -> Any:
-    shape, key = s.tape.shapes[s.p], s.node.params["key"]
-    places = np.arange(math.prod(shape)).reshape(shape)[key]
-    out = np.zeros(math.prod(shape))
-    out[places.reshape(-1)[::-1]] = np.broadcast_to(as_array(s.g), places.shape).reshape(-1)[::-1]
-    return out.reshape(shape)
+    out = np.zeros(math.prod(s.tape.shapes[s.p]))
+    out[origins(s)[::-1]] = as_array(s.g).reshape(-1)[::-1]
+    return out.reshape(s.tape.shapes[s.p])
 
 
 def entries_forgotten(scene: Scene) -> Iterator[Change]:
@@ -65,7 +83,7 @@ def shifts(scene: Scene) -> Iterator[Change]:
     for group, _j, edges, p, op in edge_groups(scene):
         if op not in ("pad", "concatenate", "index", "reshape", "roll", "filled", "stack"):
             continue
-        ndim = len(scene.tape.shapes[p])
+        ndim = len(scene.tape.shapes[p]) if math.prod(scene.tape.shapes[p]) > 3 else 0  # three may be shifted by chance
         choices = [(a,) for a in range(ndim)] + ([(ndim - 2, ndim - 1)] if ndim > 1 else [])
         for axes, by in itertools.product(choices, (1, -1)):
             say = Say("put back into the wrong entries: shifted by {by:+d} along axes {axes}", by=by, axes=axes)

@@ -20,7 +20,19 @@ def known_factors(scene: Scene) -> tuple[float, ...]:
         numbers |= {abs(c) for _, c in scene.constants(i) if c not in (0.0, 1.0, -1.0)} | mask_numbers(scene, i)
     known = [s * q for n in numbers for q in (n, 1 / n) for s in (1.0, -1.0)]
     known += [q for n in scene.lengths if n > 2 for q in (n / (n - 1), (n - 1) / n)]
+    for n in scene.lengths:
+        for i in range(scene.tape.n_in, len(scene.tape.nodes)):
+            known += [q for _, c in scene.constants(i) for q, _ in in_place_of(abs(c), n)]
     return tuple(sorted({0.0, -1.0, *known} - {1.0}))
+
+
+def in_place_of(c: float, n: float) -> Iterator[tuple[float, str]]:
+    """The factors that come of another number in place of a line's c: a length n or its root, with what it is."""
+    if c not in (0.0, 1.0) and n > 1:
+        for other, text in ((n, f"{n:g}"), (math.sqrt(n), f"sqrt({n:g})")):
+            if not math.isclose(other, c):
+                yield other / c, text
+                yield c / other, text
 
 
 def mask_numbers(scene: Scene, i: int) -> set[float]:
@@ -71,6 +83,17 @@ def name_factor(scene: Scene, change: Change, how: Scaled, k: float) -> tuple[fl
                 "factor",
                 Say("the factor {c:.6g} of this line is left out, or taken twice", c=c),
             )
+    for c in {abs(c) for _, c in scene.constants(i)}:
+        for n in scene.lengths:
+            for factor, other in in_place_of(c, n):
+                if close(factor) and factor not in (2.0, 0.5):
+                    say = Say(
+                        "{other} is taken in place of the {c:.6g} of this line ({meaning})",
+                        other=other,
+                        c=c,
+                        meaning=meaning_of(n, scene.lengths),
+                    )
+                    return 1.5, "factor", say
     if op in ("power", "square", "float_power") and close(0.5):
         return 1.2, "factor", Say("the factor 2 of the square's derivative is left out")
     if op == "mean":

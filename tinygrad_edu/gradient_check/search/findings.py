@@ -48,9 +48,12 @@ class Finding:
 
     def sentence(self, language: Language = "en") -> str:
         """What is wrong, and where, in one sentence."""
-        text = self.text_zh if language == "zh" and self.text_zh else self.text
+        if language == "zh" and self.text_zh:
+            code = f"`{self.expression}`" if self.expression else ""
+            where = f"第 {self.line} 行 {code}".rstrip() if self.line else code
+            return f"{', '.join(self.inputs)}: {self.text_zh}" + (f"({where})" if where else "")
         where = f" ({self.place})" if self.place else ""
-        return f"{', '.join(self.inputs)}: {text}{where}"
+        return f"{', '.join(self.inputs)}: {self.text}{where}"
 
     def __str__(self) -> str:
         lines = [self.sentence()]

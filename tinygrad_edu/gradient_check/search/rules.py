@@ -81,6 +81,18 @@ def passed_on(scene: Scene) -> Iterator[Change]:
             yield change(scene, group, 1.2, passing_words(scene, edges[0][0], j), edges, through)
 
 
+def maxima_left_out(scene: Scene) -> Iterator[Change]:
+    """The choice that maxima make left out in all of them, as where one pool is written as two maxima."""
+    tape = scene.tape
+    members = tuple(
+        i for i in range(tape.n_in, len(tape.nodes)) if tape.ops[i] in ("max", "min") and (i, 0) in tape.part
+    )
+    if len({tape.places[i] for i in members}) > 1 and scene.useful(tape.edges[members[0]][0]):
+        say = Say("the derivative of `{op}` is left out (taken as 1)", op=tape.ops[members[0]])
+        edges = tuple((i, 0) for i in members)
+        yield change(scene, Group(members), 1.4, say + Say(", in every such line"), edges, through)
+
+
 def factor_left_out(scene: Scene) -> Iterator[Change]:
     tape = scene.tape
     for group, j, edges, _, op in edge_groups(scene):

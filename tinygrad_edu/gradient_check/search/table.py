@@ -118,7 +118,7 @@ return dp @ W.T, x.T @ dp
         "derivative left out",
         Say("the derivative of an activation, or of another function of one variable, is left out"),
         "Each function on the way multiplies what arrives by its derivative at its own input.",
-        (activations.left_out, rules.passed_on),
+        (activations.left_out, rules.passed_on, rules.maxima_left_out),
         example(
             LAYER,
             TANH,
@@ -413,7 +413,7 @@ return dx, dk
         "repeated index",
         Say("an index that occurs several times is counted once"),
         "np.add.at(g, key, d) adds each; g[key] += d doesn't.",
-        (entries.repeated_index, entries.entries_forgotten),
+        (entries.repeated_index, entries.repeats, entries.entries_forgotten),
         example(
             {"table": (5, 3)},
             """
