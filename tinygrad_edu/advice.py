@@ -74,7 +74,8 @@ def way_out(frame: FrameType | None) -> str:
     if name in ("float", "int", "complex", "float64", "float32"):
         return f"leave {name}(…) out, or, if only the number is wanted, write v.item()"
     if called and name in (*ops.FAMILY_OF, *ops.NUMPY_ALIASES):
-        return f"in place of {called[0]}…) write tg.{name}(…), of lists with tg.stack([…]); {reading}"
+        joined = "" if called[0].startswith("math.") else ", and join lists with tg.stack([…])"
+        return f"in place of {called[0]}…) write tg.{name}(…){joined}; {reading}"
     if called and name in ("array", "asarray", "asanyarray"):
         return f"in place of {called[0]}…) write tg.stack([…]); {reading}"
     return f"use a function of tg, such as tg.exp, or join Values with tg.stack([…]); {reading}"
