@@ -59,6 +59,7 @@ class Row:
         input: For a weight the input that it is multiplied by, for an output its target.
         delta: Whether its gradient is a neuron's delta.
         uses: How often the Value is used, where that is worth a word.
+        hand: The gradient that somebody wrote by hand, with a verdict in words.
     """
 
     id: str
@@ -71,6 +72,8 @@ class Row:
     grad: Any = None
     delta: bool = False
     uses: int = 0
+    hand: Any = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
