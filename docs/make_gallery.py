@@ -28,6 +28,25 @@ def deeper() -> tg.Value:
     return finished(tg.nn.half_squared_error(network.feed_forward([0.1, 0.2, 0.3]), [1.0, 0.0]))
 
 
+def slip() -> tuple[tg.Value, dict[tg.Value, float]]:
+    """The article's backpropagation by hand with σ′ left out at one neuron: the loss, and the gradient so written."""
+    network = network_from(recovered_start())
+    network.train(DATASET, TARGETS, 1)
+    network.zero_grad()
+    inputs = DATASET[-1]
+    loss = finished(tg.nn.half_squared_error(network.feed_forward(inputs), TARGETS[-1]))
+    hidden, last = (layer.neurons for layer in network.layers)
+    deltas = {n: (n.output - t) * n.output * (1.0 - n.output) for n, t in zip(last, TARGETS[-1], strict=True)}
+    for i, n in enumerate(hidden):
+        deltas[n] = sum(m.weights[i].data * deltas[m] for m in last)
+        if i > 0:  # here is the slip: also the first neuron's delta needs the slope of its σ
+            deltas[n] *= n.output * (1.0 - n.output)
+    by_hand = {n.weighted_sum: delta for n, delta in deltas.items()} | {n.bias: delta for n, delta in deltas.items()}
+    for neurons, given in ((hidden, inputs), (last, [n.output for n in hidden])):
+        by_hand |= {w: deltas[n] * x for n in neurons for w, x in zip(n.weights, given, strict=True)}
+    return loss, by_hand
+
+
 def neuron() -> tg.Value:
     return finished(tg.Neuron([0.5, -1.0], bias=0.25)([2.0, 1.0]), "output")
 
@@ -98,6 +117,8 @@ def main(folder: Path) -> None:
     tg.save(deeper(), folder / "layers.svg", depth=0)
     tg.save(attention(), folder / "attention.svg")
     tg.save(softmax_loss(), folder / "softmax.svg")
+    loss, by_hand = slip()
+    tg.save(loss, folder / "by-hand.svg", gradient=by_hand)
     (folder / "compiled.svg").write_text(compiled(), "utf-8")
 
 

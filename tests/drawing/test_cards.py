@@ -299,3 +299,50 @@ def test_a_picture_is_rendered_to_a_file_as_it_is_piped(tmp_path):
     picture = tg.draw(network_loss([2, 2])[1])
     path = picture.render("picture", directory=tmp_path, format="svg", quiet=True)
     assert Path(path).read_text("utf-8").split() == picture.pipe("svg", encoding="utf-8", quiet=True).split()
+
+
+def neuron_and_gradient(slip):
+    """A neuron's squared output, and its gradient by hand, a factor of one number wrong."""
+    neuron = tg.Neuron([0.5, -1.0], bias=0.25)
+    output = neuron([2.0, 1.0])
+    loss = output * output
+    delta = 2.0 * neuron.output * neuron.output * (1.0 - neuron.output) * slip
+    w0, w1 = neuron.weights
+    return loss, {neuron.weighted_sum: delta, neuron.bias: delta, w0: delta * 2.0, w1: delta * 1.0}, neuron
+
+
+@pytest.mark.parametrize(
+    ("slip", "verdicts"), [(1.0, ["right"] * 4), (2.0, ["follows", "follows", "follows", "wrong here"])]
+)
+def test_a_gradient_by_hand_is_judged_where_it_parts(slip, verdicts, program):
+    loss, by_hand, neuron = neuron_and_gradient(slip)
+    svg = tg.draw(loss, gradient=by_hand).pipe("svg", encoding="utf-8", quiet=True)
+    view = cards_of([loss])
+    rows = [view.homes[value][1] for value in (*neuron.weights, neuron.bias, neuron.weighted_sum)]
+    assert [texts_in(svg, f"{row}hand")[-1] for row in rows] == verdicts
+    assert [texts_in(svg, f"{row}hand")[0] for row in rows] == [
+        digits(by_hand[v]) for v in (*neuron.weights, neuron.bias, neuron.weighted_sum)
+    ]
+    assert loss.grad is None
+
+
+def test_a_gradient_by_hand_of_arrays_and_by_names_is_judged_too():
+    w = tg.Value(np.array([[1.0, 2.0], [3.0, 4.0]]), name="w")
+    source = tg.draw((w * w).sum(), gradient={"w": w.data}).source
+    assert "wrong here" in source
+    assert "wrong here" not in tg.draw((w * w).sum(), gradient=lambda w: 2.0 * w).source
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"gradient": {"nobody": 1.0}}, ValueError, "no Value is called 'nobody'"),
+        ({"gradient": {"w": [1.0]}}, ValueError, "w has shape"),
+        ({"gradient": 3.0}, TypeError, "gradient must be a mapping"),
+        ({"gradient": {"w": 1.0}, "show": "nodes"}, ValueError, "needs one output, and cards"),
+    ],
+)
+def test_a_gradient_by_hand_that_fits_nothing_is_refused(options, error, message):
+    w = tg.Value(2.0, name="w")
+    with pytest.raises(error, match=message):
+        tg.draw(w * w, **options)

@@ -69,6 +69,8 @@ def columns_of(box: Box, show: Collection[str]) -> list[tuple[str, str]]:
         found.append(("input", "target"))
     if "grad" in show and any(grad_of(row) is not None for row in box.rows):
         found.append(("grad", "grad"))
+    if any(row.verdict for row in box.rows):
+        found.append(("hand", "by hand"))
     return found
 
 
@@ -144,6 +146,8 @@ def number_of(row: Row, kind: str, colours: Colours, is_last: bool, largest: flo
     if kind == "input":
         sign = " ×" if row.kind == "weight" else ""
         return "<TD></TD>" if row.input is None else number(f"{row.id}input", row.input, colours, sign=sign)
+    if kind == "hand":
+        return hand_cell(row, colours) if row.verdict else "<TD></TD>"
     grad = grad_of(row)
     if grad is None:
         return "<TD></TD>"
@@ -156,6 +160,23 @@ def number_of(row: Row, kind: str, colours: Colours, is_last: bool, largest: flo
         " = δ" if row.delta and np.ndim(grad) == 0 else "",
     )
     return cell.replace("<TD", f"<TD{fill(colours, role)}", 1) if role != "value" else cell
+
+
+def hand_cell(row: Row, colours: Colours) -> str:
+    """A number that somebody wrote by hand, with what there is to say of it."""
+    role = "quiet" if row.verdict == "right" else "mark"
+    word = small(row.verdict, colours, role)
+    ground = fill(colours, "marked") if row.verdict == "wrong here" else ""
+    if np.ndim(row.hand):
+        shown, width = array_table(row.hand, colours, role), text_width(row.verdict, SMALL) + 6
+        rows = f'<TR><TD ALIGN="LEFT">{shown}</TD></TR><TR><TD ALIGN="LEFT" WIDTH="{width}">{word}</TD></TR>'
+        body = f'<TABLE ALIGN="LEFT" BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{rows}</TABLE>'
+        return f'<TD ID="{row.id}hand" HREF=" " ALIGN="LEFT"{ground}>{body}</TD>'
+    number = digits(float(row.hand))
+    width = text_width(number) + text_width(row.verdict, SMALL) + 16
+    shown = f'<FONT COLOR="{colours[role]}">{text(number)}</FONT>'
+    gap = f'<FONT POINT-SIZE="{SMALL}">&#160;&#160;</FONT>'
+    return f'<TD ID="{row.id}hand" HREF=" " ALIGN="LEFT" WIDTH="{width}"{ground}>{shown}{gap}{word}</TD>'
 
 
 def grad_of(row: Row) -> Any:
@@ -257,9 +278,9 @@ def card_width(box: Box, show: Collection[str]) -> int:
     across = [width for _, width in titles(box)]
     for row in box.rows:
         data = row.node.data if row.node is not None else row.data
-        shown = {"data": data, "grad": grad_of(row), "input": row.input}
+        shown = {"data": data, "grad": grad_of(row), "input": row.input, "hand": row.hand}
         for kind in kinds[1:]:
-            widths[kind] = max(widths[kind], number_width(shown[kind]))
+            widths[kind] = max(widths[kind], number_width(shown[kind]) + 60 * (kind == "hand"))
         across.append(text_width(row.name + row.label) + 60)
         if np.ndim(data) == 0 or is_few(np.asarray(data)):
             widths["label"] = max(widths["label"], text_width(row.name + row.label) + 20 + 40 * bool(np.ndim(data)))

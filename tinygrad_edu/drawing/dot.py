@@ -17,7 +17,7 @@ from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.card_labels import card_label, card_width, column_label, has_one_cell
 from tinygrad_edu.drawing.cards import cards_of
 from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_row, plain_text, text
-from tinygrad_edu.drawing.layers import HELD, frames_of, gates_of, hold_columns, layers_of, weights_of
+from tinygrad_edu.drawing.layers import HELD, Layer, frames_of, gates_of, hold_columns, layers_of, weights_of
 from tinygrad_edu.drawing.options import Direction
 from tinygrad_edu.drawing.renderer import Picture
 from tinygrad_edu.drawing.slopes import local_slopes
@@ -70,6 +70,20 @@ def digraph(
         hold_columns(graph, clusters, view, layers)
     for path in sorted(clusters, key=len, reverse=True)[:-1]:
         clusters[path[:-1]].subgraph(clusters[path])
+    add_arrows(graph, view, holders, layers, show, direction)
+    align(graph, view, holders)
+    return graph
+
+
+def add_arrows(
+    graph: Any,
+    view: View,
+    holders: Mapping[str, str],
+    layers: Mapping[Path, Layer],
+    show: Collection[str],
+    direction: Direction,
+) -> None:
+    """The arrows of a view; what enters a neuron of single operations enters it at its heading."""
     boxes = view.boxes.values()
     narrow = {row.id for box in boxes for row in box.rows if has_one_cell(row, box, show)}
     weights, gates = weights_of(layers, view), gates_of(layers, view)
@@ -83,8 +97,6 @@ def digraph(
         graph.edge(start, gates.get((arrow.source, arrow.target), end), id=arrow.id, **extra)
     for gate, target in sorted({(gate, target) for (_, target), gate in gates.items()}):
         graph.edge(gate, target)
-    align(graph, view, holders)
-    return graph
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ picture shows, `dot.py` and `card_labels.py` how it looks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,7 @@ def draw(
     max_nodes: int = 400,
     heat: bool = False,
     names: Mapping[str, Any] | None = None,
+    gradient: Mapping[Any, Any] | Callable[..., Any] | None = None,
 ) -> graphviz.Digraph:
     """The computation of one or several Values.
 
@@ -55,10 +56,13 @@ def draw(
             then whole groups. A line under the picture says so, and how to unfold.
         heat: Colour gradients by their size, from white to orange over four powers of ten.
         names: Names for Values that have none: `names=locals()`.
+        gradient: A gradient that somebody wrote by hand, to be judged on the cards: numbers by Values or names, or a
+            function of the data of the Values that its parameters are named after. "wrong here" is said of a number
+            that doesn't come out of those by hand behind it, "follows" where only they are wrong.
 
     Raises:
         TypeError: An output isn't a Value.
-        ValueError: No outputs, or an option that there isn't.
+        ValueError: No outputs, or an option that there isn't; a gradient for several outputs, or for single operations.
         RuntimeError: On rendering, where there is no `dot` program; the message says how to get one.
 
     >>> import tinygrad_edu as tg
@@ -79,7 +83,17 @@ def draw(
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {given!r}")
     if (depth is not None and depth < 0) or max_nodes < 1:
         raise ValueError(f"depth must be at least 0 and max_nodes at least 1, got {depth} and {max_nodes}")
-    return digraph(outputs, direction, theme, parts_of(show), depth, max_nodes, heat, names)
+    parts = parts_of(show)
+    if gradient is None:
+        return digraph(outputs, direction, theme, parts, depth, max_nodes, heat, names)
+    if len(outputs) > 1 or "nodes" in parts:
+        raise ValueError("gradient needs one output, and cards")
+    from tinygrad_edu.drawing.cards import cards_of
+    from tinygrad_edu.drawing.verdicts import add_verdicts
+
+    view = cards_of(outputs, depth, max_nodes, names)
+    add_verdicts(view, outputs[0], gradient, names)
+    return digraph(outputs, direction, theme, parts, heat_by_gradient=heat, view=view)
 
 
 def save(value: Value, path: str | Path, **options: Any) -> Path:

@@ -31,7 +31,8 @@ THEMES: dict[str, dict[str, str]] = {
         "minus4": "#2a5c94", "minus3": "#264c77", "minus2": "#243e5b", "minus1": "#233142", "zero": "#2b2e31",
         "plus1": "#3c322a", "plus2": "#553a26", "plus3": "#6e4323", "plus4": "#874c20",
     },
-    "print": {"page": "white", "ink": "black", "quiet": "black", "grad": "black", "frame": "#666666", "arrow": "black"},
+    "print": {"page": "white", "ink": "black", "quiet": "black", "grad": "black", "frame": "#666666", "arrow": "black",
+              "mark": "black"},
 }  # fmt: skip
 THEMES["auto"] = THEMES["light"]
 

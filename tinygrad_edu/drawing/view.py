@@ -11,8 +11,10 @@ and ids say these numbers. In an SVG there is an element with each of these ids:
     inputs0         the card of the numbers that a network was given
     fold0           a group folded into one box
     card5row2       a row of a card, from 0; `card5row2data` and `card5row2grad` its numbers, `card5row2input` the input
-                    that stands beside a weight. A leaf's box has `value5data` and `value5grad`.
-    column0         the frame around the neurons of a layer; frame0 the one around a group
+                    beside a weight or the target beside an output, `card5row2hand` a gradient by hand. The row of a
+                    leaf is `value5row0`. Rows left out have one in their place, `card5more`.
+    column0         the frame around the neurons of a layer, `column0fold` those of them that are folded; frame1 the
+                    frame around a group
     edge0           an arrow
 
 `Box.rows` says which Value each row shows, so that whoever looks for the place of a Value finds it there.
@@ -59,6 +61,7 @@ class Row:
         input: For a weight the input that it is multiplied by, for an output its target.
         delta: Whether its gradient is a neuron's delta.
         uses: How often the Value is used, where that is worth a word.
+        hand: The gradient that somebody wrote by hand, with a verdict in words.
     """
 
     id: str
@@ -71,6 +74,8 @@ class Row:
     grad: Any = None
     delta: bool = False
     uses: int = 0
+    hand: Any = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
