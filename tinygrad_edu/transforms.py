@@ -17,7 +17,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
@@ -32,10 +32,11 @@ from tinygrad_edu.ops.shaping import array, has_value, reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
 
 Function: TypeAlias = Callable[..., Any]
+P = ParamSpec("P")
 Argnum: TypeAlias = int | tuple[int, ...]
 
 
-def grad(f: Function, argnum: Argnum = 0) -> Function:
+def grad(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, Any]:
     """The gradient of `f`, a function of one number as result: ∂f/∂x for the argument `argnum`.
 
     Args:
@@ -66,7 +67,7 @@ def grad(f: Function, argnum: Argnum = 0) -> Function:
     return gradient
 
 
-def value_and_grad(f: Function, argnum: Argnum = 0) -> Function:
+def value_and_grad(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, tuple[Any, Any]]:
     """As `grad`, with the result of `f`: a function that gives the pair of both.
 
     >>> import tinygrad_edu as tg
@@ -112,7 +113,7 @@ def as_value(leaf: Any) -> Value:
     return joined if isinstance(joined, Value) else Value(joined)
 
 
-def elementwise_grad(f: Function, argnum: Argnum = 0) -> Function:
+def elementwise_grad(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, Any]:
     """The gradient of Σ f(x): for an elementwise f the derivative at each entry.
 
         >>> import numpy as np
@@ -195,7 +196,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
     return rebuilt(out, map(trace.result, outputs)), push_forward
 
 
-def jacobian(f: Function, argnum: Argnum = 0) -> Function:
+def jacobian(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, Any]:
     """The derivatives of all results with respect to all inputs: shape (*shape of f, *shape of x), for each leaf of x.
 
         Row by row in reverse mode or, where there are fewer inputs than results, column by column in forward mode.
@@ -267,7 +268,7 @@ def joined(parts: list[Any], axis: int, shape: tuple[int, ...], nested: bool) ->
     return np.stack(parts, axis=axis).reshape(shape) if parts else np.zeros(shape)
 
 
-def hessian(f: Function, argnum: int = 0) -> Function:
+def hessian(f: Callable[P, Any], argnum: int = 0) -> Callable[P, Any]:
     """The second derivatives of a function of one number as result: shape (*shape of x, *shape of x).
 
         >>> import numpy as np

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import update_wrapper
 from itertools import count
 from types import MethodType
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec, cast, overload
 
 import numpy as np
 
@@ -121,7 +121,10 @@ class Run(NamedTuple):
     recorder: Recorder
 
 
-class Compiled:
+P = ParamSpec("P")
+
+
+class Compiled(Generic[P]):
     """A function with its printed source; see `compile`.
 
     Attributes:
@@ -165,7 +168,7 @@ class Compiled:
             for value, kept in own.items():  # some may be the user's
                 value.name = kept
 
-    def __call__(self, /, *args: Any, **named: Any) -> Any:
+    def __call__(self, /, *args: P.args, **named: P.kwargs) -> Any:
         if depth.get():  # this function is a part of what is being differentiated or compiled
             return self.function(*args, **named)
         call = call_of(self.function, args, named)
@@ -445,6 +448,16 @@ def last_results_kept(objects: Sequence[Any]) -> Iterator[None]:
             groups = getattr(x, "groups", None)
             if isinstance(groups, Groups):
                 groups.made = (None, [])
+
+
+@overload
+def compile(
+    function: Callable[P, Any], *, static: bool = False, backend: Backend = "python", pure: bool = False
+) -> Compiled[P]: ...
+@overload
+def compile(
+    function: None = None, *, static: bool = False, backend: Backend = "python", pure: bool = False
+) -> Callable[[Callable[P, Any]], Compiled[P]]: ...
 
 
 def compile(
