@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from time import perf_counter
 
 import numpy as np
@@ -25,7 +26,7 @@ def trained(executor=None, n=4096, epochs=3):
 if __name__ == "__main__":
     sizes = {"n": 512, "epochs": 2} if "--small" in sys.argv else {"n": 4096, "epochs": 5}
     alone, seconds = trained(**sizes)
-    with ProcessPoolExecutor(2) as executor:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         together, by_two = trained(executor, **sizes)
     print(f"the same bits: {all(map(np.array_equal, alone, together))}")
     print(f"one process {seconds:.2f} s, two workers {by_two:.2f} s")

@@ -274,3 +274,11 @@ def test_a_branch_that_filters_nan_or_gets_harmless_numbers_is_not_blamed():
     v = tg.Value(x)
     np.where(np.isnan(x), 0.0, v).sum().backward()
     assert v.grad.tolist() == [0.0, 1.0]
+
+
+def test_singular_values_that_are_0_have_slope_0_and_leave_others_their_derivatives():
+    assert np.array_equal(tg.grad(lambda a: np.linalg.norm(a, "nuc"))(np.zeros((2, 3))), np.zeros((2, 3)))
+    twice = lambda x: np.linalg.norm(np.concatenate([x, x], axis=1), "nuc")  # noqa: E731 - of rank 2, whatever x is
+    x = RNG.normal(size=(3, 2))
+    assert tg.gradcheck(twice, x, order=2)
+    assert np.allclose(twice(x), math.sqrt(2.0) * np.linalg.norm(x, "nuc"))

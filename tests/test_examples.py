@@ -22,6 +22,7 @@ SHOWS = {
     "characters.py": ["pairs of letters: loss 2.", "with batch normalisation: loss "],
     "tiny_gpt.py": ["200 letters: loss 3.", ", 1."],
     "grid_search.py": ["'networkclassifier__hidden': (64,)"],
+    "on_jax.py": ["d_sum_1 = (product - targets)", "equal within 1e-12: True"],
     "two_workers.py": ["the same bits: True"],
     "find_the_slip.py": ["are wrong, in hidden_weights, hidden_bias", "gradient check passed: 17 entries"],
 }
@@ -36,6 +37,8 @@ NEED_SKLEARN = ("digits.py", "digits_conv.py", "grid_search.py")
 
 @pytest.mark.parametrize("name", SHOWS)
 def test_example_shows(name, capsys, monkeypatch):
+    if name == "on_jax.py":
+        pytest.importorskip("jax", reason='needs the extra "jax"')
     if name in NEED_SKLEARN:
         pytest.importorskip("sklearn", reason='needs the extra "sklearn"')
     monkeypatch.setattr(sys, "argv", [name, "--small"])

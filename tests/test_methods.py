@@ -225,6 +225,20 @@ def test_refusals_name_what_to_write(call, message):
         call(tg.Value([1.0, 2.0, 3.0]))
 
 
+def test_item_assignment_is_refused_with_the_line_to_write():
+    y, mask = tg.Value([1.0, -2.0, 3.0]), np.array([False, True, False])
+    with pytest.raises(TypeError, match=r"instead of `y\[mask\] = 0.0` write `y = tg\.where\(mask, 0.0, y\)`"):
+        y[mask] = 0.0
+    with pytest.raises(TypeError, match=r"mask\[0\] = True; y = tg\.where\(mask, 5.0, y\)`"):
+        y[0] = 5.0
+    assert np.array_equal(tg.where(mask, 0.0, y).data, [1.0, 0.0, 3.0])
+
+
+def test_an_error_of_numpys_about_objects_says_how_to_join_values():
+    with pytest.raises(TypeError, match=r"tg\.stack"):
+        tg.grad(lambda x: np.linalg.det(np.array([[x[0], x[1]], [x[1], x[0]]])))(np.array([1.0, 2.0]))
+
+
 class Labelled:
     """An array of another library: numbers with something beside them."""
 

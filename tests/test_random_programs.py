@@ -273,7 +273,8 @@ def program(seed):
     def run(*xs):
         values = list(xs)
         for _, f, places in steps:
-            values.append(f(*(values[k] for k in places)))
+            out = f(*(values[k] for k in places))
+            values.append(np.asarray(out) if isinstance(out, float) else out)
         return sum(np.sum(np.tanh(0.3 * x)) * (1.0 + 0.1 * k) for k, x in enumerate(values))
 
     return run, inputs, [f"{name}{places}" for name, _, places in steps]

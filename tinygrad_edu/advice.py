@@ -42,12 +42,30 @@ def behind(error: BaseException) -> LostGradientError | None:
         if isinstance(cause, LostGradientError):
             return LostGradientError(*cause.args)
         cause = cause.__cause__
-    if isinstance(error, TypeError) and re.search(r"dtype\('O'\)|loop of ufunc", str(error)):
+    if isinstance(error, TypeError) and re.search(r"dtype\('O'\)|loop of ufunc|type object|references", str(error)):
         return LostGradientError(
             f"numpy can't compute with an array that holds Values ({error}): make it by tg.stack([…]) or tg.array([…]) "
             "in place of np.array([…])"
         )
     return None
+
+
+def in_place(mask: bool) -> TypeError:
+    """The error for `v[key] = new`: the line to write, from the user's own."""
+    frame, line = user_frame(), "v[mask] = new"
+    if frame is not None:
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() or line
+    parts = re.fullmatch(r"(.+?)\[(.+)\]\s*([-+*/]?)=\s*([^=].*)", line)
+    value, key, operator, new = parts.groups() if parts else ("v", "key", "", "new")
+    new = f"{value} {operator} ({new})" if operator else new
+    chosen = key if mask else "mask"
+    write = f"{value} = tg.where({chosen}, {new}, {value})"
+    if not mask:
+        write = f"mask = np.zeros({value}.shape, bool); mask[{key}] = True; {write}"
+    return TypeError(
+        f"a Value can't be changed in place, since others may depend on it: instead of `{line}` write `{write}`; "
+        "tg.follow(function) takes code that changes arrays in place"
+    )
 
 
 def user_frame() -> FrameType | None:

@@ -478,3 +478,15 @@ def test_a_method_may_be_compiled():
     assert "d_slope = " in model.step.source
     with pytest.raises(TypeError, match=r"^self: data must be real numbers"):
         Model.step(object(), 3.0)
+
+
+def test_powers_of_arrays_of_shape_0_have_the_bits_of_the_eager_run():
+    def slope(x, b):
+        return tg.gradients((x.sum() + 0.4) ** b * 1.7 ** x.mean(), [x, b])
+
+    compiled = tg.compile(slope)
+    for seed in range(200):
+        x, b = np.random.default_rng(seed).uniform(0.1, 2.0, size=(2, 3))
+        expected = slope(tg.Value(x), tg.Value(b[0]))
+        for ours, theirs in zip(compiled(x, float(b[0])), expected, strict=True):
+            assert np.array_equal(ours, theirs.data)

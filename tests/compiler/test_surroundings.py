@@ -41,6 +41,13 @@ class Model:
         return x * self.doubled * self.rate
 
 
+class Shifted(Model):
+    """Whose method calls the one that it hides."""
+
+    def line(self, x):
+        return super().line(x) * self.rate
+
+
 def bits(x):
     return [np.asarray(tg.core.value.data_of(part)).tobytes() for part in tg.tree.leaves_of(x)]
 
@@ -92,6 +99,11 @@ STATES = {
     ),
     "a method": (lambda: (lambda m: (m.line, m))(Model()), lambda m: setattr(m, "slope", 5.0)),
     "an object in an object": (lambda: (lambda m: (m.line, m))(Model()), lambda m: setattr(m.inner, "shift", 5.0)),
+    "what super leads to": (
+        lambda: (lambda m: (m.line, m))(Shifted()),
+        lambda m: setattr(m.inner, "shift", 5.0),
+        lambda m: setattr(m, "rate", 7.0),
+    ),
     "a property": (lambda: (lambda m: (m.steep, m))(Model()), lambda m: setattr(m, "slope", 5.0)),
     "an attribute that hides its class's": (
         lambda: (lambda m: (m.steep, m))(Model()),

@@ -84,24 +84,25 @@ def names_of_arguments(function: Callable[..., Any], call: Call) -> list[str]:
 
 def add(x: Any, call: Call) -> None:
     """Add what an argument has to the call."""
-    if isinstance(x, (list, tuple)):
-        call.key.append((type(x), len(x)))
+    kind = type(x)
+    if kind is float:
+        call.data.append(x)
+        call.key.append(None)
+    elif isinstance(x, np.ndarray):
+        add_form(x if x.dtype.kind in "iub" else as_data(x), call)
+    elif isinstance(x, (list, tuple)):
+        call.key.append((kind, len(x)))
         for part in x:
             add(part, call)
     elif isinstance(x, dict):
         call.key.append((dict, *x))
         for part in x.values():
             add(part, call)
-    elif type(x) is float:
-        call.data.append(x)
-        call.key.append(None)
     elif isinstance(x, Value):
         add_value(x, call)
     elif isinstance(x, (bool, int, np.integer, np.bool)):
         call.data.append(x.item() if isinstance(x, np.generic) else x)
-        call.key.append(type(x))
-    elif isinstance(x, np.ndarray) and x.dtype.kind in "iub":
-        add_form(x, call)
+        call.key.append(kind)
     elif is_network(x):
         call.key.append("parameters")
         call.roots.append(x)

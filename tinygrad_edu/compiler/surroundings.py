@@ -231,8 +231,8 @@ class Surroundings:
             self.note(size_of, space, "", len(space))
             for name, part in found:
                 self.note(global_of, space, name, part if name in space else MISSING)
-                if name not in space:
-                    self.note(getattr, type(x), name, getattr(type(x), name, MISSING))
+                for base in type(x).__mro__ if name not in space else ():
+                    self.note(global_of, vars(base), name, vars(base).get(name, MISSING))
         return self.identity(type(x), x) if isinstance(x, (type, types.ModuleType)) else (type(x),)
 
     def identity(self, kind: Any, x: Any) -> Any:
@@ -357,19 +357,21 @@ def own_attributes(x: Any) -> dict[str, Any]:
 
 
 def class_attributes(cls: type, names: set[str] | None) -> list[tuple[str, Any]]:
-    """What a class of the user's and its bases have: functions, those of Python's protocols too, and settings."""
-    found: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
-        if not is_library(base):
-            found |= vars(base)
-    parts = []
-    for name, entry in found.items():
-        function = function_of(entry)
-        if names is None or name in names or (function is not None and name.startswith("__")):
-            if function is not None:
+    """What a class of the user's and its bases have: functions, those of Python's protocols too, and settings.
+
+    Functions are there with those that they hide, which `super` leads to.
+    """
+    parts: list[tuple[str, Any]] = []
+    hidden: set[str] = set()
+    for base in cls.__mro__:
+        for name, entry in () if is_library(base) else vars(base).items():
+            function = function_of(entry)
+            asked = names is None or name in names
+            if function is not None and (asked or name.startswith("__")):
                 parts.append((name, function))
-            elif not name.startswith("__") and not isinstance(entry, types.MemberDescriptorType):
-                parts.append((name, entry))
+            elif asked and name not in hidden and not name.startswith("__"):
+                parts += [] if isinstance(entry, types.MemberDescriptorType) else [(name, entry)]
+            hidden.add(name)
     return parts
 
 

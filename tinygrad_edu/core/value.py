@@ -190,10 +190,7 @@ class Value(Methods):
     # Shape and indexing.
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError(
-            "a Value can't be changed in place: others may depend on it; use "
-            "tg.where(mask, new, old), or tg.follow(function) for code that changes arrays in place"
-        )
+        raise advice.in_place(mask=isinstance(key, np.ndarray) and key.dtype.kind == "b" and key.shape == self.shape)
 
     def __len__(self) -> int:
         if self.ndim == 0:

@@ -28,7 +28,7 @@ FAMILIES: dict[str, str] = {
     "vstack hstack dstack column_stack array split array_split vsplit hsplit dsplit unstack delete insert compress "
     "extract resize tile repeat roll flip fliplr flipud rot90 pad diag diagonal trace tril triu meshgrid outer kron "
     "sort partition",
-    "indexing": "index take take_along_axis sliding_windows",
+    "indexing": "index take take_along_axis sliding_windows sliding_window_view",
     "linear_algebra": "matmul weighted_sum affine dot vdot inner vecdot cross tensordot einsum multi_dot inv solve "
     "pinv det slogdet cholesky eigh eigvalsh qr svd svdvals lstsq norm vector_norm matrix_norm cond matrix_power",
     "statistics": "average ptp median quantile percentile nansum nanprod nancumsum nanmean nanmax nanmin nanvar nanstd "

@@ -126,6 +126,14 @@ def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: s
     return entry
 
 
+sliding_window_view = moving(
+    np.lib.stride_tricks.sliding_window_view,
+    "window_shape",
+    "axis",
+    doc="All windows of a shape over the axes, all where None, as new axes at the end. ∂ adds up where they overlap.",
+)
+
+
 def positions(numpy_function: Callable[..., Any], shape: tuple[int, ...], params: Any) -> Any:
     """Where each number of the result stood in an array of the given shape, counted through in order.
 

@@ -21,7 +21,7 @@ from tinygrad_edu.core.context import current
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Operand, Value, apply, data_of
 from tinygrad_edu.ops.arithmetic import absolute, divide, sign
-from tinygrad_edu.ops.comparison import kink, not_equal_mask, one_for_zero
+from tinygrad_edu.ops.comparison import greater_mask, kink, not_equal_mask, one_for_zero
 from tinygrad_edu.ops.entry import axes_of, each, shape_of, zero_of
 from tinygrad_edu.ops.exponential import power
 from tinygrad_edu.ops.indexing import add_at, index
@@ -768,7 +768,7 @@ def _svd_u(a: Any, /) -> Any:
 
 
 def _svd_s(a: Any, /) -> Any:
-    """The singular values, descending. ∂sᵢ = uᵢᵀ∂avᵢ."""
+    """The singular values, descending. ∂sᵢ = uᵢᵀ∂avᵢ, by convention 0 for one that is 0 to rounding, as of |x|."""
     return np.linalg.svd(a, full_matrices=False)[1]
 
 
@@ -797,6 +797,11 @@ def svd_vectors_cotangent(g: Any, u: Any, s: Any, v: Any) -> Any:
     return result
 
 
+def not_zero(s: Any, a: Any) -> Any:
+    """1 for singular values of a that are more than rounding leaves of 0, else 0."""
+    return greater_mask(s, s[..., :1] * (builtins.max(a.shape[-2:]) * float(np.finfo(a.dtype).eps)))
+
+
 svd_u: Operation = operation(
     _svd_u,
     (_svd_u_rule,),
@@ -808,7 +813,7 @@ svd_u: Operation = operation(
 )
 svd_s: Operation = operation(
     _svd_s,
-    (lambda g, out, a: (svd_u(a) * g[..., None, :]) @ svd_v(a),),
+    (lambda g, out, a: (svd_u(a) * (g * not_zero(out, a))[..., None, :]) @ svd_v(a),),
     name="svd s",
     symbol="s",
     formula="∂sᵢ = uᵢᵀ∂avᵢ",

@@ -79,9 +79,14 @@ ACCUMULATED = {
     ("multiply", "reduce"): "prod",
     ("maximum", "reduce"): "max",
     ("minimum", "reduce"): "min",
+    ("logaddexp", "reduce"): "logsumexp",
     ("add", "accumulate"): "cumsum",
     ("multiply", "accumulate"): "cumprod",
 }
+
+
+MODULES = (np, np.linalg, np.lib.stride_tricks)
+"""Where numpy's functions are from that the library has."""
 
 
 def ufunc(function: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -95,6 +100,10 @@ def ufunc(function: Any, method: str, inputs: tuple[Any, ...], options: dict[str
     if method == "outer":
         a, b = (ops.array(x) for x in inputs)
         return ufunc(function, "__call__", (a.reshape((*a.shape, *(1,) * b.ndim)), b), options)
+    if method == "at":
+        raise TypeError(
+            f"np.{name}.at changes an array in place, which can't take a Value in: add one-hot rows @ values"
+        )
     if method != "__call__":
         reducing = ACCUMULATED.get((name, method))
         if reducing is None:
@@ -114,7 +123,7 @@ def function(function: Callable[..., Any], args: tuple[Any, ...], options: dict[
 def found(function: Any, name: str) -> Callable[..., Any]:
     """The library's function of numpy's name. Raises TypeError where there is none, saying what to write."""
     ours = getattr(ops, name, None) if name in ops.FAMILY_OF or name in ops.NUMPY_ALIASES else None
-    if ours is None or not (getattr(np, name, None) is function or getattr(np.linalg, name, None) is function):
+    if ours is None or not any(getattr(module, name, None) is function for module in MODULES):
         module = getattr(function, "__module__", None) or "numpy"
         instead = INSTEAD.get(
             name,
