@@ -9,20 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import ops
-from tinygrad_edu.core.context import group, no_grad
+from tinygrad_edu.core.context import group as group
+from tinygrad_edu.core.context import no_grad as no_grad
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.graph import gradients
 
 if TYPE_CHECKING:
-    from tinygrad_edu import nn
-    from tinygrad_edu.compiler import compile
-    from tinygrad_edu.debugging import debug
-    from tinygrad_edu.drawing import draw, explain, save
-    from tinygrad_edu.drawing.stepper import stepper
-    from tinygrad_edu.following import follow
-    from tinygrad_edu.gradient_check import GradientReport, check_backprop, check_layer, check_loss, gradcheck
-    from tinygrad_edu.nn import Dense, Layer, Network, Neuron
+    from tinygrad_edu import nn as nn
+    from tinygrad_edu.compiler import compile as compile
+    from tinygrad_edu.debugging import debug as debug
+    from tinygrad_edu.drawing import draw as draw
+    from tinygrad_edu.drawing import explain as explain
+    from tinygrad_edu.drawing import save as save
+    from tinygrad_edu.drawing.stepper import stepper as stepper
+    from tinygrad_edu.following import follow as follow
+    from tinygrad_edu.gradient_check import GradientReport as GradientReport
+    from tinygrad_edu.gradient_check import check_backprop as check_backprop
+    from tinygrad_edu.gradient_check import check_layer as check_layer
+    from tinygrad_edu.gradient_check import check_loss as check_loss
+    from tinygrad_edu.gradient_check import gradcheck as gradcheck
+    from tinygrad_edu.nn import Dense as Dense
+    from tinygrad_edu.nn import Layer as Layer
+    from tinygrad_edu.nn import Network as Network
+    from tinygrad_edu.nn import Neuron as Neuron
     from tinygrad_edu.ops.activation import *
     from tinygrad_edu.ops.arithmetic import *
     from tinygrad_edu.ops.comparison import *
@@ -35,20 +45,18 @@ if TYPE_CHECKING:
     from tinygrad_edu.ops.shaping import *
     from tinygrad_edu.ops.statistics import *
     from tinygrad_edu.ops.trigonometric import *
-    from tinygrad_edu.transforms import (
-        checkpoint,
-        custom_gradient,
-        elementwise_grad,
-        grad,
-        hessian,
-        hessian_vector_product,
-        jacobian,
-        jvp,
-        linearize,
-        stop_gradient,
-        value_and_grad,
-        vjp,
-    )
+    from tinygrad_edu.transforms import checkpoint as checkpoint
+    from tinygrad_edu.transforms import custom_gradient as custom_gradient
+    from tinygrad_edu.transforms import elementwise_grad as elementwise_grad
+    from tinygrad_edu.transforms import grad as grad
+    from tinygrad_edu.transforms import hessian as hessian
+    from tinygrad_edu.transforms import hessian_vector_product as hessian_vector_product
+    from tinygrad_edu.transforms import jacobian as jacobian
+    from tinygrad_edu.transforms import jvp as jvp
+    from tinygrad_edu.transforms import linearize as linearize
+    from tinygrad_edu.transforms import stop_gradient as stop_gradient
+    from tinygrad_edu.transforms import value_and_grad as value_and_grad
+    from tinygrad_edu.transforms import vjp as vjp
 
 __version__ = "0.1.0"
 
