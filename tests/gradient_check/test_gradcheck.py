@@ -42,7 +42,7 @@ def test_the_report_shows_the_worst_entries_in_aligned_columns():
     lines = repr(tg.gradcheck(lambda x: (x**2).sum(), np.arange(20.0), gradient=np.zeros(20))).split("\n")
     assert lines[0] == "gradient check FAILED: 19 of 20 entries are wrong, in x"
     assert lines[1].startswith("  x: no gradient arrives: all entries are 0 (line")
-    assert lines[2] == "    this gives the claimed numbers at all 20 entries"
+    assert lines[2] == "    this gives the claimed numbers at all 19 entries that should not be 0"
     head = next(k for k, line in enumerate(lines) if line.startswith("input"))
     assert len(lines) == head + 1 + 4 + 1
     assert lines[-1] == "… and 16 more entries, none worse than those of their input"

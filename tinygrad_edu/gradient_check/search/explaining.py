@@ -69,8 +69,7 @@ def from_numbers(whole: Whole, wrong: Sequence[int], tried: Sequence[str] = ()) 
     findings = []
     for one, _ in chosen:
         names = tuple(whole.names[k] for k in sorted(one.inputs))
-        entries = sum(int(np.size(whole.claimed[k])) for k in one.inputs)
-        evidence = evidence_of(entries, False)
+        evidence = evidence_of([whole.right[k] for k in one.inputs], False)
         hint = HINTS.get(one.kind, "")
         findings.append(Finding(one.kind, names, one.say.en, one.say.zh, evidence=evidence, hint=hint))
     return Search(findings, [whole.names[k] for k in sorted(left)], tried, followed=False)
@@ -186,8 +185,7 @@ def finding_of(scene: Scene, found: Found, same: Sequence[Found] = ()) -> Findin
     """A finding with its place, evidence and repair."""
     tape = scene.tape
     names = tuple(tape.names[k] for k in sorted(found.inputs))
-    entries = sum(int(np.prod(tape.shapes[k])) for k in found.inputs)
-    evidence = evidence_of(entries, found.node is not None)
+    evidence = evidence_of([tape.true[k] for k in found.inputs], found.node is not None)
     node = found.node if found.node is not None else whole_place(scene, found)
     place = tape.places[node]
     formula, repair = formula_and_repair(scene, node, found.input) if found.node is not None else ("", "")
@@ -209,11 +207,15 @@ def finding_of(scene: Scene, found: Found, same: Sequence[Found] = ()) -> Findin
     )
 
 
-def evidence_of(entries: int, line: bool) -> str:
+def evidence_of(right: Sequence[Array], line: bool) -> str:
+    """At how many entries the numbers are the claimed ones; those that should be 0 tell nothing, and aren't counted."""
+    entries, told = sum(map(np.size, right)), sum(map(np.count_nonzero, right))
+    some = " that should not be 0" if 0 < told < entries else ""
+    entries = int(told or entries)
     what = (
         "a backward pass with this one change gives the claimed numbers" if line else "this gives the claimed numbers"
     )
-    return what + (f" at all {entries} entries" if entries > 1 else "; with one entry, others may fit too")
+    return what + (f" at all {entries} entries{some}" if entries > 1 else "; with one entry, others may fit too")
 
 
 def in_call(scene: Scene, place: Place) -> Say:
