@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextvars import copy_context
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,8 @@ class Run:
         self.recordings = self.recordings_for(compiled, len(history) + epochs, record, plain)
         end, best = len(history) + epochs, Best(self.parameters, patience)
         with bar(progress, epochs, len(history)) as tell:
-            self.loop(end, looked_at, best, on_epoch, record, tell)
+            # in a context of its own, so that an interrupt at any moment leaves no group or observer behind
+            copy_context().run(self.loop, end, looked_at, best, on_epoch, record, tell)
         best.restore()
         return history
 
