@@ -66,7 +66,7 @@ def cotangents(
         incoming, operation, parents, params = table[node], node.operation, node.parents, node.params
         assert operation is not None
         out, inputs = (node, parents) if create_graph else (node._data, node.primals)
-        rules, results = operation.rules, None
+        rules = operation.rules
         if type(rules) is not tuple:
             asked = operation.takes_wanted and [isinstance(x, Value) and (not wanted or x in wanted) for x in parents]
             results = operation.cotangents(incoming, out, inputs, params, asked or ())
@@ -74,9 +74,8 @@ def cotangents(
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
             if isinstance(parent, Value) and (wanted is None or parent in wanted):
-                if results is None:
-                    rule = rules[i]  # type: ignore[index]
-                    g = rule and rule(incoming, out, *inputs, **params)
+                if type(rules) is tuple:
+                    g = rules[i] and rules[i](incoming, out, *inputs, **params)
                 else:
                     g = results[i]
                 data = parent._data

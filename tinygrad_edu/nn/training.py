@@ -383,7 +383,7 @@ class Run:
             p.grad = None
         error.backward()
         self.apply()
-        if mean_of_rows(self.loss) is not False and rows:
+        if rows and mean_of_rows(self.loss) is not False:
             value = float(times(error._data, rows))
         return [value, *self.measured(outputs, goal, rows)] if self.metrics else [value]
 
@@ -417,8 +417,9 @@ class Run:
     @property
     def is_sharded(self) -> bool:
         """Whether batches are cut: large ones are, where the loss says how shards make up a batch."""
-        says_how = mean_of_rows(self.loss) is not None
-        return self.batch_size > ROWS and says_how and not self.scalar and not any(self.fixed)
+        if self.batch_size <= ROWS or self.scalar or any(self.fixed):
+            return False
+        return mean_of_rows(self.loss) is not None
 
     def sharded_step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
         """One update by a batch's shards: each gives its part of the gradient; these are added in order."""
