@@ -74,10 +74,7 @@ def cotangents(
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
             if isinstance(parent, Value) and (wanted is None or parent in wanted):
-                if type(rules) is tuple:
-                    g = rules[i] and rules[i](incoming, out, *inputs, **params)
-                else:
-                    g = results[i]
+                g = rules[i] and rules[i](incoming, out, *inputs, **params) if type(rules) is tuple else results[i]
                 data = parent._data
                 if type(g) is not float or type(data) is not float or create_graph:
                     if g is None:
