@@ -192,3 +192,22 @@ def test_an_input_whose_rule_is_none_has_no_gradient():
 def test_as_many_rules_as_inputs_are_asked_for():
     with pytest.raises(ValueError, match="area: 1 rules for 2 inputs"):
         tg.operation(lambda a, b: a * b, (lambda g, out, a, b: g * b,), name="area")
+
+
+def test_a_rule_for_all_inputs_that_gives_no_tuple_is_named():
+    twice = tg.operation(lambda x: 2.0 * x, lambda g, out, x: g * 2.0, name="twice")
+    for x in (3.0, np.array([1.0, 2.0])):
+        with pytest.raises(TypeError, match=r"twice: the rule gave a .*, but one rule for all inputs gives a tuple"):
+            tg.grad(lambda x: tg.sum(twice(x)))(x)
+
+
+def test_gradients_take_a_list_of_values_and_nothing_else():
+    x = tg.Value(np.array([1.0, 2.0]))
+    loss = (x * x).sum()
+    assert tg.gradients(loss, [x])[0].tolist() == [2.0, 4.0]
+    with pytest.raises(TypeError, match=r"got one Value: write \[x\]"):
+        tg.gradients(loss, x)
+    with pytest.raises(TypeError, match="must be Values, got a str: 'x'"):
+        tg.gradients(loss, ["x"])
+    with pytest.raises(TypeError, match="must be Values, got a float"):
+        tg.gradients(2.0, [x])

@@ -22,19 +22,28 @@ def gradients(output: Value, inputs: Iterable[Value], create_graph: bool = True)
 
     Values with `create_graph`, else floats and arrays. An input that `output` doesn't depend on gets zeros.
 
+    Raises:
+        TypeError: `output` isn't a Value, or `inputs` aren't a list of Values. ValueError: `output` isn't a scalar.
+
     >>> import tinygrad_edu as tg
     >>> x = tg.Value(3.0)
     >>> (slope,) = tg.gradients(x**3, [x])
     >>> slope.item(), tg.gradients(slope, [x])[0].item()
     (27.0, 18.0)
     """
+    if isinstance(inputs, Value):
+        raise TypeError("inputs must be a list of Values, got one Value: write [x]")
+    inputs = list(inputs)
+    for x in (output, *inputs):
+        if not isinstance(x, Value):
+            raise TypeError(f"output and inputs must be Values, got a {type(x).__name__}: {x!r}")
     observer = current()[2]
     if not create_graph and observer is not None and observer.differentiates:
         slopes = gradients(output, inputs)
         if any(slope.dtype == np.float32 for slope in slopes):  # plain arrays beside numbers would become doubles
             raise TypeError("gradients(…, create_graph=False) of float32 can't be compiled; leave create_graph out")
         return [slope.detach() for slope in slopes]
-    return pull_back([output], [starting_seed(output, None, create_graph)], list(inputs), create_graph)
+    return pull_back([output], [starting_seed(output, None, create_graph)], inputs, create_graph)
 
 
 def pull_back(

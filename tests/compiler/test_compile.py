@@ -251,10 +251,8 @@ def test_a_result_is_not_changed_by_a_later_call():
     "branch",
     [
         lambda x: x if x > 0.0 else -x,
-        lambda x: x * float(x),
         lambda x: -x if x else x,
         lambda x: x * np.argmax(tg.stack([x, x])),
-        lambda x: x * max(range(int(float(x)))),
         lambda x: x * np.isnan(x),
     ],
 )
@@ -262,6 +260,12 @@ def test_a_branch_on_data_is_an_error_that_names_the_line(branch):
     with pytest.raises(TypeError, match=r"test_compile\.py:\d+: while compiling.*static=True"):
         tg.compile(branch)(1.0)
     assert tg.Value(1.0) > 0.0
+
+
+@pytest.mark.parametrize("function", [lambda x: x * float(x), lambda x: x * max(range(int(x))), math.exp])
+def test_a_value_that_is_to_become_a_plain_number_is_an_error_that_says_what_to_write(function):
+    with pytest.raises(TypeError, match=r"while compiling, .* is to become a plain number: .*v\.item\(\)"):
+        tg.compile(function)(1.0)
 
 
 def test_asking_for_the_shape_is_no_branch():

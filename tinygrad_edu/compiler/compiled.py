@@ -505,6 +505,8 @@ def compile(
     <BLANKLINE>
     """
     check_backend(backend)
+    if function is not None and not callable(function):
+        raise TypeError(f"compile needs a function, got a {type(function).__name__}: {function!r}")
     return Compiled(function, static, backend, pure) if function else lambda f: Compiled(f, static, backend, pure)
 
 

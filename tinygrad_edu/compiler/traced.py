@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from tinygrad_edu import advice
 from tinygrad_edu.compiler import integers
 from tinygrad_edu.compiler.integers import LARGEST, OF_TRUTHS, Bound, Whole, as_double, as_number
 from tinygrad_edu.core import backward
@@ -199,12 +200,16 @@ def place() -> str:
 
 def refusal(value: Value, frame: FrameType | None) -> str:
     """Why a number can't be read: by whose rule, or at which line of the user's."""
+    made_plain = False
     while frame and is_ours(frame):
+        made_plain = made_plain or frame.f_code.co_name in ("__float__", "__int__")
         if frame.f_code is backward.cotangents.__code__:
             name = frame.f_locals["operation"].name
             return f"{name} can't be compiled: its gradient rule looks at numbers, and would be recorded for these only"
         frame = frame.f_back
     at = f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame else ""
+    if made_plain:
+        return f"{at}while compiling, {Value.__repr__(value)} is to become a plain number: {advice.way_out(frame)}"
     return (
         f"{at}while compiling, Python reads the data of {Value.__repr__(value)}, as a branch or a loop bound does: "
         "only this way would be recorded. Use tg.where, or compile with static=True to take this way always"

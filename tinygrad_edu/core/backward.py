@@ -67,6 +67,7 @@ def cotangents(
         assert operation is not None
         out, inputs = (node, parents) if create_graph else (node._data, node.primals)
         rules = operation.rules
+        results: Any = None
         if type(rules) is not tuple:
             asked = operation.takes_wanted and [isinstance(x, Value) and (not wanted or x in wanted) for x in parents]
             results = operation.cotangents(incoming, out, inputs, params, asked or ())
@@ -74,7 +75,8 @@ def cotangents(
         for parent in parents:  # counting by hand is the fastest way through two sequences
             i += 1
             if isinstance(parent, Value) and (wanted is None or parent in wanted):
-                g = rules[i] and rules[i](incoming, out, *inputs, **params) if type(rules) is tuple else results[i]
+                rule = rules[i] if type(rules) is tuple else None
+                g = rule(incoming, out, *inputs, **params) if rule else results and results[i]
                 data = parent._data
                 if type(g) is not float or type(data) is not float or create_graph:
                     if g is None:

@@ -112,6 +112,11 @@ class Operation:
         if self.takes_wanted and False in wanted:
             params = {**params, "wanted": wanted}
         found = self.rules(g, out, *inputs, **params)
+        if not isinstance(found, (tuple, list)):
+            raise TypeError(
+                f"{self.name}: the rule gave a {type(found).__name__}, but one rule for all inputs gives a tuple, such "
+                "as (g * 2.0,); or give each input a rule of its own: operation(forward, (rule,))"
+            )
         if len(found) != len(inputs):
             raise ValueError(f"{self.name}: the rule gave {len(found)} cotangents for {len(inputs)} inputs")
         return found
