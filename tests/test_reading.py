@@ -302,3 +302,49 @@ def test_contexts_serve_as_decorators_and_may_be_entered_twice():
     with within, within:
         assert outside() == (True, ("a", "a"))
     assert outside() == (True, ())
+
+
+def test_sorting_in_place_is_refused_where_the_result_is_dropped():
+    def forgets(x):
+        y = x * 2.0
+        y.sort()
+        return y @ np.array([1.0, 2.0, 3.0])
+
+    with pytest.raises(TypeError, match=r"write v = v\.sort\(\)"):
+        tg.grad(forgets)(np.array([0.5, 1.5, -0.3]))
+    assert tg.grad(lambda x: x.sort() @ np.array([1.0, 2.0]))(np.array([2.0, 1.0])).tolist() == [2.0, 1.0]
+
+
+def test_residuals_and_singular_values_of_lstsq_have_gradients():
+    a, b = np.array([[1.0, 2.0], [0.5, -1.0], [2.0, 0.25]]), np.array([1.0, -2.0, 0.5])
+    for part in (1, 3):
+        f = lambda a, b, part=part: np.sum(np.linalg.lstsq(a, b, rcond=None)[part])  # noqa: E731
+        assert np.allclose(f(tg.Value(a), tg.Value(b)).data, f(a, b))
+        assert tg.gradcheck(f, a, b)
+
+
+def test_a_histogram_of_values_is_refused():
+    with pytest.raises(TypeError, match=r"histogram isn't supported for Values"):
+        tg.grad(lambda w: np.histogram([0.1, 0.9], bins=[0.0, 0.5, 1.0], weights=w)[0].sum())(np.ones(2))
+
+
+def test_a_checkpoint_that_draws_is_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(RuntimeError, match="it gives another result: it draws"):
+        tg.grad(tg.checkpoint(lambda x: np.sum(x * rng.random(3))))(np.ones(3))
+
+
+def test_arrays_that_mean_more_than_their_numbers_are_refused():
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix([[1.0, 2.0]])
+    for array in (np.ma.masked_array([1.0, 2.0], mask=[False, True]), matrix):
+        for call in (lambda array=array: tg.Value(array), lambda array=array: tg.grad(lambda x: x.sum())(array)):
+            with pytest.raises(TypeError, match=r"more than its numbers|means more"):
+                call()
+
+    class Series:
+        def __array__(self, dtype=None, copy=None):
+            return np.array([1.0, 2.0])
+
+    with pytest.raises(TypeError, match="Series, of which only the numbers would be left"):
+        tg.grad(lambda s: tg.std(s))(Series())

@@ -9,12 +9,27 @@ import dis
 import linecache
 import re
 import sys
+import warnings
+from collections.abc import Iterable
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu import ops
+
+doubts: ContextVar[tuple[str, ...]] = ContextVar("tinygrad_edu.doubts", default=())
+"""What rules noted that may be to blame, should a gradient be nan in the end."""
+
+
+def tell_doubts(cotangents: Iterable[Any]) -> None:
+    """Warn of what rules noted, where a cotangent is nan."""
+    noted = doubts.get()
+    doubts.set(())
+    if any(np.isnan(g).any() for g in cotangents):
+        warnings.warn(noted[0], RuntimeWarning, stacklevel=3)
+
 
 PLAIN_RULE = (
     "its derivatives would be lost. Where derivatives are recorded (second derivatives, jvp, jacobian) a rule computes "
@@ -74,6 +89,17 @@ def user_frame() -> FrameType | None:
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_edu", "numpy"):
         frame = frame.f_back
     return frame
+
+
+def result_is_dropped() -> bool:
+    """Whether the user's code throws away what the call that runs now gives: `v.sort()` as a statement."""
+    frame = user_frame()
+    if frame is None:
+        return False
+    code, at = frame.f_code.co_code, frame.f_lasti + 2
+    while at < len(code) and dis.opname[code[at]] == "CACHE":
+        at += 2
+    return at < len(code) and dis.opname[code[at]] == "POP_TOP"
 
 
 def way_out(frame: FrameType | None) -> str:

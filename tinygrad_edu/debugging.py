@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.advice import user_frame
-from tinygrad_edu.core.context import Observer, changed
+from tinygrad_edu.core.context import Context, Observer, changed
 from tinygrad_edu.core.value import Value, data_of
 
 
@@ -39,7 +39,13 @@ def debug() -> changed:
         ...
     RuntimeError: example.py:2: multiply: its input x was changed in place between the forward and the backward ...
     """
-    return changed(lambda around: (around[0], around[1], Debugger(around[2])))
+    return changed(watched)
+
+
+def watched(around: Context) -> Context:
+    """The context with a debugger; as it is where a function is being recorded, whose source will run instead."""
+    recorded = around[2] is not None and around[2].differentiates
+    return around if recorded else (around[0], around[1], Debugger(around[2]))
 
 
 class Made(NamedTuple):
@@ -56,8 +62,8 @@ class Debugger(Observer):
         self.around = around or Observer()
         self.nodes: dict[Value, Made] = {}
 
-    def made(self, node: Value) -> None:
-        self.around.made(node)
+    def made(self, node: Value, *how: Any) -> None:
+        self.around.made(node, *how)
         frame = user_frame()
         line = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"
         if node.operation is not None:

@@ -354,6 +354,10 @@ def checkpoint(f: Function) -> Function:
                     raise RuntimeError(f"{name}: {value!r} has other data than in the forward pass of the checkpoint")
             with Trace(of_f, tuple(range(len(given)))) as trace:
                 again = the_result("checkpoint", f(*trace.args))
+            if not same_numbers(data_of(out), again._data):
+                raise RuntimeError(
+                    f"{name}: computed again it gives another result: it draws, counts, or reads what changed"
+                )
             trace.variables += outside
             trace.nested = isinstance(g, Value)
             return trace.pull_back([again], [g], trace.nested)
@@ -364,13 +368,17 @@ def checkpoint(f: Function) -> Function:
     return checkpointed
 
 
+def same_numbers(x: Any, y: Any) -> bool:
+    return np.shape(x) == np.shape(y) and bool(np.array_equal(x, y, equal_nan=True))
+
+
 class MadeNodes(Observer):
     """Notes the nodes that are made, to tell them from those that a function reads from outside."""
 
     def __init__(self) -> None:
         self.nodes: set[Value] = set()
 
-    def made(self, node: Value) -> None:
+    def made(self, node: Value, *how: Any) -> None:
         self.nodes.add(node)
 
     def read_from_outside(self, out: Value, given: list[Value]) -> list[Value]:
@@ -453,7 +461,7 @@ class Trace:
             with recording(True):
                 made: Value = apply(variable, (leaf,))
         else:
-            made = Value(leaf)
+            made = Value(checked(leaf))
         self.variables.append(made)
         return made
 
@@ -491,6 +499,17 @@ class Trace:
         parts = iter(leaves)
         trees = tuple([rebuilt(chosen, parts) for chosen in self.chosen])
         return trees[0] if self.single else trees
+
+
+def checked(leaf: Any) -> Any:
+    """An argument as it is. Raises TypeError for another library's array, of which only the numbers would be left."""
+    if not hasattr(leaf, "__array__") or isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf
+    kind = type(leaf)
+    raise TypeError(
+        f"an argument is a {kind.__module__.partition('.')[0]}.{kind.__name__}, of which only the numbers would be "
+        "left: pass them as a numpy array, such as x.to_numpy() or np.asarray(x)"
+    )
 
 
 def places_of(argnum: Argnum, n_args: int) -> list[int]:

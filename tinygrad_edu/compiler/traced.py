@@ -81,11 +81,7 @@ class Recorder(Observer):
         self.fixed: set[int] = set()
         self.lines: list[str] | None = None
 
-    def made(self, node: Value) -> None:
-        if self.outer is not None:
-            self.outer.made(node)
-
-    def applied(
+    def made(
         self, node: Value, operation: Any, inputs: Sequence[Any], data: Sequence[Any], params: Mapping[str, Any]
     ) -> None:
         self.tape[node] = Made(operation, inputs, data, params)
@@ -96,7 +92,7 @@ class Recorder(Observer):
         if self.lines is not None:
             self.lines.append(place())
         if self.outer is not None:
-            self.outer.applied(node, operation, inputs, data, params)
+            self.outer.made(node, operation, inputs, data, params)
 
     def created(self, leaf: Value) -> None:
         self.inside.add(leaf)

@@ -8,14 +8,13 @@ Source: reverse accumulation as in Griewank and Walther, Evaluating Derivatives 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu import advice
-from tinygrad_edu.core.context import current, doubts
+from tinygrad_edu.core.context import current
 from tinygrad_edu.core.data import as_data
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Operand, Value, data_of
@@ -28,8 +27,7 @@ def backward(output: Value, seed: Operand | None = None, create_graph: bool = Fa
         ValueError: `output` isn't a scalar and no seed was given, or the seed has another shape.
     """
     create_graph = create_graph or isinstance(seed, Value)
-    observer = current()[2]
-    if observer is not None:
+    if (observer := current()[2]) is not None:
         observer.stored(output)
     start = starting_seed(output, seed, create_graph)
     owned = {id(start), id(getattr(start, "base", None))}
@@ -56,7 +54,6 @@ def cotangents(
     what isn't `wanted`; every Value is, where it is None.
     """
     table: dict[Value, Any] = {}
-    data: Any
     for output, seed in zip(outputs, seeds, strict=True):
         table[output] = table[output] + seed if output in table else seed
     observer = current()[2]
@@ -77,7 +74,7 @@ def cotangents(
             if isinstance(parent, Value) and (wanted is None or parent in wanted):
                 rule = rules[i] if type(rules) is tuple else None
                 g = rule(incoming, out, *inputs, **params) if rule else results and results[i]
-                data = parent._data
+                data: Any = parent._data
                 if type(g) is not float or type(data) is not float or create_graph:
                     if g is None:
                         continue
@@ -88,17 +85,9 @@ def cotangents(
                     observer.contributed(node, i, incoming, g, table[parent])
     if observer is not None:
         observer.pulled_back(table, create_graph)
-    if doubts.get():
-        tell_doubts(table)
+    if advice.doubts.get():
+        advice.tell_doubts(map(data_of, table.values()))
     return table
-
-
-def tell_doubts(table: Mapping[Value, Any]) -> None:
-    """Warn of what rules noted, where a cotangent is nan."""
-    noted = doubts.get()
-    doubts.set(())
-    if any(np.isnan(data_of(g)).any() for g in table.values()):
-        warnings.warn(noted[0], RuntimeWarning, stacklevel=2)
 
 
 def backward_order(outputs: Sequence[Value], leaves: Iterable[Value] = ()) -> list[Value]:

@@ -24,9 +24,6 @@ context: ContextVar[Context] = ContextVar("tinygrad_edu", default=(True, (), Non
 depth: ContextVar[int] = ContextVar("tinygrad_edu.depth", default=0)
 """How many functions that are being differentiated the running code is inside of."""
 
-doubts: ContextVar[tuple[str, ...]] = ContextVar("tinygrad_edu.doubts", default=())
-"""What rules noted that may be to blame, should a gradient be nan in the end."""
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 CO_GENERATOR, CO_ASYNC_GENERATOR = 0x20, 0x200  # those of inspect, whose import takes long
 
@@ -40,13 +37,8 @@ class Observer:
 
     differentiates = False
 
-    def made(self, node: Value) -> None:
-        """An operation made a node."""
-
-    def applied(
-        self, node: Value, operation: Any, inputs: Sequence[Any], data: Sequence[Any], params: Mapping[str, Any]
-    ) -> None:
-        """How the node was made: with these inputs and their data, also where the node itself doesn't record that."""
+    def made(self, node: Value, operation: Any, inputs: Any, data: Any, params: Any) -> None:
+        """An operation made a node of these inputs and their data, also where the node itself doesn't record that."""
 
     def created(self, leaf: Value) -> None:
         """Code made a Value of data."""
@@ -138,8 +130,7 @@ def generator_frame(frame: FrameType) -> FrameType | None:
         frame = frame.f_back  # type: ignore[assignment]
     if not frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR):
         return None
-    driver = frame.f_back.f_globals.get("__name__") if frame.f_back else None
-    return None if driver == "contextlib" else frame
+    return None if frame.f_back and frame.f_back.f_globals.get("__name__") == "contextlib" else frame
 
 
 def recording(on: bool) -> changed:

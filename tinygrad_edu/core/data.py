@@ -24,6 +24,10 @@ def as_data(x: Any) -> Data:
         array = np.asarray(x)
     except ValueError:
         raise ValueError(f"data is a ragged {type(x).__name__}: the rows differ in length") from None
+    if isinstance(x, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(
+            f"data is a {type(x).__name__}, which means more than its numbers: pass np.asarray(x), or x.filled()"
+        )
     if array.dtype in KEPT:
         return array
     if array.dtype.kind in "fiub":

@@ -69,7 +69,7 @@ class Operation:
     ) -> None:
         self.forward = forward
         self.rules = rules
-        self.__name__ = name or forward.__name__.strip("_<>")
+        self.name = self.__name__ = name or forward.__name__.strip("_<>")
         self.symbol = symbol or self.__name__
         self.formula = formula
         self.shapes = shapes
@@ -81,10 +81,6 @@ class Operation:
         self.takes_wanted = not isinstance(rules, tuple) and "wanted" in arguments_of(rules)[0]
         if isinstance(rules, tuple) and len(rules) != self.n_inputs:
             raise ValueError(f"{self.name}: {len(rules)} rules for {count_of(self.n_inputs)}")
-
-    @property
-    def name(self) -> str:
-        return self.__name__
 
     @overload
     def __call__(self, first: Value, /, *inputs: Operand, **params: Any) -> Value: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import operator as op
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -187,21 +187,6 @@ class Value(Methods):
             observer.copied(leaf, self)
         return leaf
 
-    # Shape and indexing.
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise advice.in_place(mask=isinstance(key, np.ndarray) and key.dtype.kind == "b" and key.shape == self.shape)
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("a Value of shape () has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Value]:
-        if self.ndim == 0:
-            raise TypeError("a Value of shape () cannot be iterated over")
-        return (self[i] for i in range(len(self)))
-
     def __bool__(self) -> bool:
         return bool(self.data)
 
@@ -295,8 +280,7 @@ def apply(
     else:
         node.operation, node.parents, node.primals, node.params = None, (), (), NO_PARAMS
     if observer is not None:
-        observer.made(node)
-        observer.applied(node, operation, inputs, data, params)
+        observer.made(node, operation, inputs, data, params)
     return node
 
 

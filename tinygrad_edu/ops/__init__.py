@@ -19,7 +19,7 @@ FAMILIES: dict[str, str] = {
     "comparison": "maximum minimum fmax fmin where select equal not_equal less less_equal greater greater_equal "
     "logical_and logical_or logical_not logical_xor isfinite isinf isnan isposinf isneginf signbit isreal iscomplex "
     "isrealobj iscomplexobj isclose allclose array_equal array_equiv isin any all argmax argmin nanargmax nanargmin "
-    "argsort argpartition argwhere nonzero flatnonzero count_nonzero searchsorted digitize histogram shape ndim size "
+    "argsort argpartition argwhere nonzero flatnonzero count_nonzero searchsorted digitize shape ndim size "
     "result_type zeros_like ones_like empty_like tril_indices_from triu_indices_from array2string array_repr array_str "
     "may_share_memory shares_memory",
     "reduction": "sum mean prod max min amax amin var std cumsum cumprod",

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.core.context import current, doubts
+from tinygrad_edu.advice import doubts
+from tinygrad_edu.core.context import current
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value, data_of, numbers_of
 from tinygrad_edu.ops.entry import BROADCAST, binary, by_kind
@@ -317,7 +318,7 @@ array_equiv, isposinf, isneginf = plain(np.array_equiv), plain(np.isposinf), pla
 isreal, iscomplex = of_shape(np.isreal), of_shape(np.iscomplex)
 isrealobj, iscomplexobj, result_type = of_shape(np.isrealobj), of_shape(np.iscomplexobj), of_shape(np.result_type)
 flatnonzero, digitize, isin = plain(np.flatnonzero), plain(np.digitize), plain(np.isin)
-nanargmax, nanargmin, histogram = plain(np.nanargmax), plain(np.nanargmin), plain(np.histogram)
+nanargmax, nanargmin = plain(np.nanargmax), plain(np.nanargmin)
 array2string, array_repr, array_str = plain(np.array2string), plain(np.array_repr), plain(np.array_str)
 may_share_memory, shares_memory = plain(np.may_share_memory), plain(np.shares_memory)
 tril_indices_from, triu_indices_from = of_shape(np.tril_indices_from), of_shape(np.triu_indices_from)

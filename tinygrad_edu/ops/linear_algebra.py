@@ -864,10 +864,17 @@ lstsq_part = operation(
 
 
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, Any]:
-    """The x for which ‖a @ x - b‖ is least, as pinv(a) @ b; residuals, rank and singular values have no gradient."""
-    x = pinv(a) @ b
+    """The x for which ‖a @ x - b‖ is least, as pinv(a) @ b, the sums of squared residuals, rank, and singular values.
+
+    Residuals are given where numpy gives them, for more equations than unknowns and full rank. A rank has no gradient.
+    """
+    x, singular = pinv(a) @ b, svdvals(a)
     if current()[2] is None:
-        return x, *np.linalg.lstsq(data_of(a), data_of(b), rcond=rcond)[1:]
+        _, residuals, rank, _ = np.linalg.lstsq(data_of(a), data_of(b), rcond=rcond)
+        if residuals.size:
+            left = b - a @ x
+            residuals = sum(left * left, axis=0).reshape(residuals.shape)
+        return x, residuals, rank, singular
     return x, *(lstsq_part(a, b, part=part, rcond=rcond) for part in (1, 2, 3))
 
 

@@ -5,12 +5,12 @@ The one thing to know: a method is the function of its name, `tg.std(v)` as `v.s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tinygrad_edu import ops
+from tinygrad_edu import advice, ops
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -128,6 +128,19 @@ class Methods:
     def __getitem__(self: Any, key: Any) -> Value:
         return call("entries", self, key)
 
+    def __setitem__(self: Any, key: Any, value: Any) -> None:
+        raise advice.in_place(mask=isinstance(key, np.ndarray) and key.dtype.kind == "b" and key.shape == self.shape)
+
+    def __len__(self: Any) -> int:
+        if self.ndim == 0:
+            raise TypeError("a Value of shape () has no length")
+        return self.shape[0]  # type: ignore[no-any-return]
+
+    def __iter__(self: Any) -> Iterator[Value]:
+        if self.ndim == 0:
+            raise TypeError("a Value of shape () cannot be iterated over")
+        return (self[i] for i in range(len(self)))
+
     # numpy's functions come here when they are given a Value.
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -224,7 +237,13 @@ class Methods:
         return call("compress", condition, self, axis)
 
     def sort(self, axis: int | None = -1) -> Value:
-        """A Value with the numbers in ascending order; unlike an array, a Value isn't changed in place."""
+        """A Value with the numbers in ascending order; unlike an array, a Value isn't changed in place.
+
+        Raises:
+            TypeError: The result isn't used: `v.sort()` as a statement changes nothing.
+        """
+        if advice.result_is_dropped():
+            raise TypeError("a Value can't be sorted in place, so that v.sort() alone does nothing: write v = v.sort()")
         return call("sort", self, axis=axis)
 
     def dot(self, other: Operand) -> Value:

@@ -62,6 +62,7 @@ INSTEAD = {
     "choose": "use tg.where or tg.select",
     "eig": "of a symmetric matrix np.linalg.eigh has a gradient",
     "eigvals": "of a symmetric matrix np.linalg.eigvalsh has a gradient",
+    "histogram": "its counts are those of value.data; counts by weights are tg.where(...) sums, with their gradients",
     "fill_diagonal": "a Value can't be changed in place: use tg.where(np.eye(n), new, old)",
     "piecewise": "use tg.where or tg.select",
     "place": "a Value can't be changed in place: use tg.where(mask, new, old)",

@@ -75,7 +75,7 @@ class Recorder(WriteObserver):
     def wrote(self) -> None:
         self.frames = user_frames()
 
-    def made(self, node: Value) -> None:
+    def made(self, node: Value, *how: Any) -> None:
         frames = self.frames = user_frames() or self.frames  # what is made as the function returns is its last line's
         if node.operation is None or not frames:
             return
