@@ -12,6 +12,7 @@ from tinygrad_edu.core.context import Context, current
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply
 from tinygrad_edu.groups import Groups
+from tinygrad_edu.nn.checks import check_activation
 from tinygrad_edu.nn.neuron import Neuron, activated, without_graph
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine
@@ -124,6 +125,7 @@ class Dense:
 
     Raises:
         ValueError: The shapes don't fit.
+        TypeError: The activation isn't a function.
 
     >>> import tinygrad_edu as tg
     >>> layer = tg.Dense([[1.0, 2.0], [3.0, 4.0]], [0.0, 0.0])
@@ -135,6 +137,7 @@ class Dense:
     row_ndim = 1
 
     def __init__(self, weights: Operand, bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
+        check_activation(activation, "activation")
         self.weights = weights if isinstance(weights, Value) else Value(weights, "weights")
         self.bias = bias if isinstance(bias, Value) else Value(bias, "bias")
         self.activation = activation

@@ -19,6 +19,7 @@ from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
+from tinygrad_edu.nn.checks import check_activation, check_loss, check_update, shown
 from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
 from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, name_of
 from tinygrad_edu.nn.loss import half_squared_error
@@ -45,7 +46,7 @@ class Network:
 
     Raises:
         ValueError: No layers, sizes that don't chain, or a learning rate that isn't finite and positive.
-        TypeError: A layer can't be called.
+        TypeError: A layer can't be called, or is a class.
 
     >>> import tinygrad_edu as tg
     >>> xor = tg.Network.create([2, 3, 2], seed=0)
@@ -62,6 +63,8 @@ class Network:
         if not self.layers:
             raise ValueError("layers is empty: a network needs at least one")
         for i, layer in enumerate(self.layers):
+            if isinstance(layer, type):
+                raise TypeError(f"layers[{i}] is {shown(layer)}: write {layer.__name__}(…)")
             if not callable(layer):
                 raise TypeError(f"layers[{i}] is {layer!r}, which can't be called")
         for i, (layer, following) in enumerate(itertools.pairwise(self.layers)):
@@ -112,13 +115,17 @@ class Network:
 
         Raises:
             ValueError: Fewer than two sizes, one below 1, or another kind or start.
+            TypeError: An activation isn't a function.
         """
         kinds: dict[str, type[Layer] | type[Dense]] = {"scalar": Layer, "dense": Dense}
         if kind not in kinds:
             raise ValueError(f'kind must be "scalar" or "dense", got {kind!r}')
         if len(sizes) < 2:
             raise ValueError(f"sizes must name the inputs and at least one layer, got {list(sizes)}")
-        if last is None:
+        check_activation(activation, "activation")
+        if last is not None:
+            check_activation(last, "last")
+        else:
             last = sigmoid if activation is sigmoid else identity
         rng, n_layers = np.random.default_rng(seed), len(sizes) - 1
         layers = [
@@ -305,7 +312,10 @@ class Network:
             TypeError: The update has no rule that compiles, or something in the network or the loss branches on data.
             ImportError: The backend isn't installed.
         """
-        form = Form(update or SGD(self.learning_rate), loss, metrics, (self.n_inputs or 1,), (self.n_outputs,))
+        update = SGD(self.learning_rate) if update is None else update
+        check_update(update)
+        check_loss(loss)
+        form = Form(update, loss, metrics, (self.n_inputs or 1,), (self.n_outputs,))
         epoch = epoch_of(self, form, backend=backend)
         if epoch is None:
             raise ValueError("a step gives parameters another layout in memory: train a few rows first")
