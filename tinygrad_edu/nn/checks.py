@@ -12,6 +12,7 @@ from tinygrad_edu import ops
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.nn import loss as losses
 from tinygrad_edu.nn.update import takes_state
+from tinygrad_edu.ops.activation import log_softmax, softmax
 
 SHORT = {
     "mse": "mean_squared_error",
@@ -31,6 +32,15 @@ def check_activation(given: Any, name: str) -> None:
         write = "tg.nn.identity"
     fits = not isinstance(given, losses.Loss) and not takes_state(given)
     check_function(given, fits, name, "a function of the weighted sums", write)
+
+
+def check_not_alone(activation: Any, n_outputs: int) -> None:
+    """Raise ValueError where softmax would be taken of one number: it is 1, whatever the number."""
+    if n_outputs == 1 and activation in (softmax, log_softmax):
+        raise ValueError(
+            f"{activation.name} of one output is always the same: use tg.sigmoid; over a layer of neurons it is a "
+            f"layer of its own, tg.Network([layer, tg.{activation.name}])"
+        )
 
 
 def check_loss(given: Any) -> None:
