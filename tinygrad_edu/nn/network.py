@@ -56,6 +56,7 @@ class Network:
     """
 
     plain = True
+    _gives_numbers = False  # whether it was last trained on numbers that are no classes
 
     def __init__(self, layers: Sequence[Any], learning_rate: float = 0.5) -> None:
         self.layers = list(layers)
@@ -243,11 +244,19 @@ class Network:
         return np.asarray(found.data if isinstance(found, Value) else [data_of(output) for output in found])
 
     def predict(self, x: Any) -> Any:
-        """The class: an int for one row, an array with one for each row of a batch.
+        """The class, not the numbers (those are `outputs`): an int for one row, an array with one for each of a batch.
 
         That is the index of the largest output. With one output it is 1 above the threshold, else 0: 1/2 for a network
-        that ends in a sigmoid, 0 for one that gives scores. For the numbers themselves, see `outputs`.
+        that ends in a sigmoid, 0 for one that gives scores.
+
+        Raises:
+            ValueError: The network was last trained on numbers that are no classes: a regression's are its outputs.
         """
+        if self._gives_numbers:
+            raise ValueError(
+                "predict gives classes, and this network was trained on targets that are other numbers: "
+                "use network.outputs(rows)"
+            )
         data = self.outputs(x)
         found = (data[..., 0] > self.threshold).astype(int) if data.shape[-1] == 1 else np.argmax(data, axis=-1)
         return found if found.ndim else int(found)
@@ -258,11 +267,16 @@ class Network:
         Raises:
             ValueError: The neurons of a layer have different activations.
         """
-        return Network([dense_of(layer, i) for i, layer in enumerate(self.layers)], self.learning_rate)
+        return self.copied([dense_of(layer, i) for i, layer in enumerate(self.layers)])
 
     def as_scalar(self) -> Network:
         """The same network with neurons for matrices: a copy."""
-        return Network([neurons_of(layer) for layer in self.layers], self.learning_rate)
+        return self.copied([neurons_of(layer) for layer in self.layers])
+
+    def copied(self, layers: Sequence[Any]) -> Network:
+        network = Network(layers, self.learning_rate)
+        network._gives_numbers = self._gives_numbers
+        return network
 
     def save(self, path: str | Path) -> None:
         """Write the network to a file: plain npz, the structure as JSON in it, no pickle.

@@ -33,7 +33,7 @@ from tinygrad_edu.nn.compiled import (
     mean_of_rows,
     times,
 )
-from tinygrad_edu.nn.data import check_count, check_data, check_outputs
+from tinygrad_edu.nn.data import are_numbers, check_count, check_data, check_outputs
 from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
@@ -194,6 +194,7 @@ class Run:
         if patience is not None:
             check_count(patience, "patience", 1)
         history, looked_at = self.history, on_epoch is not None or record
+        self.network._gives_numbers = are_numbers(self.network, self.loss, self.goals)
         plain = is_plain(self.network, self.update, self.loss, self.metrics)
         self.recorded_for = None if plain else object()
         self.recordings = self.recordings_for(compiled, len(history) + epochs, record, plain)
