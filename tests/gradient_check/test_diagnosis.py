@@ -158,3 +158,54 @@ def test_200_random_right_gradients_raise_no_alarm():
         assert report, (seed, report)
         assert list(report.diagnoses) == []
         assert report.kinks == []
+
+
+# --- losses that give their gradient along
+
+
+def softmax_loss(W, X, y, reg, slip=""):
+    n = len(y)
+    scores = X @ W
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p = p / p.sum(axis=1, keepdims=True)
+    loss = -np.mean(np.log(p[np.arange(n), y])) + reg * np.sum(W**2)
+    dscores = p.copy()
+    if slip != "no label":
+        dscores[np.arange(n), y] -= -1 if slip == "label added" else 1
+    if slip != "no mean":
+        dscores /= n
+    dW = -X.T @ dscores if slip == "sign" else X.T @ dscores
+    dW += (1 if slip == "penalty" else 2) * reg * W
+    return loss, dW
+
+
+def gradient_first(W, X, y, reg, slip=""):
+    return softmax_loss(W, X, y, reg, slip)[::-1]
+
+
+def softmax_inputs():
+    rng = np.random.default_rng(0)
+    return 0.5 * rng.normal(size=(4, 3)), rng.normal(size=(5, 4)), np.array([0, 1, 2, 1, 0]), 0.1
+
+
+@pytest.mark.parametrize("function", [softmax_loss, gradient_first])
+@pytest.mark.parametrize("slip", ["no label", "label added", "no mean", "sign"])
+def test_a_loss_with_its_gradient_is_told_what_its_forward_code_alone_is_told(slip, function):
+    W, *data = softmax_inputs()
+    report = tg.check_loss(function, W, *data, slip)
+    alone = tg.gradcheck(lambda W: softmax_loss(W, *data)[0], W, gradient=softmax_loss(W, *data, slip)[1])
+    assert [str(found) for found in report.diagnoses] == [str(found) for found in alone.diagnoses]
+    assert report.diagnoses[0].line
+    assert tg.check_loss(function, W, *data)
+
+
+def test_a_loss_is_never_told_of_a_dout_it_has_not():
+    def unfollowed(w, x):
+        z = np.frombuffer(np.sin(x @ w).tobytes())  # bytes can't be followed
+        return float(np.sum(z**2)), np.cos(x @ w) @ x
+
+    report = tg.check_loss(unfollowed, np.array([0.3, -0.5, 0.7]), np.eye(4, 3) + 0.1)
+    assert not report
+    assert not any(found.line for found in report.diagnoses)
+    assert "dout" not in repr(report)
+    assert "two passes" not in repr(report)

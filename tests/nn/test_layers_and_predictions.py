@@ -1,11 +1,13 @@
 """What networks are made of and give: starts, any callable as a layer, conversions, outputs and predictions."""
 
+import copy
 import math
 
 import numpy as np
 import pytest
 
 import tinygrad_edu as tg
+from tinygrad_edu.drawing.stepper.epochs import epochs_of
 
 ROWS = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
 
@@ -155,3 +157,48 @@ def test_dropout_divides_what_it_keeps():
     for bad in (1.0, -0.1, "half"):
         with pytest.raises(ValueError, match="rate must be at least 0 and below 1"):
             tg.nn.Dropout(bad)
+
+
+def linear(kind="dense", **options):
+    return tg.Network.create([2, 1], kind=kind, seed=0, last=tg.nn.identity, **options)
+
+
+@pytest.mark.parametrize("loss", [tg.nn.half_squared_error, tg.nn.huber, lambda o, t: tg.nn.mean_squared_error(o, t)])
+@pytest.mark.parametrize("targets", [[0.0, 0.5, 1.0, 1.5], [1.0, 2.0, 2.0, 1.0], [-1.0, 0.0, 1.0, 0.0]])
+def test_a_regression_refuses_to_predict_classes_and_its_copies_do(loss, targets, tmp_path):
+    network = linear(learning_rate=0.01)
+    assert network.predict(ROWS).shape == (4,)
+    network.train(ROWS, targets, 2, loss=loss)
+    network.save(tmp_path / "a.npz")
+    for one in (network, network.as_scalar(), tg.Network.load(tmp_path / "a.npz"), copy.deepcopy(network)):
+        with pytest.raises(ValueError, match=r"use network\.outputs\(rows\)"):
+            one.predict(ROWS)
+        assert one.outputs(ROWS).shape == (4, 1)
+    network.train(ROWS, [0, 1, 1, 0], 2)
+    assert network.predict(ROWS).shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("make", "targets", "options"),
+    [
+        (linear, [0, 1, 1, 0], {}),
+        (linear, [-1, 1, 1, -1], {"loss": tg.nn.hinge}),
+        (linear, [-1, 1, 1, -1], {}),
+        (linear, [0.1, 0.5, 0.9, 0.2], {"loss": tg.nn.binary_cross_entropy}),
+        (lambda: tg.Network.create([2, 1], seed=0), [0.1, 0.9, 0.9, 0.1], {}),
+        (lambda: tg.Network.create([2, 3], seed=0), [0, 1, 2, 0], {}),
+        (lambda: tg.Network.create([2, 2], seed=0), [[0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]], {}),
+    ],
+)
+def test_classes_are_predicted_however_they_are_written(make, targets, options):
+    network = make()
+    network.train(ROWS, targets, 2, **options)
+    assert network.predict(ROWS).shape == (4,)
+
+
+def test_the_pictures_of_a_regression_of_two_inputs_have_no_decision_boundary():
+    history = linear(kind="scalar", learning_rate=0.01).train(ROWS, [0.0, 0.5, 1.0, 1.5], 2, record=True)
+    assert len(history.plot().axes) == 1
+    with pytest.raises(ValueError, match="predict gives classes"):
+        history.boundary()
+    assert "boundaries" not in epochs_of(history)

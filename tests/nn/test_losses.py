@@ -111,3 +111,30 @@ def test_a_compiled_loss_and_its_gradient_have_the_same_bits_and_call_no_functio
     for ours, eager in zip(compiled(scores, targets), both(tg.Value(scores), tg.Value(targets)), strict=True):
         assert np.asarray(ours).tobytes() == np.asarray(eager.data).tobytes()
     assert f"{name} = " not in compiled.source.partition("def ")[0]
+
+
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("compiled", [None, False, True])
+def test_cross_entropy_of_one_output_which_would_train_nothing_is_refused(kind, batch_size, compiled):
+    network = tg.Network.create([2, 3, 1], kind=kind, activation=tg.tanh, seed=0)
+    before = [np.copy(p.data) for p in network.parameters()]
+    for loss in (tg.nn.cross_entropy, tg.nn.cross_entropy + tg.nn.penalty(network, l2=0.1)):
+        with pytest.raises(ValueError, match=r"one output.* use tg\.nn\.binary_cross_entropy"):
+            network.train([[0.0, 1.0], [1.0, 0.0]], [0, 1], 200, loss=loss, batch_size=batch_size, compiled=compiled)
+    assert all(np.array_equal(a, p.data) for a, p in zip(before, network.parameters(), strict=True))
+    with pytest.raises(ValueError, match="one output"):
+        tg.nn.cross_entropy(tg.Value(2.0), 0)
+
+
+def test_softmax_of_one_number_is_refused_and_over_neurons_it_is_a_layer():
+    for make in (
+        lambda: tg.Neuron([1.0], 0.0, tg.softmax),
+        lambda: tg.Network.create([2, 3], last=tg.softmax),
+        lambda: tg.Network.create([2, 1], kind="dense", last=tg.log_softmax),
+    ):
+        with pytest.raises(ValueError, match=r"softmax of one output is always the same: use tg\.sigmoid"):
+            make()
+    layer = tg.Network.create([2, 3], last=tg.nn.identity, seed=0).layers[0]
+    assert tg.Network([layer, tg.softmax]).outputs([1.0, 2.0]).sum() == pytest.approx(1.0)
+    assert tg.Network.create([2, 3], kind="dense", last=tg.softmax).outputs([1.0, 2.0]).sum() == pytest.approx(1.0)

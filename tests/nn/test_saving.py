@@ -32,7 +32,7 @@ def everything():
         lambda: tg.Network(
             [
                 tg.nn.Embedding.create(5, 2, np.random.default_rng(0)),
-                tg.Dense(np.ones((1, 2), np.float32), np.ones(1, np.float32), tg.softmax),
+                tg.Dense(np.ones((2, 2), np.float32), np.ones(2, np.float32), tg.softmax),
             ]
         ),
         everything,

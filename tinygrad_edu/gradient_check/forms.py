@@ -55,13 +55,19 @@ class Run(NamedTuple):
 class Explained(NamedTuple):
     """What a search for the wrong line is given: the user's forward code, its arguments, and which are varied.
 
-    Of its `results` the first are outputs; what follows is a cache.
+    Of its `results` the outputs begin at `first`; the others are a cache, or the gradients of a loss.
     """
 
     function: Callable[..., Any]
     args: list[Any]
     wanted: list[int]
     results: int = 1
+    first: int = 0
+
+    def cotangents(self, douts: Sequence[Any]) -> list[Any]:
+        """The cotangent of each result; None for what is no output."""
+        after = self.results - self.first - len(douts)
+        return [*[None] * self.first, *douts, *[None] * after]
 
 
 class Form:
@@ -223,7 +229,7 @@ class LossForm(Form):
         names = argument_names(function, len(args))
         result = function(*[copied(x) for x in args])
         loss, gradients = loss_and_gradients(result)
-        swapped = loss is not result[0]
+        first = 0 if loss is result[0] else len(result) - 1
         self.model: Model | None = (
             parameters_of(getattr(function, "__self__", None), gradients) if wrt is None else None
         )
@@ -232,15 +238,14 @@ class LossForm(Form):
             self.leaves = [Leaf(name, x) for name, x in self.model.given.items()]
             self.args = list(args)
             call, inputs, wanted = self.model.as_function(function, args)
-            self.explained = None if swapped else Explained(call, inputs, wanted, len(result))
+            self.explained = Explained(call, inputs, wanted, len(result), first)
             return
         chosen, entries = (chosen_by(wrt, names), {}) if wrt is not None else self.guess(gradients, args, names)
         if not chosen and not entries:
             raise ValueError(nothing_chosen(args, names))
         self.arguments = Arguments(function, args, chosen, entries)
         self.leaves = self.arguments.leaves
-        if not swapped:
-            self.explained = Explained(function, self.arguments.fresh(), self.arguments.chosen, len(result))
+        self.explained = Explained(function, self.arguments.fresh(), self.arguments.chosen, len(result), first)
 
     def guess(
         self, gradients: Any, args: Sequence[Any], names: Sequence[str]

@@ -156,10 +156,9 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
         gradients.append(form.claims(run.returned).checked(comparison, k))
     comparison.compare(gradients, "hand-written", 1, in_double_of(form, douts, comparison))
     if not comparison.report and form.explained:
-        function, args, wanted, results = form.explained
         k = comparison.worst
-        cotangents = [*douts[k], *[0.0] * (results - len(douts[k]))]
-        search = diagnoses_of(function, args, wanted, cotangents, comparison, gradients[k])
+        function, args, wanted, *_ = form.explained
+        search = diagnoses_of(function, args, wanted, form.explained.cotangents(douts[k]), comparison, gradients[k])
         comparison.explain(with_experiments(search, form, douts[k]))
     return comparison.report
 

@@ -94,6 +94,20 @@ def check_outputs(network: Network, loss: Any) -> None:
         )
 
 
+def are_numbers(network: Network, loss: Any, goals: Array) -> bool:
+    """Whether a network is trained to give numbers, as in regression, and not classes.
+
+    Classes are 0 and 1, -1 and 1, or two other numbers with the network's threshold between them; losses that take
+    scores, and networks that end in softmax, are for classes whatever the targets.
+    """
+    if getattr(loss, "takes", "") == "scores" or network.last_activation is softmax or goals.ndim != 2:
+        return False
+    found = set(np.unique(goals).tolist())
+    if found <= {0.0, 1.0} or found <= {-1.0, 1.0}:
+        return False
+    return len(found) != 2 or (goals.shape[1] == 1 and not min(found) <= network.threshold < max(found))
+
+
 def check_count(n: Any, name: str, least: int) -> None:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {n!r}")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.value import Operand, Value, data_of
+from tinygrad_edu.nn.checks import check_activation
 from tinygrad_edu.nn.layer import check_sizes
 from tinygrad_edu.ops.activation import relu
 from tinygrad_edu.ops.convolution import conv2d
@@ -32,6 +33,7 @@ class Conv2d:
 
     Raises:
         ValueError: The shapes don't fit.
+        TypeError: The activation isn't a function.
 
     >>> import numpy as np, tinygrad_edu as tg
     >>> layer = tg.nn.Conv2d.create(1, 4, 3, np.random.default_rng(0), padding=1)
@@ -50,6 +52,7 @@ class Conv2d:
         stride: int = 1,
         padding: int = 0,
     ) -> None:
+        check_activation(activation, "activation")
         self.weights = weights if isinstance(weights, Value) else Value(weights, "weights")
         self.bias = bias if isinstance(bias, Value) else Value(bias, "bias")
         self.activation, self.stride, self.padding = activation, stride, padding

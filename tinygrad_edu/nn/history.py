@@ -190,7 +190,7 @@ class History:
         """What the network predicts over the area of its training data, for a network of two inputs.
 
         Raises:
-            ValueError: The network has another number of inputs.
+            ValueError: The network has another number of inputs, or gives numbers, not classes.
         """
         if self.network.n_inputs != 2:
             raise ValueError(f"a decision boundary needs 2 inputs, and the network has {self.network.n_inputs}")
@@ -201,7 +201,7 @@ class History:
         return Boundary(x, y, labels)
 
     def plot(self) -> Any:
-        """The error curve and, for two inputs, the decision boundary with the training data: a matplotlib figure.
+        """The error curve and, for classes and two inputs, the decision boundary with the data: a matplotlib figure.
 
         Raises:
             ImportError: There is no matplotlib; the message names the extra to install.
@@ -212,7 +212,7 @@ class History:
             raise ImportError('plotting needs matplotlib: pip install "tinygrad_edu[plot]"') from None
         name, curve = self.curve
         shown = {metric: values for metric, values in self.metrics.items() if values and metric != "mean_squared_error"}
-        two = self.network.n_inputs == 2
+        two = self.network.n_inputs == 2 and not self.network._gives_numbers
         n = 1 + bool(shown) + two
         figure = Figure(figsize=(4.5 * n + 0.5 * (n == 1), 3.6), layout="constrained")
         axes = figure.subplots(1, n, squeeze=False)[0]

@@ -12,6 +12,7 @@ from tinygrad_edu.core.context import Context, current
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply
 from tinygrad_edu.groups import Groups
+from tinygrad_edu.nn.checks import check_activation, check_not_alone
 from tinygrad_edu.nn.neuron import Neuron, activated, without_graph
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine
@@ -123,7 +124,8 @@ class Dense:
         activation: A function of the weighted sums.
 
     Raises:
-        ValueError: The shapes don't fit.
+        ValueError: The shapes don't fit, or softmax of one output.
+        TypeError: The activation isn't a function.
 
     >>> import tinygrad_edu as tg
     >>> layer = tg.Dense([[1.0, 2.0], [3.0, 4.0]], [0.0, 0.0])
@@ -135,12 +137,14 @@ class Dense:
     row_ndim = 1
 
     def __init__(self, weights: Operand, bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
+        check_activation(activation, "activation")
         self.weights = weights if isinstance(weights, Value) else Value(weights, "weights")
         self.bias = bias if isinstance(bias, Value) else Value(bias, "bias")
         self.activation = activation
         if self.weights.ndim != 2 or 0 in self.weights.shape:
             raise ValueError(f"weights must have shape (n_outputs, n_inputs), got {self.weights.shape}")
         self.n_outputs, self.n_inputs = self.weights.shape
+        check_not_alone(activation, self.n_outputs)
         if self.bias.shape != (self.n_outputs,):
             raise ValueError(f"bias must have shape ({self.n_outputs},) to fit the weights, got {self.bias.shape}")
         self.weighted_sum: Value | None = None

@@ -143,7 +143,7 @@ def cross_entropy(scores: Any, targets: Any) -> Value:
         targets: Labels (a number for each row), or of the scores' shape: one-hot rows, or probabilities.
 
     Raises:
-        ValueError: The shapes don't fit, or a label isn't a class.
+        ValueError: The shapes don't fit, a label isn't a class, or there is one output, whose softmax is always 1.
 
     >>> import tinygrad_edu as tg
     >>> round(tg.nn.cross_entropy(tg.Value([2.0, 0.0, 0.0]), 0).item(), 4)
@@ -151,7 +151,9 @@ def cross_entropy(scores: Any, targets: Any) -> Value:
     """
     scores, targets = as_one(scores), as_one(targets)
     shape, given = np.shape(data_of(scores)), np.shape(data_of(targets))
-    if shape and given == shape[:-1]:
+    if shape[-1:] in ((), (1,)):
+        raise ValueError("cross_entropy of one output is always 0: use tg.nn.binary_cross_entropy")
+    if given == shape[:-1]:
         targets = loss.one_hot(targets, classes=shape[-1])
     return apply(loss.cross_entropy, pairs(scores, targets))
 

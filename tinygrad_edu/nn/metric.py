@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tinygrad_edu.core.data import Array
+from tinygrad_edu.nn.checks import shown
 from tinygrad_edu.nn.loss import as_one, pairs
 from tinygrad_edu.ops import loss
 
@@ -46,11 +47,11 @@ def metrics_of(metrics: Sequence[Metric], update: Any, network: Network) -> list
         TypeError: One isn't callable, or an unknown name.
     """
     found: list[Metric] = list(getattr(update, "metrics", ()))
-    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
+    for metric in metrics:
         if metric == "accuracy":
             metric = Accuracy(network.threshold)
-        if not callable(metric):
-            raise TypeError(f'metrics must be functions of outputs and targets, or "accuracy", got {metric!r}')
+        if not callable(metric) or isinstance(metric, type):
+            raise TypeError(f'metrics must be functions of outputs and targets, or "accuracy", got {shown(metric)}')
         if metric not in found:
             found.append(metric)
     return found

@@ -19,6 +19,7 @@ from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
+from tinygrad_edu.nn.checks import check_activation, check_loss, check_update, shown
 from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
 from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, name_of
 from tinygrad_edu.nn.loss import half_squared_error
@@ -45,7 +46,7 @@ class Network:
 
     Raises:
         ValueError: No layers, sizes that don't chain, or a learning rate that isn't finite and positive.
-        TypeError: A layer can't be called.
+        TypeError: A layer can't be called, or is a class.
 
     >>> import tinygrad_edu as tg
     >>> xor = tg.Network.create([2, 3, 2], seed=0)
@@ -55,6 +56,7 @@ class Network:
     """
 
     plain = True
+    _gives_numbers = False  # whether it was last trained on numbers that are no classes
 
     def __init__(self, layers: Sequence[Any], learning_rate: float = 0.5) -> None:
         self.layers = list(layers)
@@ -62,6 +64,8 @@ class Network:
         if not self.layers:
             raise ValueError("layers is empty: a network needs at least one")
         for i, layer in enumerate(self.layers):
+            if isinstance(layer, type):
+                raise TypeError(f"layers[{i}] is {shown(layer)}: write {layer.__name__}(…)")
             if not callable(layer):
                 raise TypeError(f"layers[{i}] is {layer!r}, which can't be called")
         for i, (layer, following) in enumerate(itertools.pairwise(self.layers)):
@@ -112,13 +116,17 @@ class Network:
 
         Raises:
             ValueError: Fewer than two sizes, one below 1, or another kind or start.
+            TypeError: An activation isn't a function.
         """
         kinds: dict[str, type[Layer] | type[Dense]] = {"scalar": Layer, "dense": Dense}
         if kind not in kinds:
             raise ValueError(f'kind must be "scalar" or "dense", got {kind!r}')
         if len(sizes) < 2:
             raise ValueError(f"sizes must name the inputs and at least one layer, got {list(sizes)}")
-        if last is None:
+        check_activation(activation, "activation")
+        if last is not None:
+            check_activation(last, "last")
+        else:
             last = sigmoid if activation is sigmoid else identity
         rng, n_layers = np.random.default_rng(seed), len(sizes) - 1
         layers = [
@@ -236,11 +244,19 @@ class Network:
         return np.asarray(found.data if isinstance(found, Value) else [data_of(output) for output in found])
 
     def predict(self, x: Any) -> Any:
-        """The class: an int for one row, an array with one for each row of a batch.
+        """The class, not the numbers (those are `outputs`): an int for one row, an array with one for each of a batch.
 
         That is the index of the largest output. With one output it is 1 above the threshold, else 0: 1/2 for a network
-        that ends in a sigmoid, 0 for one that gives scores. For the numbers themselves, see `outputs`.
+        that ends in a sigmoid, 0 for one that gives scores.
+
+        Raises:
+            ValueError: The network was last trained on numbers that are no classes: a regression's are its outputs.
         """
+        if self._gives_numbers:
+            raise ValueError(
+                "predict gives classes, and this network was trained on targets that are other numbers: "
+                "use network.outputs(rows)"
+            )
         data = self.outputs(x)
         found = (data[..., 0] > self.threshold).astype(int) if data.shape[-1] == 1 else np.argmax(data, axis=-1)
         return found if found.ndim else int(found)
@@ -251,11 +267,16 @@ class Network:
         Raises:
             ValueError: The neurons of a layer have different activations.
         """
-        return Network([dense_of(layer, i) for i, layer in enumerate(self.layers)], self.learning_rate)
+        return self.copied([dense_of(layer, i) for i, layer in enumerate(self.layers)])
 
     def as_scalar(self) -> Network:
         """The same network with neurons for matrices: a copy."""
-        return Network([neurons_of(layer) for layer in self.layers], self.learning_rate)
+        return self.copied([neurons_of(layer) for layer in self.layers])
+
+    def copied(self, layers: Sequence[Any]) -> Network:
+        network = Network(layers, self.learning_rate)
+        network._gives_numbers = self._gives_numbers
+        return network
 
     def save(self, path: str | Path) -> None:
         """Write the network to a file: plain npz, the structure as JSON in it, no pickle.
@@ -305,7 +326,10 @@ class Network:
             TypeError: The update has no rule that compiles, or something in the network or the loss branches on data.
             ImportError: The backend isn't installed.
         """
-        form = Form(update or SGD(self.learning_rate), loss, metrics, (self.n_inputs or 1,), (self.n_outputs,))
+        update = SGD(self.learning_rate) if update is None else update
+        check_update(update)
+        check_loss(loss)
+        form = Form(update, loss, metrics, (self.n_inputs or 1,), (self.n_outputs,))
         epoch = epoch_of(self, form, backend=backend)
         if epoch is None:
             raise ValueError("a step gives parameters another layout in memory: train a few rows first")

@@ -12,6 +12,7 @@ from typing import Any
 from tinygrad_edu.core.context import Context, context
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply, data_of
+from tinygrad_edu.nn.checks import check_activation, check_not_alone
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
@@ -25,7 +26,9 @@ class Neuron:
         activation: A function of the weighted sum.
 
     Raises:
-        ValueError: No weights, or one that isn't a scalar. When called: as many inputs as weights are expected.
+        ValueError: No weights, one that isn't a scalar, or softmax, which needs several outputs. When called: as many
+            inputs as weights are expected.
+        TypeError: The activation isn't a function.
 
     >>> import tinygrad_edu as tg
     >>> neuron = tg.Neuron([0.5, -1.0], bias=0.25)
@@ -37,6 +40,8 @@ class Neuron:
     plain = True
 
     def __init__(self, weights: Sequence[Operand], bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
+        check_activation(activation, "activation")
+        check_not_alone(activation, 1)
         self.weights = [parameter(w, f"weights[{i}]") for i, w in enumerate(weights)]
         self.bias = parameter(bias, "bias")
         self.activation = activation

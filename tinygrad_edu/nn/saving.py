@@ -102,7 +102,8 @@ def listed(metrics: Any) -> list[Any]:
 def structure_of(network: Network, arrays: dict[str, Array], place: str) -> dict[str, Any]:
     """A network as what JSON can say; its numbers go into `arrays`."""
     layers = [described(layer, arrays, f"{place}.layers[{i}]") for i, layer in enumerate(network.layers)]
-    return {"kind": "Network", "layers": layers, "learning_rate": network.learning_rate}
+    about = {"learning_rate": network.learning_rate, "numbers": network._gives_numbers}
+    return {"kind": "Network", "layers": layers, **about}
 
 
 def described(layer: Any, arrays: dict[str, Array], place: str) -> dict[str, Any]:
@@ -135,7 +136,9 @@ def described(layer: Any, arrays: dict[str, Array], place: str) -> dict[str, Any
 
 
 def network_of(structure: Mapping[str, Any], arrays: Mapping[str, Array], make: type[Network]) -> Network:
-    return make([layer_of(layer, arrays, make) for layer in structure["layers"]], structure["learning_rate"])
+    network = make([layer_of(layer, arrays, make) for layer in structure["layers"]], structure["learning_rate"])
+    network._gives_numbers = bool(structure.get("numbers"))  # files of earlier versions don't say
+    return network
 
 
 def layer_of(described: Mapping[str, Any], arrays: Mapping[str, Array], make: type[Network]) -> Any:

@@ -21,6 +21,7 @@ from tinygrad_edu.compiler.machine import installed
 from tinygrad_edu.core.context import current, no_grad
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.value import Operand, Value, data_of
+from tinygrad_edu.nn.checks import check_loss, check_update, shown
 from tinygrad_edu.nn.compiled import (
     AT_MOST,
     Epoch,
@@ -32,7 +33,7 @@ from tinygrad_edu.nn.compiled import (
     mean_of_rows,
     times,
 )
-from tinygrad_edu.nn.data import check_count, check_data, check_outputs
+from tinygrad_edu.nn.data import are_numbers, check_count, check_data, check_outputs
 from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.layer import Layer
@@ -100,6 +101,8 @@ def train(
     Raises:
         ValueError: Rows of the wrong length, labels out of range, no rows, numbers that aren't finite, or a
             negative number of epochs: nothing has changed then.
+        TypeError: Update, loss, a metric, on_epoch, validation or executor is another kind of thing; nothing has
+            changed either.
         FloatingPointError: A loss isn't finite; the message names epoch and row, and the weights are as they were
             before it.
         KeyboardInterrupt: At Ctrl-C; the weights are those after the last update that was finished, of printed source
@@ -109,7 +112,8 @@ def train(
         advice, network.advice = network.advice, ""
         warnings.warn(advice, UserWarning, stacklevel=2)
     history = History(network)
-    settings = Settings(batch_size, shuffle, update or SGD(network.learning_rate), loss, validation, metrics)
+    update = SGD(network.learning_rate) if update is None else update
+    settings = Settings(batch_size, shuffle, update, loss, validation, metrics)
     run = Run(network, inputs, targets, history, settings)
     return run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
 
@@ -141,7 +145,10 @@ class Run:
         self.network, self.history, self.settings = network, history, settings
         history.settings = settings
         self.update, self.loss, self.batch_size = settings.update, settings.loss, settings.batch_size
+        check_update(self.update)
+        check_loss(self.loss)
         check_count(self.batch_size, "batch_size", 1)
+        check_validation(settings.validation)
         self.rows, self.goals = check_data(network, inputs, targets)
         check_outputs(network, self.loss)
         shape = self.goals.shape[1:]
@@ -150,7 +157,7 @@ class Run:
         self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
         self.fixed = fixed_of(self.metrics, self.goals)
         history.begin(self.rows, self.goals, [metric_name(metric) for metric in self.metrics], squared)
-        self.validation = check_data(network, *settings.validation) if settings.validation else None
+        self.validation = check_data(network, *settings.validation) if settings.validation is not None else None
         self.parameters = network.parameters()
         self.by_rule = takes_state(self.update)
         self.needed = needed_by(self.update, network)
@@ -179,12 +186,15 @@ class Run:
     ) -> History:
         """Go through all rows `epochs` times."""
         self.executor = executor
+        if on_epoch is not None and not callable(on_epoch):
+            raise TypeError(f"on_epoch must be a function of epoch and history, got {shown(on_epoch)}")
         if executor is not None:
             self.check_workers(compiled)
         check_count(epochs, "epochs", 0)
         if patience is not None:
             check_count(patience, "patience", 1)
         history, looked_at = self.history, on_epoch is not None or record
+        self.network._gives_numbers = are_numbers(self.network, self.loss, self.goals)
         plain = is_plain(self.network, self.update, self.loss, self.metrics)
         self.recorded_for = None if plain else object()
         self.recordings = self.recordings_for(compiled, len(history) + epochs, record, plain)
@@ -474,6 +484,10 @@ class Run:
 
     def check_workers(self, compiled: Any) -> None:
         """Raise where a run can't be done by workers."""
+        if isinstance(self.executor, type) or not hasattr(self.executor, "submit"):
+            raise TypeError(
+                f"executor must be an executor, got {shown(self.executor)}: write executor=ProcessPoolExecutor(2)"
+            )
         if compiled is False:
             raise ValueError("workers run printed source: compiled=False can't be used with an executor")
         if mean_of_rows(self.loss) is None:
@@ -576,8 +590,14 @@ def says_what_it_takes(loss: Any) -> bool:
     return getattr(loss, "takes", None) is not None
 
 
+def check_validation(given: Any) -> None:
+    if given is not None and not (isinstance(given, (tuple, list)) and len(given) == 2):
+        raise TypeError(f"validation must be (inputs, targets), got {shown(given)}")
+
+
 def listed(metrics: Any) -> list[Any]:
-    return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+    one = isinstance(metrics, str) or callable(metrics) or not hasattr(metrics, "__iter__")
+    return [metrics] if one else list(metrics)
 
 
 def generator(seed: int, state: Any) -> np.random.Generator:

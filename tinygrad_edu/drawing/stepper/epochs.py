@@ -34,7 +34,7 @@ def epochs_of(history: History) -> dict[str, Any]:
         "weights": [[written(w) for w in snapshot.weights] for snapshot in history.snapshots],
         "gradients": [[written(g) for g in snapshot.gradients] for snapshot in history.snapshots],
     }
-    if history.network.n_inputs == 2:
+    if history.network.n_inputs == 2 and not history.network._gives_numbers:
         data |= boundaries_of(history)
     return data
 

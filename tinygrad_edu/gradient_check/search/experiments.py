@@ -30,6 +30,7 @@ class Box(NamedTuple):
         wanted: The positions of the differentiated ones, which are arrays.
         names: The names of all arguments.
         cotangents: One for each output.
+        loss: Whether it is a loss that gives its gradient along, and so takes no cotangent.
     """
 
     outputs: Callable[[Sequence[Any]], Sequence[Array]]
@@ -38,6 +39,7 @@ class Box(NamedTuple):
     wanted: Sequence[int]
     names: Sequence[str]
     cotangents: Sequence[Array]
+    loss: bool = False
 
     def gradients(self, arguments: Sequence[Any] | None = None, cotangents: Sequence[Array] | None = None) -> list[Any]:
         """What the backward pass gives, as arrays."""
@@ -70,14 +72,16 @@ class Box(NamedTuple):
 def experiment(box: Box, wrong: Sequence[int]) -> list[Finding]:
     """What experiments tell of the wrong arguments, given by their positions: at most one finding for each."""
     found: dict[int, Finding] = {}
-    for ask in (linearity, separate_rows, one_output_at_a_time, other_arguments):
+    of_cotangents = () if box.loss else (linearity, separate_rows, one_output_at_a_time)
+    for ask in (*of_cotangents, other_arguments):
         left = [i for i in wrong if i not in found]
         if not left:
             break
         try:
             for i, say in ask(box, left):
                 if i not in found:
-                    evidence = "seen by calling the two passes with other arguments"
+                    called = "the function" if box.loss else "the two passes"
+                    evidence = f"seen by calling {called} with other arguments"
                     found[i] = Finding("experiment", (box.names[i],), say.en, say.zh, evidence=evidence)
         except Exception:  # the user's code may not stand other arguments
             continue

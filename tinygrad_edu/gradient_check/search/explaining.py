@@ -40,7 +40,8 @@ def explain(
         inputs: All its positional arguments.
         wanted: Which of them are differentiated: positions in `inputs`, of numbers or float arrays, or nested
             structures of them.
-        cotangents: The cotangent of each output, 1.0 for a loss.
+        cotangents: The cotangent of each output, 1.0 for a loss; None for a result that is no output, such as a cache
+            or the gradient that a loss function returns along.
         claimed, right: The gradients that were given, and the numerical ones, by the names of the inputs. Of an input
             whose claimed gradient is missing, hasn't its shape, or is the right one itself, nothing is said.
         names: The names of the differentiated numbers and arrays, in order: one for each leaf of the `wanted` inputs.

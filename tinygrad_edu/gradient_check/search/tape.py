@@ -58,7 +58,8 @@ class Tape:
     def __init__(self, recording: Recording, cotangents: Sequence[Any], names: Sequence[str]) -> None:
         self.names, self.n_in = list(names), len(recording.inputs)
         self.base: dict[str, Any] = {}
-        outputs = [(v, g) for v, g in zip(recording.outputs, cotangents, strict=True) if isinstance(v, Value)]
+        outputs = [(v, g) for v, g in zip(recording.outputs, cotangents, strict=True)]
+        outputs = [(v, g) for v, g in outputs if isinstance(v, Value) and g is not None]
         inner = between(recording.inputs, [v for v, _ in outputs])
         self.nodes = [*recording.inputs, *inner]
         self.number = {v: i for i, v in enumerate(self.nodes)}

@@ -1,0 +1,83 @@
+"""Functions that networks and training are given, checked at once: activations, losses, updates.
+
+The one thing to know: the error says what to write, also for the habits of other libraries, such as "relu" or "adam".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinygrad_edu import ops
+from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.nn import loss as losses
+from tinygrad_edu.nn.update import takes_state
+from tinygrad_edu.ops.activation import log_softmax, softmax
+
+SHORT = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "bce": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "crossentropy": "cross_entropy",
+}
+
+
+def check_activation(given: Any, name: str) -> None:
+    """Raise TypeError unless `given` can be an activation, a function of the weighted sums."""
+    word = word_of(given)
+    write = f"tg.{word}" if word in ops.FAMILY_OF else "tg.tanh"
+    if given is None or word in ("linear", "identity", "none"):
+        write = "tg.nn.identity"
+    fits = not isinstance(given, losses.Loss) and not takes_state(given)
+    check_function(given, fits, name, "a function of the weighted sums", write)
+
+
+def check_not_alone(activation: Any, n_outputs: int) -> None:
+    """Raise ValueError where softmax would be taken of one number: it is 1, whatever the number."""
+    if n_outputs == 1 and activation in (softmax, log_softmax):
+        raise ValueError(
+            f"{activation.name} of one output is always the same: use tg.sigmoid; over a layer of neurons it is a "
+            f"layer of its own, tg.Network([layer, tg.{activation.name}])"
+        )
+
+
+def check_loss(given: Any) -> None:
+    """Raise TypeError unless `given` can be a loss, a function of outputs and targets."""
+    word = word_of(given)
+    word = SHORT.get(word, word)
+    write = f"tg.nn.{word if isinstance(getattr(losses, word, None), losses.Loss) else 'cross_entropy'}"
+    fits = not (isinstance(given, Operation) and given.n_inputs == 1) and not takes_state(given)
+    check_function(given, fits, "loss", "a function of outputs and targets", write)
+
+
+def check_update(given: Any) -> None:
+    """Raise TypeError unless `given` can be an update, a function of the parameters."""
+    word, rate = word_of(given), "0.1"
+    write = f"tg.nn.SGD({rate})" if word == "sgd" else "tg.nn.Adam()"
+    if isinstance(given, (int, float)) and not isinstance(given, bool) and math.isfinite(given) and given > 0:
+        write = f"tg.nn.SGD({given})"
+    if isinstance(given, type):
+        place = "tg.nn." if given.__module__.startswith("tinygrad_edu.") else ""
+        write = f"{place}{given.__name__}({rate if given.__name__ != 'Adam' else ''})"
+    fits = not isinstance(given, (losses.Loss, Operation))
+    check_function(given, fits, "update", "an update or a function of the parameters", write)
+
+
+def check_function(given: Any, fits: bool, name: str, wanted: str, write: str) -> None:
+    if fits and callable(given) and not isinstance(given, type):
+        return
+    raise TypeError(f"{name} must be {wanted}, got {shown(given)}: write {name}={write}")
+
+
+def shown(given: Any) -> str:
+    """What came, in short; a class that was meant to be called as such."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}, without brackets"
+    text = repr(given)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def word_of(given: Any) -> str:
+    return given.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(given, str) else ""
