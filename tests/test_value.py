@@ -199,10 +199,3 @@ def test_a_chain_of_a_million_nodes_runs_backward_and_is_freed():
     assert (y.data, x.grad) == (1_000_001.0, 1.0)
     del y
     assert math.isfinite(x.grad)
-
-
-def test_not_of_a_comparison_is_its_opposite():
-    v = tg.Value(2.0)
-    assert not ~(v > 1.0)
-    assert ~(v < 1.0)
-    assert tg.grad(lambda x: x * 3.0 if ~(x > 1.0) else x)(2.0) == 1.0

@@ -346,9 +346,16 @@ def test_graph_is_the_picture_of_the_recording():
     assert "d_w" in slope.graph().source
 
 
+def test_not_of_a_comparison_is_recorded_for_arrays_and_refused_for_numbers_where_it_is_a_number_in_python():
+    f = tg.compile(lambda x: tg.where(~(x > 1.0), x, 0.0))
+    assert f(np.array([0.5, 2.0])).tolist() == [0.5, 0.0]
+    with pytest.raises(TypeError, match=r"~ of a truth of Python's: write np\.logical_not"):
+        f(0.5)
+
+
 def test_comparisons_and_what_is_made_of_them_are_recorded():
     def f(x, y):
-        inside = (x > 0.0) & np.less(x, y) | ~(y >= 1.0)
+        inside = (x > 0.0) & np.less(x, y) | np.logical_not(y >= 1.0)
         out = tg.where(inside, x * y, -x)
         return out, tg.gradients(out.sum() if out.ndim else out, [x, y])
 

@@ -173,7 +173,7 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @settings(max_examples=12)
 @given(
     st.lists(st.tuples(st.sampled_from(range(8)), st.integers(0, 31), st.integers(0, 31)), min_size=5, max_size=30),

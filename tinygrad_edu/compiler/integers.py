@@ -148,7 +148,9 @@ class Whole(Value):
         return self.like(super().__abs__()) if is_wide(self.kind) else abs(self.read())
 
     def __invert__(self) -> Any:
-        if is_truths(self) and (not isinstance(self.kind, type) or self not in self.recorder.given):
+        if self.kind is bool:  # of Python's True it is -2, which is true
+            raise TypeError("while compiling, ~ of a truth of Python's: write np.logical_not(…), or not")
+        if is_truths(self):
             return self.recorder.compared(op.invert, self, None)
         return ~self.read()
 

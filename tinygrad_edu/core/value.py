@@ -297,8 +297,7 @@ def compared(compare: Callable[..., Any], a: Value, b: Any) -> Any:
         return NotImplemented
     if compare is op.invert:
         raise TypeError("~ is for the results of comparisons, which are booleans, and not for Values")
-    found = compare(a._data, data_of(b))
-    return np.bool(found) if type(found) is bool else found  # of which ~ is not: that of Python's own is a number
+    return compare(a._data, data_of(b))
 
 
 def ask(value: Value) -> None:

@@ -850,15 +850,34 @@ def svdvals(a: Any) -> Any:
 
 
 def _lstsq_part(a: Any, b: Any, /, part: int, rcond: float | None = None) -> Any:
-    """Residuals (part 1), rank (2) or singular values (3) of a least squares problem, taken as plain: ∂ = 0."""
+    """Residuals (part 1), rank (2) or singular values (3) of a least squares problem, as `np.linalg.lstsq` has them.
+
+    Of r = ‖a @ x - b‖² it is ∂r/∂b = 2(b - a @ x) and ∂r/∂a = -2(b - a @ x) xᵀ: by x the slope is 0 at the least.
+    A rank has no gradient.
+    """
     return np.asarray(np.linalg.lstsq(a, b, rcond=rcond)[part], dtype=np.result_type(a, b))
+
+
+def _lstsq_part_by_a(g: Any, out: Any, a: Any, b: Any, part: int, rcond: float | None = None) -> Any:
+    if part == 2 or 0 in shape_of(out):
+        return None
+    if part == 3:
+        u, _, vt = svd(a, full_matrices=False)
+        return (u * g) @ vt
+    x = pinv(a) @ b
+    left = b - a @ x
+    return -2.0 * g * left[:, None] * x if len(shape_of(b)) == 1 else -2.0 * (left * g) @ x.T
+
+
+def _lstsq_part_by_b(g: Any, out: Any, a: Any, b: Any, part: int, rcond: float | None = None) -> Any:
+    return 2.0 * g * (b - a @ (pinv(a) @ b)) if part == 1 and 0 not in shape_of(out) else None
 
 
 lstsq_part = operation(
     _lstsq_part,
-    (None, None),
+    (_lstsq_part_by_a, _lstsq_part_by_b),
     name="lstsq part",
-    formula="∂ = 0",
+    formula="∂‖a·x - b‖² = 2(b - a·x)·(∂b - ∂a·x)",
     shapes="(m, n) and (m,) or (m, k) → as np.linalg.lstsq has them",
 )
 
@@ -868,14 +887,8 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, An
 
     Residuals are given where numpy gives them, for more equations than unknowns and full rank. A rank has no gradient.
     """
-    x, singular = pinv(a) @ b, svdvals(a)
-    if current()[2] is None:
-        _, residuals, rank, _ = np.linalg.lstsq(data_of(a), data_of(b), rcond=rcond)
-        if residuals.size:
-            left = b - a @ x
-            residuals = sum(left * left, axis=0).reshape(residuals.shape)
-        return x, residuals, rank, singular
-    return x, *(lstsq_part(a, b, part=part, rcond=rcond) for part in (1, 2, 3))
+    _, residuals, rank, singular = (lstsq_part(a, b, part=part, rcond=rcond) if part else None for part in range(4))
+    return pinv(a) @ b, residuals, rank if current()[2] is not None else int(data_of(rank)), singular
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
