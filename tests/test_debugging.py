@@ -60,3 +60,9 @@ def test_right_code_passes_and_transforms_are_watched():
         assert tg.hessian(lambda x: x**3)(2.0) == 12.0
         with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="log"):
             tg.grad(lambda x: tg.log(x - x))(1.0)
+
+
+def test_the_operations_inside_a_checkpoint_are_watched():
+    checkpointed = tg.checkpoint(lambda x: tg.exp(1000.0 * x))
+    with tg.debug(), np.errstate(over="ignore"), pytest.raises(FloatingPointError, match="exp"):
+        checkpointed(tg.Value(1.0))

@@ -228,6 +228,10 @@ CASES |= {
     "insert several": (lambda x, v: np.insert(x, [0, 2], v, axis=0), [X, signed(3)]),
     "insert flat": (lambda x, v: np.insert(x, [1, 3], v), [V, signed(2)]),
     "insert column": (lambda x, v: np.insert(x, 1, v, axis=1), [X, signed(2)]),
+    "insert by a slice": (lambda x, v: np.insert(x, slice(0, 2), v, axis=1), [signed(2, 2), signed(2)]),
+    "insert along the middle": (lambda x, v: np.insert(x, [0, 2], v, axis=1), [signed(2, 3, 2), signed(2)]),
+    "insert a number along the middle": (lambda x: np.insert(x, [0, 2], 5.0, axis=1), [signed(2, 3, 2)]),
+    "insert more at one place": (lambda x, v: np.insert(x, 1, v, axis=0), [signed(3), signed(2)]),
     "compress": (lambda x: np.compress([True, False, True], x, axis=1), [X]),
     "extract": (lambda x: np.extract(MASK, x), [X]),
     "resize": (lambda x: np.resize(x, (3, 3)), [X]),
@@ -630,3 +634,11 @@ def test_compiled_functions_and_gradients_equal_the_eager_run_to_the_bit(name, a
             assert_compiles(*CASES[name])
     else:
         assert_compiles(*CASES[name])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("ddof", [2, 3])
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_what_spreads_is_infinite_where_no_degrees_of_freedom_are_left(name, ddof):
+    x = np.array([1.0, 2.0])
+    assert getattr(np, name)(tg.Value(x), ddof=ddof).data == getattr(np, name)(x, ddof=ddof) == math.inf

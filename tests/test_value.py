@@ -39,6 +39,14 @@ def test_arrays_keep_float32_and_float64_and_become_float64_otherwise(array, dty
     assert np.array_equal(value.data, np.asarray(array))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.bool_, np.float16])
+def test_a_result_of_another_dtype_becomes_float64(dtype):
+    whole = tg.operation(lambda x: np.floor(x).astype(dtype), (None,), name="whole")
+    result = whole(tg.Value(np.array([0.5, 1.5])))
+    assert result.dtype == np.float64
+    assert result.data.tolist() == [0.0, 1.0]
+
+
 def test_a_fitting_array_is_not_copied():
     array = np.ones(3)
     assert tg.Value(array).data is array

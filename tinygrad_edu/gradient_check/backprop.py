@@ -230,7 +230,9 @@ class Judge:
             made[old] = new
             if i in self.tape.seeds:
                 ends[new] = self.tape.seeds[i]
-        return Tape(Recording([start], list(ends), places, turns), list(ends.values()), [name])
+        tape = Tape(Recording([start], list(ends), places, turns), list(ends.values()), [name])
+        tape.by_name = True
+        return tape
 
 
 def entries_of(name: str, data: Any, right: Array, hand: Array, allowed: float, verdict: str) -> list[Entry]:

@@ -298,18 +298,9 @@ def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """x with `values` before the positions along an axis, of all in order where None."""
     x = array(x)
     values = astype(array(values), dtype=x.dtype)
-    x, axis = (ravel(x), 0) if axis is None else (x, axis % x.ndim)
-    n = x.shape[axis]
-    places = np.insert(np.arange(n), obj, -1)
-    if values.ndim <= 1 and np.ndim(obj) and axis:
-        values = expand_dims(values, tuple(range(1, x.ndim - axis)))
-    elif np.ndim(obj) == 0 and values.ndim:
-        values = moveaxis(values, 0, axis) if values.ndim == x.ndim else expand_dims(values, axis)
-    added = int(np.sum(places < 0))
-    shape = tuple(added if i == axis else m for i, m in enumerate(x.shape))
-    joined = concatenate([x, broadcast_to(values, shape=shape)], axis=axis)
-    order = np.where(places < 0, n + np.cumsum(places < 0) - 1, places)
-    return joined[(*(slice(None),) * axis, order)]
+    places = np.arange(x.size).reshape(x.shape)
+    behind = x.size + np.arange(values.size).reshape(values.shape)
+    return concatenate([ravel(x), ravel(values)])[np.insert(places, obj, behind, axis)]  # numpy says where each goes
 
 
 def compress(condition: Any, x: Any, axis: int | None = None) -> Any:

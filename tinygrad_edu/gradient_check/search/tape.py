@@ -55,6 +55,8 @@ class Site(NamedTuple):
 class Tape:
     """The graph between inputs and outputs, by numbers."""
 
+    by_name = False  # whether the user has the outputs' cotangents as variables, each called after its output
+
     def __init__(self, recording: Recording, cotangents: Sequence[Any], names: Sequence[str]) -> None:
         self.names, self.n_in = list(names), len(recording.inputs)
         self.base: dict[str, Any] = {}
