@@ -501,3 +501,11 @@ def test_powers_of_arrays_of_shape_0_have_the_bits_of_the_eager_run():
         expected = slope(tg.Value(x), tg.Value(b[0]))
         for ours, theirs in zip(compiled(x, float(b[0])), expected, strict=True):
             assert np.array_equal(ours, theirs.data)
+
+
+def test_an_index_is_printed_as_python_writes_it_and_an_empty_one_still_computes():
+    x = np.arange(6.0).reshape(2, 3)
+    compiled = tg.compile(lambda x: x[0, 1:] * 2.0)
+    assert compiled(x).tolist() == [2.0, 4.0]
+    assert "x[0, 1:]" in compiled.source
+    assert np.array_equal(tg.compile(lambda x: x[()] * 2.0)(x), x * 2.0)
