@@ -1,5 +1,7 @@
 """The backward walk: seeds, accumulation and its order, and derivatives of derivatives."""
 
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -211,3 +213,24 @@ def test_gradients_take_a_list_of_values_and_nothing_else():
         tg.gradients(loss, ["x"])
     with pytest.raises(TypeError, match="must be Values, got a float"):
         tg.gradients(2.0, [x])
+
+
+def test_grad_lets_go_of_a_cotangent_once_it_is_used():
+    alive, peak = [], []
+
+    def rule(g, out, x):
+        alive[:] = [ref for ref in alive if ref() is not None]
+        peak.append(len(alive))
+        made = g * 2.0
+        alive.append(weakref.ref(made))
+        return (made,)
+
+    twice = tg.operation(lambda x: x * 2.0, rule, name="twice")
+
+    def chain(x):
+        for _ in range(20):
+            x = twice(x)
+        return x.sum()
+
+    assert tg.grad(chain)(np.ones(3)).tolist() == [2.0**20] * 3
+    assert max(peak) <= 2

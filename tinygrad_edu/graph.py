@@ -59,7 +59,9 @@ def pull_back(
     """
     if order is None:
         order = order_between(outputs, inputs)
-    found = entries_of(cotangents(outputs, seeds, create_graph, order, {*order, *inputs}), inputs, create_graph)
+    kept = None if create_graph else {*inputs}  # what is recorded is kept by the graph
+    table = cotangents(outputs, seeds, create_graph, order, {*order, *inputs}, kept)
+    found = entries_of(table, inputs, create_graph)
     if create_graph:
         return found
     owned = {id(seed) for seed in seeds}

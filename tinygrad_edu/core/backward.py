@@ -46,12 +46,13 @@ def cotangents(
     create_graph: bool,
     order: list[Value] | None = None,
     wanted: Container[Any] | None = None,
+    kept: Container[Any] | None = None,
 ) -> dict[Value, Any]:
     """The cotangent of every node that the outputs were made of (of those in `order`, where it is given).
 
     Contributions to a node are added as they come, first consumer first (see `backward_order`): this is the order
     in which a hand-written sum over the next layer's neurons runs, so that the last bit agrees. Rules may leave out
-    what isn't `wanted`; every Value is, where it is None.
+    what isn't `wanted`; every Value is, where it is None. A cotangent that isn't to be `kept` is let go after its use.
     """
     table: dict[Value, Any] = {}
     for output, seed in zip(outputs, seeds, strict=True):
@@ -60,8 +61,9 @@ def cotangents(
     for node in backward_order(outputs) if order is None else order:
         if node not in table:  # a rule gave None, or only another output depends on it
             continue
-        incoming, operation, parents, params = table[node], node.operation, node.parents, node.params
-        assert operation is not None
+        incoming = table[node] if kept is None or node in kept else table.pop(node)
+        operation: Any = node.operation
+        parents, params = node.parents, node.params
         out, inputs = (node, parents) if create_graph else (node._data, node.primals)
         rules = operation.rules
         results: Any = None
