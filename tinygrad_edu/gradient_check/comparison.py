@@ -286,6 +286,13 @@ class Comparison:
         self.note_uncertainty(i, entries)
         return self.with_ties(i, k, entries, order)
 
+    def not_judged(self, key: str, name: str) -> None:
+        """Say of an input that the function leaves entries of it undecided: they are no mistakes, and no passes."""
+        if name not in self.unchecked:
+            self.unchecked.append(name)
+        if not any(found.kind == key and name in found.inputs for found in self.findings):
+            self.findings.append(finding(key, key, (name,)))
+
     def without_rounding(self, single: list[Entry], double: list[Entry], i: int) -> list[Entry]:
         """The entries in float32; those in float64 in their place where only rounding makes them wrong."""
         least = 1e-2 * max(map(self.scale, range(len(self.values))))
@@ -298,7 +305,7 @@ class Comparison:
 
     def note_uncertainty(self, i: int, entries: Sequence[Entry]) -> None:
         """Say so where entries hold only because their numerical derivatives are hardly known."""
-        least = 1e-2 * self.scale(i)
+        least = 1e-2 * max((abs(e.numerical) for e in entries if math.isfinite(e.numerical)), default=0.0)
         rough = [e.error for e in entries if e.holds and not e.kink and e.error > least]
         if rough and least > 0.0:
             note = say("uncertain", self.language, n=len(rough), name=self.names[i], error=f"{max(rough):.1e}")
@@ -313,7 +320,8 @@ class Comparison:
         off = abs(claimed - first.value)
         if self.slopes:
             left, right = self.slopes[i].left[n, k], self.slopes[i].right[n, k]
-            if abs(right - left) <= 1e-3 * off:
+            gap, rounding = abs(right - left), 2.0 * float(self.point.noise[k]) / self.step(i)
+            if gap <= 1e-3 * off and gap <= max(0.1 * abs(first.value), 4.0 * rounding):
                 return False, first
         f = self.one(i, at, k)
         settled = settle(f, number, self.steps(i, number), float(self.point.noise[k]))
@@ -324,14 +332,18 @@ class Comparison:
         if self.method == "extrapolated":
             return self.closer(f, i, claimed, number, first)
         if not math.isfinite(settled.value):
-            return False, first
+            self.not_judged("not finite nearby", self.names[i])
+            return True, first
         return bool(abs(claimed - settled.value) <= self.allowed(i, settled.value, settled.error)), settled
 
     def steps(self, i: int, number: float) -> list[float]:
         """The steps that are tried where the usual one doesn't settle it, the largest first."""
         usual = self.step(i) * max(1.0, abs(number))
         finer = min(usual, self.eps * max(1.0, abs(number)))
-        return [*([usual] if usual > finer else []), *(finer * factor for factor in FINER)]
+        steps = [*([usual] if usual > finer else []), *(finer * factor for factor in FINER)]
+        while 0.0 < abs(number) < 1e4 * steps[-1] and steps[-1] > 1e-300 and not self.fast:
+            steps.append(0.1 * steps[-1])  # a small number may be near the border of the function's domain
+        return steps
 
     def at_kink(self, i: int, at: tuple[int, ...], k: int, claimed: float, settled: Settled) -> tuple[bool, Settled]:
         """A gradient at a kink may lie between the slopes of both sides, or those of points nearby."""

@@ -51,7 +51,7 @@ class Point:
     def __init__(self, evaluate: Evaluate, data: list[Data], eps: float) -> None:
         self.evaluate, self.data = evaluate, data
         self.here = evaluate(copies_of(data))
-        line = on_line(evaluate, data, [d * own_size(x) for d, x in zip(random_direction(data), data, strict=True)])
+        line = on_line(evaluate, data, [d * own_sizes(x) for d, x in zip(random_direction(data), data, strict=True)])
         self.noise = np.maximum(EPSILON * np.abs(self.here), noise_of(line))
         self.steps = [self.step_for_input(i, eps) for i in range(len(data))]
 
@@ -127,7 +127,7 @@ def settle(f: Callable[[float], float], x: float, steps: Sequence[float], noise:
     """
     here = f(x)
     found = [at_step(f, x, here, step, noise) for step in steps]
-    best = min(range(len(found)), key=lambda n: (not math.isfinite(found[n].doubt), found[n].doubt))
+    best = least_doubtful(found)
     value, left, right = found[best].value, found[best].left, found[best].right
     if not math.isfinite(found[best].doubt):
         return Settled(math.nan, math.inf, None)
@@ -139,6 +139,24 @@ def settle(f: Callable[[float], float], x: float, steps: Sequence[float], noise:
     return Settled(value, found[best].error, (left, right) if persists else None)
 
 
+def least_doubtful(found: Sequence[AtStep]) -> int:
+    """The step whose slopes differ least, relative to their own size: a step across a pole or a border sees small ones.
+
+    Those of one side count only where no step has finite values on both.
+    """
+    largest = max((step.size for step in found if math.isfinite(step.doubt)), default=0.0)
+
+    def doubt(n: int) -> tuple[bool, bool, float]:
+        step = found[n]
+        if not math.isfinite(step.doubt):
+            return True, True, 0.0
+        beyond_rounding = max(step.doubt - 3.0 * step.rounding, 0.0)
+        own = beyond_rounding / step.size if beyond_rounding else 0.0
+        return False, step.one_sided, own + step.rounding / (largest or 1.0)
+
+    return min(range(len(found)), key=doubt)
+
+
 class AtStep(NamedTuple):
     """The slopes at one step; `doubt` is how far those of both sides, and of the double step, differ."""
 
@@ -148,6 +166,11 @@ class AtStep(NamedTuple):
     right: float
     rounding: float
     doubt: float
+    one_sided: bool
+
+    @property
+    def size(self) -> float:
+        return max(abs(self.left), abs(self.right))
 
 
 def at_step(f: Callable[[float], float], x: float, here: float, h: float, noise: float) -> AtStep:
@@ -155,11 +178,13 @@ def at_step(f: Callable[[float], float], x: float, here: float, h: float, noise:
     far, near, back, far_back = f(x + 2.0 * h), f(x + h), f(x - h), f(x - 2.0 * h)
     left, right = (here - back) / h, (near - here) / h
     fine, coarse = (near - back) / (2.0 * h), (far - far_back) / (4.0 * h)
-    if not math.isfinite(fine):
+    one_sided = not math.isfinite(fine)
+    if one_sided:
         fine, coarse, left, right = one_side(here, (near, far), (back, far_back), h)
     rounding = 2.0 * noise / h
     error = abs(fine - coarse) / 3.0 + rounding
-    return AtStep(fine, error, left, right, rounding, abs(right - left) + abs(fine - coarse) + rounding)
+    doubt = abs(right - left) + abs(fine - coarse) + rounding
+    return AtStep(fine, error, left, right, rounding, doubt, one_sided)
 
 
 def one_side(
@@ -313,6 +338,13 @@ def own_size(x: Data) -> Any:
     """What steps are relative to where all numbers of an input are small: the largest; else as `sizes`."""
     largest = float(np.max(np.abs(x), initial=0.0))
     return largest if 0.0 < largest < 1.0 else sizes(x)
+
+
+def own_sizes(x: Data) -> Any:
+    """For each number at most its own size: a number near the border of a domain stays inside. Zeros as `own_size`."""
+    near = np.minimum(np.abs(x), own_size(x))
+    chosen = np.where(near > 0.0, near, own_size(x))
+    return float(chosen) if isinstance(x, float) else chosen
 
 
 def copies_of(data: Sequence[Data]) -> list[Data]:

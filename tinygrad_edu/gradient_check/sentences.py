@@ -96,6 +96,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "或在开头写 np.random.seed(0)",
     ),
     "not finite result": ("the function gives {what} at these inputs", "函数在这些输入上得到 {what}"),
+    "not finite nearby": (
+        "entries of it can't be judged: the function isn't finite on either side of them, however small the step",
+        "它有元素无法判断：无论步长多小，函数在其两侧都不是有限值",
+    ),
     "changes dout": ("the backward pass changes the dout it is given", "反向传播改动了传入的 dout"),
     "changes cache": ("the backward pass changes what is cached", "反向传播改动了缓存"),
     "changes inputs": ("{who} changes its argument {name}", "{who}改动了它的参数 {name}"),
