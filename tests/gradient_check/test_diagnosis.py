@@ -209,3 +209,23 @@ def test_a_loss_is_never_told_of_a_dout_it_has_not():
     assert not any(found.line for found in report.diagnoses)
     assert "dout" not in repr(report)
     assert "two passes" not in repr(report)
+
+
+# --- hints and places
+
+
+@pytest.mark.parametrize(("function", "name"), [(lambda z: np.maximum(0, z), "relu"), (np.tanh, "tanh")])
+def test_the_hint_speaks_of_the_function_at_hand(function, name):
+    def forward(x, w):
+        z = x @ w
+        return function(z), (x, w)
+
+    def backward(dout, cache):
+        x, w = cache
+        dz = dout * ((dout > 0) if name == "relu" else 1 - np.tanh(dout) ** 2)
+        return dz @ w.T, x.T @ dz
+
+    rng = np.random.default_rng(1)
+    hint = tg.check_layer(forward, backward, rng.normal(size=(5, 4)), rng.normal(size=(4, 3))).diagnoses[0].hint
+    assert f"{name}'(z) = " in hint
+    assert ("tanh" in hint) == (name == "tanh")
