@@ -229,3 +229,20 @@ def test_the_hint_speaks_of_the_function_at_hand(function, name):
     hint = tg.check_layer(forward, backward, rng.normal(size=(5, 4)), rng.normal(size=(4, 3))).diagnoses[0].hint
     assert f"{name}'(z) = " in hint
     assert ("tanh" in hint) == (name == "tanh")
+
+
+@pytest.mark.parametrize("squares", [lambda W: np.sum(W**2), lambda W: np.sum(W * W), lambda W: np.sum(np.square(W))])
+@pytest.mark.parametrize("factor", [0.0, 1.0, 4.0])
+def test_a_penaltys_mistake_is_told_at_the_penaltys_own_line(factor, squares):
+    def loss(W, X):
+        scores = X @ W
+        penalty = 0.05 * squares(W)
+        return np.sum(np.tanh(scores)) + penalty
+
+    rng = np.random.default_rng(0)
+    W, X = rng.normal(size=(4, 3)), rng.normal(size=(5, 4))
+    gradient = X.T @ (1 - np.tanh(X @ W) ** 2) + factor * 0.05 * W
+    first = tg.gradcheck(lambda W: loss(W, X), W, gradient=gradient).diagnoses[0]
+    assert first.kind == "penalty"
+    assert "X @ W" not in first.expression
+    assert "W" in first.expression or "squares" in first.expression or "penalty" in first.expression
