@@ -174,7 +174,7 @@ def test_what_is_not_found_or_cannot_be_compared_is_said():
     report = tg.check_backprop(forward, INPUTS, {"dnothing": np.ones(2), "dh": np.ones(3), "dz": None})
     assert not report
     assert verdicts(report) == {"dnothing": "not found"}
-    assert report.unchecked == ["h", "z"]
+    assert report.unchecked == ["dnothing", "h", "z"]
     assert "the forward code assigns no variable of this name; it has C, W1" in repr(report)
     assert "its gradient has shape (3,); it should have shape (6, 4)" in repr(report)
 
@@ -188,3 +188,17 @@ def test_bad_arguments_are_refused():
         tg.check_backprop(lambda x: np.sum(tg.stop_gradient(x) * x), [np.ones(2)], {"dx": np.ones(2)})
     with pytest.raises(TypeError, match="has no number in it that depends on the inputs: return the loss"):
         tg.check_backprop(lambda x: x, [np.ones(2)], {"dx": np.ones(2)})
+
+
+def test_the_first_line_names_what_was_not_found_and_verdicts_say_what_their_figure_is():
+    def forward(x, w):
+        z = x * w
+        return np.sum(np.tanh(z))
+
+    x, w = np.array([0.5, -1.0]), np.array([2.0, 0.3])
+    report = tg.check_backprop(forward, [x, w], {"dq": x})
+    assert not report
+    assert report.verdict == "gradient check FAILED: not compared: dq"
+    report = tg.check_backprop(forward, [x, w], {"dz": x, "dq": x})
+    assert report.verdict == "gradient check FAILED: 2 of 2 entries are wrong, in z; not compared: dq"
+    assert "of its largest entry)" in repr(report)

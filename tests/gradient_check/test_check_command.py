@@ -62,6 +62,7 @@ def crashes(w, x): return 1 / 0
 def hangs(w, x): time.sleep(60)
 def aborts(w, x): os.abort()
 """
+AFFINE = ["student:affine_forward", "--backward", "affine_backward"]
 INPUTS = ["--input", "0.5", "--input", "[1.0, -2.0]"]
 
 
@@ -151,6 +152,8 @@ def test_inputs_may_be_files(tmp_path, capsys):
         (["student:loss"], "--input"),
         (["student:loss", "--gradient", "right", "--input", "1"], "missing a required argument: 'x'"),
         (["student:Double", "--input", "1"], "is a class"),
+        ([*AFFINE, "--input", "[[1, 2]]", "--input", "[[1], [2]]", "--input", "[0]"], "differentiated with --wrt"),
+        ([*AFFINE, "--input", "[[1.0]]", "--input", "[[1.0]]", "--input", "[0.0]", "--wrt", "q"], "--wrt names 'q'"),
         (["student:traced", "--input", "1", "--time-limit", "0"], "must be a number above 0"),
     ],
 )

@@ -209,3 +209,40 @@ def test_a_loss_is_never_told_of_a_dout_it_has_not():
     assert not any(found.line for found in report.diagnoses)
     assert "dout" not in repr(report)
     assert "two passes" not in repr(report)
+
+
+# --- hints and places
+
+
+@pytest.mark.parametrize(("function", "name"), [(lambda z: np.maximum(0, z), "relu"), (np.tanh, "tanh")])
+def test_the_hint_speaks_of_the_function_at_hand(function, name):
+    def forward(x, w):
+        z = x @ w
+        return function(z), (x, w)
+
+    def backward(dout, cache):
+        x, w = cache
+        dz = dout * ((dout > 0) if name == "relu" else 1 - np.tanh(dout) ** 2)
+        return dz @ w.T, x.T @ dz
+
+    rng = np.random.default_rng(1)
+    hint = tg.check_layer(forward, backward, rng.normal(size=(5, 4)), rng.normal(size=(4, 3))).diagnoses[0].hint
+    assert f"{name}'(z) = " in hint
+    assert ("tanh" in hint) == (name == "tanh")
+
+
+@pytest.mark.parametrize("squares", [lambda W: np.sum(W**2), lambda W: np.sum(W * W), lambda W: np.sum(np.square(W))])
+@pytest.mark.parametrize("factor", [0.0, 1.0, 4.0])
+def test_a_penaltys_mistake_is_told_at_the_penaltys_own_line(factor, squares):
+    def loss(W, X):
+        scores = X @ W
+        penalty = 0.05 * squares(W)
+        return np.sum(np.tanh(scores)) + penalty
+
+    rng = np.random.default_rng(0)
+    W, X = rng.normal(size=(4, 3)), rng.normal(size=(5, 4))
+    gradient = X.T @ (1 - np.tanh(X @ W) ** 2) + factor * 0.05 * W
+    first = tg.gradcheck(lambda W: loss(W, X), W, gradient=gradient).diagnoses[0]
+    assert first.kind == "penalty"
+    assert "X @ W" not in first.expression
+    assert "W" in first.expression or "squares" in first.expression or "penalty" in first.expression

@@ -286,3 +286,19 @@ def test_what_only_float32_rounds_away_is_no_mistake():
     assert any("wrong in float32 only, by rounding" in note for note in report.notes)
     wrong = lambda *given: course.batchnorm_backward(*given, "no mean")  # noqa: E731
     assert tg.check_layer(course.batchnorm_forward, wrong, x, gamma, beta, {}).failing_inputs == ["x"]
+
+
+def test_lists_of_floats_are_taken_as_arrays_and_settings_beside_arrays_are_not():
+    def forward(x, betas=(1.0, 1.0)):
+        return x * betas[0], betas
+
+    def backward(dout, betas):
+        return dout * betas[0]
+
+    for x in ([[1.0, 2.0], [3.0, 4]], [1.0, 2.5]):
+        assert tg.check_layer(forward, backward, x)
+        assert tg.check_loss(lambda x: (np.sum(x**2), 2 * x), x)
+        assert not tg.check_loss(lambda x: (np.sum(x**2), x), x)
+    assert tg.check_layer(forward, backward, np.ones((2, 2)), [0.9, 0.999])
+    with pytest.raises(ValueError, match="wrt="):
+        tg.check_layer(forward, backward, [[1, 2], [3, 4]])

@@ -162,3 +162,18 @@ def test_a_name_that_is_bound_anew_is_not_used():
     assert not can_be_pasted(scene, last, "dz = dz * z")
     assert not can_be_pasted(scene, last, "dz = dz * unknown")
     assert not can_be_pasted(scene, last, "dz = dz * (")
+
+
+def test_where_both_passes_are_one_function_its_gradients_have_its_own_names():
+    def loss(W, X, y):
+        s = X @ W
+        m = np.maximum(0, s - s[np.arange(len(y)), y][:, None] + 1.0)
+        mask = (m > 0).astype(float)  # what the right entries lose is forgotten
+        dW = X.T @ mask
+        return np.sum(m), dW
+
+    _, (X, W, y), _ = CASES["svm"]
+    found = tg.check_loss(loss, W, X, y).diagnoses[0]
+    assert "s[np.arange" in found.expression
+    assert "dm" not in found.repair
+    assert "+=" not in found.repair

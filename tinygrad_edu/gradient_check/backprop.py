@@ -125,6 +125,7 @@ class Judge:
             nodes = [self.best(nodes, given)]
         if not nodes:
             self.verdicts.append(Verdict(name, "not found"))
+            self.unchecked.append(name)
             known = ", ".join(self.recorded.variables)
             self.findings.append(finding("no variable", "not found", (name,), known=known))
             return

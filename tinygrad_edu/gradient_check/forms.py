@@ -38,6 +38,10 @@ DOUTS = 3
 """How many random cotangents a backward pass is checked with."""
 
 
+class WrtError(ValueError):
+    """Nothing is chosen to be differentiated, or what there isn't."""
+
+
 class Leaf(NamedTuple):
     """One number or array that is varied: its name, and its data as given."""
 
@@ -161,7 +165,7 @@ class PairForm(Form):
         names = argument_names(forward, len(args))
         chosen = chosen_by(wrt, names) if wrt is not None else float_arrays(args)
         if not chosen:
-            raise ValueError(nothing_chosen(args, names))
+            raise WrtError(nothing_chosen(args, names))
         self.arguments = Arguments(forward, args, chosen)
         first = forward(*self.arguments.fresh())
         self.n_out = outputs_in(first, backward, len(args))
@@ -242,7 +246,7 @@ class LossForm(Form):
             return
         chosen, entries = (chosen_by(wrt, names), {}) if wrt is not None else self.guess(gradients, args, names)
         if not chosen and not entries:
-            raise ValueError(nothing_chosen(args, names))
+            raise WrtError(nothing_chosen(args, names))
         self.arguments = Arguments(function, args, chosen, entries)
         self.leaves = self.arguments.leaves
         self.explained = Explained(function, self.arguments.fresh(), self.arguments.chosen, len(result), first)
@@ -400,7 +404,7 @@ def chosen_by(wrt: Any, names: Sequence[str]) -> list[int]:
     for which in [wrt] if isinstance(wrt, (int, str)) else wrt:
         position = names.index(which) if which in names else which
         if not isinstance(position, int) or not -len(names) <= position < len(names):
-            raise ValueError(f"wrt names {which!r}, and the arguments are {', '.join(names)}")
+            raise WrtError(f"wrt names {which!r}, and the arguments are {', '.join(names)}")
         found.append(position % len(names))
     return found
 

@@ -12,6 +12,7 @@ from tinygrad_edu.gradient_check.black_box import with_experiments
 from tinygrad_edu.gradient_check.comparison import Comparison, Sizes
 from tinygrad_edu.gradient_check.diagnosis import diagnoses_of
 from tinygrad_edu.gradient_check.forms import Form, LayerForm, LossForm, PairForm, Wrt
+from tinygrad_edu.gradient_check.plain_data import with_lists_as_arrays
 from tinygrad_edu.gradient_check.report import GradientReport
 from tinygrad_edu.gradient_check.search.findings import Language
 from tinygrad_edu.gradient_check.sentences import say
@@ -38,8 +39,8 @@ def check_layer(
     Args:
         forward: The forward pass, or the layer.
         backward_and_args: The backward pass (not for a layer), then the arguments of the forward pass. Arrays of floats
-            are differentiated; everything else (integers, masks of booleans, dicts, texts) is passed through, a copy
-            for each call.
+            are differentiated, and lists of rows of floats, which become arrays; everything else (integers, masks of
+            booleans, dicts, texts) is passed through, a copy for each call.
         wrt: The arguments that are differentiated, by position or name, where it isn't all arrays of floats.
         dout: The cotangent of the output (a tuple for several). Otherwise three random ones are taken.
         eps, rtol, atol, language: As in `gradcheck`.
@@ -65,13 +66,14 @@ def check_layer(
     """
     sizes = Sizes(eps, rtol, atol)
     if hasattr(forward, "forward") and hasattr(forward, "backward"):
-        return check(LayerForm(forward, backward_and_args, wrt, dout), sizes, language)
+        return check(LayerForm(forward, with_lists_as_arrays(backward_and_args), wrt, dout), sizes, language)
     if not backward_and_args or not callable(forward) or not callable(backward_and_args[0]):
         raise TypeError(
             "check_layer takes (forward, backward, *arguments), or (layer, *arguments) for an object with the methods "
             f"forward and backward; got {', '.join(type(x).__name__ for x in (forward, *backward_and_args))}"
         )
-    return check(PairForm(forward, backward_and_args[0], backward_and_args[1:], wrt, dout), sizes, language)
+    backward, args = backward_and_args[0], with_lists_as_arrays(backward_and_args[1:])
+    return check(PairForm(forward, backward, args, wrt, dout), sizes, language)
 
 
 def check_loss(
@@ -109,7 +111,7 @@ def check_loss(
     """
     if not callable(function):
         raise TypeError(f"the first argument must be the loss function, got {type(function).__name__}")
-    return check(LossForm(function, args, wrt), Sizes(eps, rtol, atol), language)
+    return check(LossForm(function, with_lists_as_arrays(args), wrt), Sizes(eps, rtol, atol), language)
 
 
 def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:

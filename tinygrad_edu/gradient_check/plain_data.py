@@ -39,6 +39,28 @@ def float_arrays(args: Sequence[Any]) -> list[int]:
     return [i for i, x in enumerate(args) if isinstance(data_of(x), np.ndarray) and data_of(x).dtype.kind == "f"]
 
 
+def with_lists_as_arrays(args: Sequence[Any]) -> list[Any]:
+    """Lists of lists of floats as arrays; flat ones too where nothing else is an array of floats.
+
+    Beside arrays, a flat list such as `[0.9, 0.999]` is a setting, and is passed through.
+    """
+    flat = not float_arrays(args)
+    return [np.array(x) if isinstance(x, list) and is_table(x, flat) else x for x in args]
+
+
+def is_table(x: list[Any], flat: bool) -> bool:
+    """Whether a list has an array's shape and holds floats, with ints among them perhaps."""
+    try:
+        array = np.array(x)
+    except (ValueError, TypeError):  # rows of several lengths
+        return False
+    return array.dtype.kind == "f" and all(map(is_plain, x)) and (array.ndim > 1 or flat)
+
+
+def is_plain(x: Any) -> bool:
+    return all(map(is_plain, x)) if isinstance(x, list) else type(x) in (int, float)
+
+
 def as_data_tree(x: Any, name: str) -> Any:
     """An argument that is varied, its leaves as floats and arrays."""
     try:

@@ -230,7 +230,7 @@ def line_of(verdict: Verdict, language: Language) -> str:
     """`dh2  wrong here (off by 1.0e+00 of its largest entry), line 12: `h @ W2`"""
     word = say("right here" if verdict.verdict == "right" else verdict.verdict, language)
     wrong = verdict.verdict in ("wrong here", "inherited")
-    off = f" ({verdict.off:.1e})" if wrong and math.isfinite(verdict.off) else ""
+    off = say("off", language, off=f"{verdict.off:.1e}") if wrong and math.isfinite(verdict.off) else ""
     place = f", line {verdict.line}: `{verdict.expression}`" if verdict.verdict == "wrong here" and verdict.line else ""
     return f"{verdict.name:<12}  {word}{off}{place}"
 

@@ -35,6 +35,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "wrong here": ("wrong here", "错在这里"),
     "inherited": ("wrong only by what it is given", "只因上游梯度有误而错"),
     "not found": ("not found", "未找到"),
+    "off": (" (off by {off} of its largest entry)", "（相差其最大元素的 {off} 倍）"),
     # what was given in place of a gradient
     "none": ("no gradient is returned for it (None)", "没有返回它的梯度（None）"),
     "none: hint": (

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.core.data import as_data
+from tinygrad_edu.gradient_check.forms import WrtError
 
 RIGHT, WRONG, USAGE, NOT_RUN = 0, 1, 2, 3
 """Exit codes: the gradients are right; are wrong; the arguments don't fit; the code crashed, hung or can't be run."""
@@ -110,6 +112,8 @@ def main(task: str, answer: str) -> None:
         found = Answer(RIGHT if report else WRONG, repr(report), report.to_dict())
     except UsageError as error:
         found = Answer(USAGE, error=str(error))
+    except WrtError as error:
+        found = Answer(USAGE, error=re.sub(r"\bwrt\b=?", "--wrt", str(error)))
     except SystemExit as left:
         found = Answer(NOT_RUN, error=f"the code calls sys.exit({left.code!r}) before the check is done")
     except BaseException as error:

@@ -333,9 +333,20 @@ def choose(found: Sequence[Found], wrong: Iterable[int]) -> tuple[list[tuple[Fou
         same = [f for f in fitting if f.inputs == best.inputs and f.say != best.say and f.rank <= best.rank + TIED]
         same = [f for f in same if (f.kind, f.node) != (best.kind, best.node)]
         same = list({f.say: f for f in sorted(same, key=lambda f: -f.rank)}.values())
-        chosen.append((best, sorted(same, key=lambda f: f.rank)))
+        chosen.append(at_its_line(best, sorted(same, key=lambda f: f.rank)))
         left -= best.inputs
     return chosen, left
+
+
+def at_its_line(best: Found, same: list[Found]) -> tuple[Found, list[Found]]:
+    """A penalty's mistake at the penalty's own line, where one of the same numbers is there."""
+    line = next((f for f in same if f.node is not None), None)
+    if best.kind != "penalty" or best.node is not None or line is None:
+        return best, same
+    placed = best._replace(node=line.node, input=line.input)
+    if line.kind != "factor":
+        return placed, same
+    return line._replace(kind="penalty"), [placed, *(f for f in same if f is not line)]
 
 
 def joined(found: Sequence[Found]) -> Iterator[Found]:

@@ -202,10 +202,16 @@ def finding_of(scene: Scene, found: Found, same: Sequence[Found] = ()) -> Findin
         expression=place.text,
         formula=formula,
         evidence=evidence,
-        hint=HINTS.get(found.kind, ""),
+        hint=hint_of(found.kind, formula),
         repair=repair,
         same_numbers=tuple(finding_of(scene, other) for other in same[:4]),
     )
+
+
+def hint_of(kind: str, formula: str) -> str:
+    """The hint for a kind of mistake; where it is about derivatives of functions, with that of the function at hand."""
+    hint = HINTS.get(kind, "")
+    return f"{hint} {formula}." if kind == "derivative at the wrong place" and formula else hint
 
 
 def evidence_of(right: Sequence[Array], line: bool) -> str:

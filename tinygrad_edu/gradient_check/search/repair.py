@@ -286,8 +286,10 @@ def can_be_pasted(scene: Scene, node: int, line: str) -> bool:
     used = {n.id for n in names} - {"np", "dout"}
     for code, _ in scene.tape.places[node].frames:
         known = {*code.co_varnames, *code.co_names, *code.co_freevars, *code.co_cellvars}
-        needed = {name for name in used if not (name[0] == "d" and name[1:] in known)}
-        if needed <= known and not needed & bound_anew(code):
+        gradients = {name for name in used if name[0] == "d" and name[1:] in known}
+        both_passes = any(name[0] == "d" and name[1:] in known for name in code.co_varnames)
+        needed = used if both_passes else used - gradients
+        if needed <= known and not (used - gradients) & bound_anew(code):
             return True
     return False
 

@@ -165,7 +165,7 @@ return dz @ W.T, x.T @ dz, dz.sum(axis=0)
         Say(
             "a derivative is computed from the activation, the gradient or another variable, not from its own argument"
         ),
-        "tanh'(z) is 1 - tanh(z)²: 1 - h**2 of the activation h, or of tanh(z), never tanh' of h.",
+        "A derivative is taken at its function's own argument z: f'(z), never f' of f(z) or of what arrives.",
         (activations.elsewhere, activations.by_result),
         example(
             LAYER,
