@@ -29,6 +29,8 @@ def test_article_prints_the_articles_lines_compares_and_draws(tmp_path):
     assert lines.count("Expected=0, Got=0") == lines.count("Expected=1, Got=1") == 5
     assert sum(line.startswith(("error of epoch", "layers[0].", "layers[1].")) for line in lines) == 25
     assert "Hand-written (plain Python) against computed, after every epoch: equal to the bit: yes" in lines
+    (remark,) = [line for line in lines if "docs/article-findings.md" in line]
+    assert "mislabelled, which may rise; the true one went from 0.292 to 0.021" in remark
     svg = (tmp_path / "tinygrad-edu-output" / "article.svg").read_text("utf-8")
     assert svg.rstrip().endswith("</svg>")
     assert "article.svg" in lines[-1]

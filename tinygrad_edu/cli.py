@@ -191,6 +191,11 @@ def run_article(options: argparse.Namespace) -> int:
         for expected, got in zip(LABELS, result.predictions, strict=True):
             print(f"Expected={expected}, Got={got}")
         print()
+        if errors := result.history.mean_squared_error:
+            print(
+                'Printed above as "Mean squared error" is the article\'s figure, mislabelled, which may rise; '
+                f"the true one went from {errors[0]:.3f} to {errors[-1]:.3f}: see docs/article-findings.md"
+            )
     print_comparison(result, options)
     if find_dot() is None:
         print(f"No picture was drawn: {HOW_TO_GET_DOT}", file=sys.stderr)

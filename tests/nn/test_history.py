@@ -113,3 +113,21 @@ def test_a_neuron_shows_its_last_computation():
     bundle = neuron._repr_mimebundle_()
     assert bundle["text/plain"].startswith("Neuron(")
     assert "weights[0]" in bundle["image/svg+xml"]
+
+
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("compiled", [None, False, True])
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("loss", [tg.nn.half_squared_error, tg.nn.binary_cross_entropy, tg.nn.huber])
+def test_every_figure_is_a_plain_float(kind, batch_size, compiled, validated, loss):
+    network = tg.Network.create([2, 2, 1], kind=kind, activation=tg.tanh, seed=0)
+    rows, labels = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1])
+    options = {"metrics": ["accuracy", tg.nn.mean_absolute_error]}
+    validation = (rows, labels) if validated else None
+    history = network.train(
+        rows, labels, 60, loss=loss, batch_size=batch_size, compiled=compiled, validation=validation, **options
+    )
+    history.train(rows, labels, 60)
+    lists = [history.loss, history.validation, *history.metrics.values(), *history.validation_metrics.values()]
+    assert {type(x) for figures in lists for x in figures} == {float}

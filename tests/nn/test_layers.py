@@ -116,3 +116,13 @@ def test_both_kinds_draw_the_same_weights_from_a_generator():
     assert dense.weights.data.tolist() == [[w.data for w in n.weights] for n in layer.neurons]
     assert dense.bias.data.tolist() == [n.bias.data for n in layer.neurons]
     assert np.all((dense.weights.data >= 0.0) & (dense.weights.data < 1.0))
+
+
+@pytest.mark.parametrize("one", [2.0, 2, tg.Value(2.0), np.array(2.0), np.float64(2.0)])
+def test_one_number_in_place_of_a_row_is_refused_with_what_to_write(one):
+    for unit in (tg.Neuron([1.0], bias=0.0), tg.Layer([tg.Neuron([1.0], 0.0)]), tg.Network.create([1, 2])):
+        with pytest.raises(TypeError, match=r"inputs must be a row of 1 number, got .*2.*: write \[.*2.*\]$"):
+            unit(one)
+    for unit in (tg.Neuron([1.0, 2.0], bias=0.0), tg.Network.create([2, 2])):
+        with pytest.raises(TypeError, match=r"inputs must be a row of 2 numbers, got .*2.*: write a list of 2$"):
+            unit(one)

@@ -13,7 +13,7 @@ from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply
 from tinygrad_edu.groups import Groups
 from tinygrad_edu.nn.checks import check_activation, check_not_alone
-from tinygrad_edu.nn.neuron import Neuron, activated, without_graph
+from tinygrad_edu.nn.neuron import Neuron, activated, not_a_row, without_graph
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine
 from tinygrad_edu.ops.shaping import stack
@@ -70,7 +70,10 @@ class Layer:
     def feed_forward(self, inputs: Sequence[Operand] | Value, within: Context | None = None) -> list[Value]:
         """Each neuron's output for one row of inputs, recorded `within` a group. Calling the layer does the same."""
         if not isinstance(inputs, list):
-            inputs = inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)
+            try:
+                inputs = list(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs)
+            except TypeError:
+                raise not_a_row(inputs, self.n_inputs) from None
         outputs = []
         for inner, neuron in zip(self.groups.contexts(within or current()), self.neurons):  # noqa: B905 - time
             outputs.append(neuron.feed_forward(inputs, inner))

@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_edu.core.context import Context, context
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply, data_of
-from tinygrad_edu.nn.checks import check_activation, check_not_alone
+from tinygrad_edu.nn.checks import check_activation, check_not_alone, shown
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
@@ -28,7 +28,7 @@ class Neuron:
     Raises:
         ValueError: No weights, one that isn't a scalar, or softmax, which needs several outputs. When called: as many
             inputs as weights are expected.
-        TypeError: The activation isn't a function.
+        TypeError: The activation isn't a function. When called: inputs aren't a row.
 
     >>> import tinygrad_edu as tg
     >>> neuron = tg.Neuron([0.5, -1.0], bias=0.25)
@@ -52,8 +52,12 @@ class Neuron:
 
     def feed_forward(self, inputs: Sequence[Operand], within: Context | None = None) -> Value:
         """The neuron's output for one row of inputs, recorded `within` a group. Calling the neuron does the same."""
-        if len(inputs) != len(self.weights):
-            raise ValueError(f"inputs has length {len(inputs)}, but the neuron has {len(self.weights)} weights")
+        try:
+            n = len(inputs)
+        except TypeError:
+            raise not_a_row(inputs, len(self.weights)) from None
+        if n != len(self.weights):
+            raise ValueError(f"inputs has length {n}, but the neuron has {len(self.weights)} weights")
         total = apply(weighted_sum_of, (self.bias, *self.weights, *inputs), NO_PARAMS, within)
         self.weighted_sum = total
         self.activated = output = activated(self.activation, total, within)
@@ -113,6 +117,12 @@ def activated(activation: Callable[[Any], Any], total: Value, within: Context | 
         return activation(total)  # type: ignore[no-any-return]
     finally:
         context.reset(token)
+
+
+def not_a_row(inputs: Any, n: int) -> TypeError:
+    """The error for what should be a row of inputs and is one number, or nothing that has a length."""
+    write = f"[{shown(data_of(inputs))}]" if n == 1 else f"a list of {n}"
+    return TypeError(f"inputs must be a row of {n} number{'s' * (n > 1)}, got {shown(inputs)}: write {write}")
 
 
 def parameter(x: Operand, name: str) -> Value:

@@ -517,7 +517,7 @@ class Run:
         """Put epochs into the history, given the sums of each; the network has the parameters of the last one."""
         n = len(self.rows)
         summed = [False, *(getattr(metric, "summed", False) for metric in self.metrics)]
-        figures = [[sums[k] if as_sum else sums[k] / n for sums in epochs] for k, as_sum in enumerate(summed)]
+        figures = [[float(sums[k] if as_sum else sums[k] / n) for sums in epochs] for k, as_sum in enumerate(summed)]
         self.history.add(figures, self.validated() if self.validation else [], record)
         if self.order is not None:
             self.history.progress.order = self.order.bit_generator.state
