@@ -96,6 +96,7 @@ function makeRun(run, word, row, framed) {
     framed($("epochRows"), 3, run.parameters, (p, k) => [p.name, run.weights[i][k], run.gradients[i][k]]);
   }
   $("training").hidden = false;
+  $("training").parentElement.classList.add("run");
   $("epoch").max = run.errors.length - 1;
   $("epoch").value = run.errors.length - 1;
   $("epoch").oninput = () => show(Number($("epoch").value));
