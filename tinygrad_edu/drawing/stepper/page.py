@@ -44,7 +44,7 @@ class Page(str):
 def stepper(
     loss: Value,
     language: Language = "en",
-    learning_rate: float = 0.5,
+    learning_rate: float | None = None,
     max_nodes: int = 400,
     history: History | None = None,
     gradient: Mapping[Any, Any] | Callable[..., Any] | None = None,
@@ -65,7 +65,8 @@ def stepper(
     Args:
         loss: A number.
         language: In which language the page opens, "en" or "zh"; it has a switch.
-        learning_rate: The rate of the update that the last step shows.
+        learning_rate: The last step shows plain gradient descent at this rate. Left out: the update of `history`, by
+            its own rule; where there is none, or it can't be told, plain gradient descent at 0.5.
         max_nodes: A picture with more boxes and rows of cards than this is refused: nobody steps through it. `depth`
             folds it.
         history: A training run, made with `record=True`: a second slider moves through its epochs, and shows weights,
@@ -91,7 +92,7 @@ def stepper(
     """
     check_options(loss, language=language, theme=theme, direction=direction or "LR")
     parts = parts_of(show)
-    recording = record(loss, learning_rate, max_nodes, names, parts, depth)
+    recording = record(loss, learning_rate, max_nodes, names, parts, depth, history)
     if history is not None:
         recording.data["epochs"] = epochs_of(history)
     if gradient is not None:
