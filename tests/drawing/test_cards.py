@@ -167,7 +167,35 @@ def test_rows_are_written_as_their_operations_are():
     x, w = tg.Value(np.ones((2, 3)), name="x"), tg.Value(np.ones((3, 2)), name="w")
     y = (-((1.0 - (x @ w).T) ** 2.0) / 4.0).sum(axis=0)[1]
     (card,) = [box for box in cards_of([y]).boxes.values() if box.kind == "chain"]
-    assert labels(card) == ["x @ w", "↑ᵀ", "1 − ↑", "↑ ^ 2", "−↑", "↑ ÷ 4", "sum(axis=0)", "[1]"]
+    assert labels(card) == ["x @ w", "↑ᵀ", "1 − ↑", "↑ ^ 2", "−↑", "↑ ÷ 4", "sum(↑, axis=0)", "↑[1]"]
+
+
+APPLIED = {
+    "an index of arrays": (lambda p: p[[0, 1], [2, 0]], "{}[[0, 1], [2, 0]]"),
+    "a setting": (lambda p: tg.softmax(p, axis=1), "softmax({}, axis=1)"),
+    "a shape": (lambda p: p.reshape(3, 2), "reshape({}, 3, 2)"),
+    "a sign": (lambda p: -p, "−{}"),
+    "four inputs": (lambda p: tg.concatenate([p, p, p, p]), "concatenate({}, …, {}, axis=0)"),
+}
+
+
+@pytest.mark.parametrize(("function", "words"), APPLIED.values(), ids=APPLIED)
+def test_every_row_says_what_its_operation_is_applied_to(function, words):
+    for name, called in (("p", "p"), ("", "v1")):
+        (card,) = [
+            b for b in cards_of([function(tg.Value(np.ones((2, 3)), name=name))]).boxes.values() if b.kind == "chain"
+        ]
+        assert card.rows[-1].label == words.format(called, called)
+    (card,) = [
+        b for b in cards_of([function(tg.exp(np.ones((2, 3)) * tg.Value(1.0)))]).boxes.values() if b.kind == "chain"
+    ]
+    assert card.rows[-1].label in (words.format("↑", "↑"), words.replace(", …, {}", ", …, ↑").format("↑"))
+
+
+def test_the_row_above_is_said_among_many_inputs():
+    a, b, c = (tg.Value(np.ones(2), name=name) for name in "abc")
+    (card,) = [box for box in cards_of([tg.concatenate([a, b, tg.exp(a), b, c])]).boxes.values() if box.kind == "chain"]
+    assert card.rows[-1].label == "concatenate(a, …, ↑, …, c, axis=0)"
 
 
 def test_values_without_a_name_get_one_where_another_card_speaks_of_them():

@@ -173,12 +173,12 @@ def only_pure(which):
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [
-        (lambda x: x[0], lambda x: x[1], "[0]"),
-        (lambda x: x[:, 0], lambda x: x[1:, 0], "[:, 0]"),
-        (lambda x: x[[0, 0]], lambda x: x[[1, 0]], "[[0, 0]]"),
-        (lambda x: x.sum(axis=0), lambda x: x.sum(axis=1), "sum(axis=0)"),
-        (lambda x: x.reshape(4, 1), lambda x: x.reshape(1, 4), "reshape(4, 1)"),
-        (lambda x: x.transpose((0, 1)), lambda x: x.T, "transpose(axes=(0, 1))"),
+        (lambda x: x[0], lambda x: x[1], "x[0]"),
+        (lambda x: x[:, 0], lambda x: x[1:, 0], "x[:, 0]"),
+        (lambda x: x[[0, 0]], lambda x: x[[1, 0]], "x[[0, 0]]"),
+        (lambda x: x.sum(axis=0), lambda x: x.sum(axis=1), "sum(x, axis=0)"),
+        (lambda x: x.reshape(4, 1), lambda x: x.reshape(1, 4), "reshape(x, 4, 1)"),
+        (lambda x: x.transpose((0, 1)), lambda x: x.T, "transpose(x, axes=(0, 1))"),
     ],
 )
 def test_what_an_operation_was_told_is_shown_in_pictures_and_explanations(one, other, words):

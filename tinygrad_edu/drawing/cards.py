@@ -275,7 +275,7 @@ def add_results(plan: Plan, box: Box, unit: Unit) -> None:
             "Σ"
             if node is unit.head
             else symbol_of(node)
-            if len(node.parents) == 1
+            if node.parents == (unit.head,) and not params_text(node)
             else expression(plan, node, previous)
         )
         plan.rows[node] = row = add_row(box, label, "value", node)
@@ -450,25 +450,24 @@ def enter(plan: Plan, node: Value, where: Place) -> None:
 
 
 def expression(plan: Plan, node: Value, previous: Value | None) -> str:
-    """What a row says of its operation: `↑ + b`, ↑ being the row above; where inputs don't matter, its symbol."""
+    """What a row says of its operation, applied to what it is applied to: `↑ + b`, ↑ being the row above.
+
+    Of a loss with rows for its outputs above only the symbol; of more than three inputs the first and the last.
+    """
     assert node.operation is not None
-    symbol, told = symbol_of(node), params_text(node)
-    if len(node.parents) == 1:
-        return symbol if told else applied(symbol, unary_operand(plan, node, previous))
-    if len(node.parents) > 3 or node.operation in (*PAIRED, *HEADS):
-        return symbol
-    words = [operand_text(plan, node, parent, previous) for parent in node.parents]
+    if node.operation in PAIRED and previous is None:
+        return symbol_of(node)
+    parents = node.parents
+    shown = list(range(len(parents)))
+    if len(parents) > 3:
+        above = [i for i in (0, shown[-1], *shown) if parents[i] is previous]
+        shown = sorted({0, *above[:1], shown[-1]})
+    words = []
+    for i, last in zip(shown, [-1, *shown], strict=False):
+        words += ["…"] * (i > last + 1) + [operand_text(plan, node, parents[i], previous)]
     if node.operation.name in INFIX:
-        return f"{words[0]} {symbol} {words[1]}"
-    return call_text(node, words)
-
-
-def unary_operand(plan: Plan, node: Value, previous: Value | None) -> str:
-    """What an operation of one input is applied to; nothing where that is a leaf without a name."""
-    (parent,) = node.parents
-    if parent is not previous and parent.operation is None and not plan.graph.names[parent]:
-        return ""
-    return operand_text(plan, node, parent, previous)
+        return f"{words[0]} {symbol_of(node)} {words[1]}"
+    return applied(symbol_of(node), words[0]) if len(parents) == 1 and not params_text(node) else call_text(node, words)
 
 
 def operand_text(plan: Plan, node: Value, parent: Any, previous: Value | None) -> str:
