@@ -183,6 +183,7 @@ def only_pure(which):
 )
 def test_what_an_operation_was_told_is_shown_in_pictures_and_explanations(one, other, words):
     x = tg.Value(np.ones((2, 2)), name="x")
+    words = f"= {words}"
     assert words in texts_of(tg.draw(one(x)).pipe("svg", encoding="utf-8"))
     assert words not in texts_of(tg.draw(other(x)).pipe("svg", encoding="utf-8"))
     first, second = (str(tg.explain(f(x).sum(), x)).split("sum:")[0] for f in (one, other))

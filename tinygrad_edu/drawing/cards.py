@@ -30,6 +30,7 @@ from tinygrad_edu.drawing.view import (
     is_parameter,
     number_nodes,
     outer_path,
+    stand_in,
 )
 from tinygrad_edu.graph import forward_order
 from tinygrad_edu.ops.linear_algebra import affine, weighted_sum_of
@@ -56,6 +57,10 @@ class Graph:
     def made_inputs(self, node: Value) -> list[Value]:
         """The distinct inputs that operations made."""
         return list(dict.fromkeys(p for p in node.parents if isinstance(p, Value) and p.operation is not None))
+
+    def stand_in(self, node: Value) -> str:
+        """What it is called where it has no name, and a row speaks of it."""
+        return stand_in(node, self.numbers[node], self.outputs)
 
 
 @dataclass
@@ -159,18 +164,18 @@ def finished(plan: Plan) -> View:
             if start is not None and start[0] != target and (node, place) not in plan.shown:
                 view.join(start[0], target, place, start[1], to_row)
     for node in graph.order:
-        name = short_name(graph.names[node], graph.groups[node])
-        name = name or (f"v{graph.numbers[node]}" if node in plan.named else "")
         row = plan.rows.get(node)
         if row is None:
             continue
         box = view.boxes[plan.homes[node][0]]
-        row.name = name
+        is_result = node in graph.outputs and box.kind == "chain"
+        name = short_name(graph.names[node], graph.groups[node])
+        row.name = name = name or (graph.stand_in(node) if node in plan.named or is_result else "")
         if box.kind in ("neuron", "dense") and not name and row.label in ("Σ", box.rows[-1].label):
             row.label = f"{'sum' if row.delta else 'output'} {row.label}"
     for box in view.boxes.values():
         if box.kind in ("leaf", "parameter") and box.node in plan.named and box.node is not None:
-            box.rows[0].name = box.rows[0].name or f"v{graph.numbers[box.node]}"
+            box.rows[0].name = box.rows[0].name or graph.stand_in(box.node)
     return view
 
 
@@ -476,7 +481,7 @@ def operand_text(plan: Plan, node: Value, parent: Any, previous: Value | None) -
     if parent is previous:
         return "↑"
     plan.named.add(parent)
-    return short_name(plan.graph.names[parent], plan.graph.groups[node]) or f"v{plan.graph.numbers[parent]}"
+    return short_name(plan.graph.names[parent], plan.graph.groups[node]) or plan.graph.stand_in(parent)
 
 
 def applied(symbol: str, x: str) -> str:

@@ -243,7 +243,7 @@ def names_for(loss: Value, between: list[Value], wrt: Value) -> dict[Value, str]
             if value.name:
                 names[value] = value.name
             elif value is loss:
-                names[value] = "loss"
+                names[value] = "result"
             else:
                 counter += 1
                 names[value] = f"v{counter}"

@@ -21,7 +21,7 @@ from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.cards import cards_of
 from tinygrad_edu.drawing.labels import digits, is_small, summary
 from tinygrad_edu.drawing.slopes import local_slopes
-from tinygrad_edu.drawing.view import Place, View, groups_of, number_nodes, view_of
+from tinygrad_edu.drawing.view import Place, View, groups_of, number_nodes, stand_in, view_of
 from tinygrad_edu.graph import forward_order
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ def scene_of(loss: Value, view: View, given: Mapping[str, Any]) -> Scene:
         own, row = node.name or called.get(id(node)), rows.get(node)
         if not own and row is not None and node.operation is not None and node.group:
             own = ".".join([*node.group, row.label.split(" ")[0]])
-        names[node] = own or f"v{number}"
+        names[node] = own or stand_in(node, number, {loss})
         frame, _, last = names[node].rpartition(".")
         frames[node] = frame if re.fullmatch(r"weights(\[\d+\])?|bias|sum|output", last) else ""
     return Scene(view, numbers, names, frames)
