@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.dot import digraph
-from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, parts_of
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, check_value, parts_of
 from tinygrad_edu.drawing.stepper.by_hand import compared
 from tinygrad_edu.drawing.stepper.colours import colour_rules
 from tinygrad_edu.drawing.stepper.epochs import epochs_of
@@ -101,8 +101,7 @@ def stepper(
 
 
 def check_options(loss: Any, **given: Any) -> None:
-    if not isinstance(loss, Value):
-        raise TypeError(f"the stepper needs a Value, got {type(loss).__name__}")
+    check_value(loss, "the stepper needs a Value", "tg.stepper({})")
     allowed = {"language": ("en", "zh"), "theme": tuple(THEMES), "direction": DIRECTIONS}
     for name, value in given.items():
         if value not in allowed[name]:
