@@ -316,7 +316,7 @@ def test_a_second_slider_moves_through_the_epochs(opened, article, article_run):
     for epoch in (0, 5, 11):
         page.fill("#epoch", str(epoch))
         assert [row[1] for row in table(page, "epochRows")] == [digits(w) for w in article_run.snapshots[epoch].weights]
-        assert f"Epoch {epoch + 1} / 12" in page.inner_text("#epochCount")
+        assert f"Epoch {epoch} (0–11)" in page.inner_text("#epochCount")
         classes = page.evaluate("[...document.querySelectorAll('#boundary rect')].map((r) => r.getAttribute('class'))")
         with article_run.at(epoch):
             expected = article_run.boundary(20).labels[::-1].ravel()
@@ -332,13 +332,26 @@ def test_the_error_curve_has_axes_and_the_boundary_a_legend_in_colours(opened, a
         for figure, titles in (("errors", ["epoch", "mean squared error"]), ("boundary", ["input 0", "input 1"])):
             assert page.locator(f"#{figure} .title").all_text_contents() == titles
         assert page.locator("#legend li").all_inner_texts() == ["class 0", "class 1"]
-        assert page.locator("#errors text", has_text="12").count() == 1
+        assert page.locator("#errors text", has_text="10").count() == 1
         fills = page.evaluate(
             "[...document.querySelectorAll('#boundary rect, #boundary path[class^=class], #legend rect')]"
             ".map((e) => getComputedStyle(e).fill)"
         )
         assert len(set(fills)) == 2
         assert "rgb(0, 0, 0)" not in fills
+
+
+def test_the_page_says_which_moment_its_numbers_are_of(opened, article_run):
+    """The picture's parameters are those of a recorded epoch, or of none, and the page says so only where it is so."""
+    loss = tg.nn.half_squared_error(article_run.network.feed_forward(DATASET[-1]), TARGETS[-1])
+    assert "with the parameters after epoch 11." in opened(loss, page={"history": article_run}).inner_text("#moment")
+    with article_run.at(3):
+        page = opened(loss, page={"history": article_run})
+    assert "with the parameters after epoch 3." in page.inner_text("#moment")
+    other = tg.Value(2.0) * 3.0
+    words = opened(other, page={"history": article_run}).inner_text("#moment")
+    assert words.startswith("Parameters after the epoch's last update")
+    assert "picture" not in words
 
 
 def test_numbers_of_a_history_that_are_infinite_are_shown_as_such(opened, article):

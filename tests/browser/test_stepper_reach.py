@@ -56,7 +56,7 @@ def test_in_a_notebook_it_runs_and_two_on_one_page_leave_each_other_alone(shown,
     first.fill("#epoch", "3")
     first.click("#language")
     assert "第 12 步" in first.inner_text("#count")
-    assert "4 / 12" in first.inner_text("#epochCount")
+    assert "3 (0–11)" in first.inner_text("#epochCount")
     assert second.inner_text("#count") == start
     second.click("#last")
     assert "第 12 步" in first.inner_text("#count")
@@ -175,7 +175,7 @@ def test_the_whole_page_can_be_used_by_keyboard_alone(opened, article, article_r
     assert set(every) <= set(seen)
     page.focus("#epoch")
     page.keyboard.press("ArrowLeft")
-    assert "Epoch 11 / 12" in page.inner_text("#epochCount")
+    assert "Epoch 10 (0–11)" in page.inner_text("#epochCount")
     assert page.inner_text("#count").startswith("Step 0 ")
 
 

@@ -94,7 +94,7 @@ def stepper(
     parts = parts_of(show)
     recording = record(loss, learning_rate, max_nodes, names, parts, depth, history)
     if history is not None:
-        recording.data["epochs"] = epochs_of(history)
+        recording.data["epochs"] = epochs_of(history, recording.scene.numbers)
     if gradient is not None:
         recording.data["hand"] = compared(recording, gradient)
     return Page(assemble(recording, language, theme, direction, parts))
