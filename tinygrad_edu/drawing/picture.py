@@ -35,9 +35,10 @@ def draw(
 
     A neuron is a card: a row for each input with its weight and the weight's gradient, then bias, weighted sum with
     the delta, and output. A dense layer is a card too, and so is a straight chain of operations, a row for each (`↑` is
-    the row above). Layers stand in columns, their neurons in order. Gradients are there after `backward()`. Larger
-    arrays are heat maps whose squares say their sign, with least and largest number. The result is a
-    `graphviz.Digraph`: `.render("picture")`, `.pipe("svg")` and `.source` work.
+    the row above). Layers stand in columns, their neurons in order. Gradients are there after `backward()`. Arrays
+    up to 3 by 3 are shown by their numbers; larger ones are heat maps whose squares say their sign, with least and
+    largest number: print `value.data` and `value.grad` for all, or draw a part, `tg.draw(value[:3, :3])`. The result is
+    a `graphviz.Digraph`: `.render("picture")`, `.pipe("svg")` and `.source` work.
 
     With `show="nodes"` every operation is an ellipse with its symbol, and every Value a box: parameters have a bold
     border, other leaves round corners, constants a dashed border, results a double one; groups (layers, neurons,
