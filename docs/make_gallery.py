@@ -89,10 +89,12 @@ def softmax_loss() -> tg.Value:
 def compiled() -> str:
     """The picture of a compiled gradient: forward and backward pass are one computation."""
 
-    def loss(w: tg.Value, x: tg.Value) -> tg.Value:
-        return 0.5 * (tg.sigmoid(w * x) - 1.0) ** 2.0
+    def loss_of(w: tg.Value, x: tg.Value) -> tg.Value:
+        loss = 0.5 * (tg.sigmoid(w * x) - 1.0) ** 2.0
+        loss.name = "loss"
+        return loss
 
-    program = tg.compile(tg.value_and_grad(loss))
+    program = tg.compile(tg.value_and_grad(loss_of))
     program(0.5, 2.0)
     svg: str = program.graph().svg()
     return svg

@@ -203,7 +203,7 @@ def run_article(options: argparse.Namespace) -> int:
         path = options.output / "article.svg"
         loss = last_loss(result.network)
         save(loss, path)
-        print(f"The computation of the last row's loss is drawn in {path}")
+        print(f"The computation of the last row's loss, with the weights after the last update, is drawn in {path}")
         if options.html:
             page = save(loss, options.output / "article.html", history=result.history)
             print(f"A page to step through it, and through the epochs, is {page}")

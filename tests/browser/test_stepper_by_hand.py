@@ -101,7 +101,7 @@ def test_what_can_not_be_compared_is_refused():
     loss, _ = chain()
     twins = tg.Value(1.0, name="t") * tg.Value(2.0, name="t")
     for wrong, message in (
-        ({"q": 1.0}, "no Value is called 'q'; there are e, p, v0, w, x"),
+        ({"q": 1.0}, "no Value is called 'q'; there are e, p, result, w, x"),
         ({"x": [1.0, 2.0]}, r"x has shape \(\), and the number written by hand \(2,\)"),
         ({tg.Value(1.0): 1.0}, "is no part of the computation"),
         ({}, "holds no numbers"),

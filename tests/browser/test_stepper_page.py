@@ -104,6 +104,42 @@ def test_an_input_that_a_rule_gives_nothing_for_has_no_step():
     assert steps[-1]["leaves"][0]["grad"] == "6"
 
 
+UPDATES = {
+    "the article's": tg.nn.ArticleUpdate(0.5),
+    "momentum": tg.nn.SGD(lambda step: 0.5 / (1 + step), 0.9),
+    "adam": tg.nn.Adam(0.1),
+}
+
+
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+def test_the_update_of_a_run_is_the_one_that_the_run_makes_next_to_the_bit(opened, kind, update):
+    """The last row as a data set of its own: the run goes on with it, and moves the parameters by that one update."""
+    network = tg.Network.create([2, 2, 2], kind=kind, seed=0)
+    history = network.train(DATASET[-1:], TARGETS[-1:], 3, update=update, record=True)
+    loss = tg.nn.half_squared_error(network.feed_forward(DATASET[-1]), TARGETS[-1])
+    before = [np.copy(p.data) for p in network.parameters()]
+    page = opened(loss, "#step=999", page={"history": history})
+    recording = record(loss, None, 400, history=history)
+    assert all(np.array_equal(p.data, old) for p, old in zip(network.parameters(), before, strict=True))
+    found = history.settings.next_update(history, recording.gradients)
+    assert type(update).__name__ in page.inner_text("#sentence")
+    assert (type(update).__doc__.splitlines()[0]) in page.inner_text("#rule")
+    assert [row[4] for row in table(page)] == [row["new"] for row in recording.data["steps"][-1]["leaves"]]
+    history.train(DATASET[-1:], TARGETS[-1:], 1)
+    assert all(np.array_equal(p.data, found[p]) for p in network.parameters())
+
+
+def test_another_update_is_called_plain_gradient_descent(opened, article, article_run):
+    network, loss = article  # of another network than the run's, or with a rate of one's own, or of a plain function
+    own = network.train(DATASET, TARGETS, 1, record=True)
+    plain = network.train(DATASET, TARGETS, 1, record=True, update=lambda parameters, needed: None)
+    loss = tg.nn.half_squared_error(network.feed_forward(DATASET[-1]), TARGETS[-1])
+    for options in ({"history": article_run}, {"history": own, "learning_rate": 0.25}, {"history": plain}, {}):
+        page = opened(loss, "#step=999", page=options)
+        assert "plain gradient descent" in page.inner_text("#sentence")
+
+
 def test_a_zero_is_written_without_a_sign():
     x = tg.Value(0.0, name="x")
     loss = x * -1.0 + 3.0 * tg.Value(-0.0, name="y")
@@ -280,7 +316,7 @@ def test_a_second_slider_moves_through_the_epochs(opened, article, article_run):
     for epoch in (0, 5, 11):
         page.fill("#epoch", str(epoch))
         assert [row[1] for row in table(page, "epochRows")] == [digits(w) for w in article_run.snapshots[epoch].weights]
-        assert f"Epoch {epoch + 1} / 12" in page.inner_text("#epochCount")
+        assert f"Epoch {epoch} (0–11)" in page.inner_text("#epochCount")
         classes = page.evaluate("[...document.querySelectorAll('#boundary rect')].map((r) => r.getAttribute('class'))")
         with article_run.at(epoch):
             expected = article_run.boundary(20).labels[::-1].ravel()
@@ -296,13 +332,26 @@ def test_the_error_curve_has_axes_and_the_boundary_a_legend_in_colours(opened, a
         for figure, titles in (("errors", ["epoch", "mean squared error"]), ("boundary", ["input 0", "input 1"])):
             assert page.locator(f"#{figure} .title").all_text_contents() == titles
         assert page.locator("#legend li").all_inner_texts() == ["class 0", "class 1"]
-        assert page.locator("#errors text", has_text="12").count() == 1
+        assert page.locator("#errors text", has_text="10").count() == 1
         fills = page.evaluate(
             "[...document.querySelectorAll('#boundary rect, #boundary path[class^=class], #legend rect')]"
             ".map((e) => getComputedStyle(e).fill)"
         )
         assert len(set(fills)) == 2
         assert "rgb(0, 0, 0)" not in fills
+
+
+def test_the_page_says_which_moment_its_numbers_are_of(opened, article_run):
+    """The picture's parameters are those of a recorded epoch, or of none, and the page says so only where it is so."""
+    loss = tg.nn.half_squared_error(article_run.network.feed_forward(DATASET[-1]), TARGETS[-1])
+    assert "with the parameters after epoch 11." in opened(loss, page={"history": article_run}).inner_text("#moment")
+    with article_run.at(3):
+        page = opened(loss, page={"history": article_run})
+    assert "with the parameters after epoch 3." in page.inner_text("#moment")
+    other = tg.Value(2.0) * 3.0
+    words = opened(other, page={"history": article_run}).inner_text("#moment")
+    assert words.startswith("Parameters after the epoch's last update")
+    assert "picture" not in words
 
 
 def test_numbers_of_a_history_that_are_infinite_are_shown_as_such(opened, article):

@@ -56,7 +56,7 @@ def test_in_a_notebook_it_runs_and_two_on_one_page_leave_each_other_alone(shown,
     first.fill("#epoch", "3")
     first.click("#language")
     assert "第 12 步" in first.inner_text("#count")
-    assert "4 / 12" in first.inner_text("#epochCount")
+    assert "3 (0–11)" in first.inner_text("#epochCount")
     assert second.inner_text("#count") == start
     second.click("#last")
     assert "第 12 步" in first.inner_text("#count")
@@ -120,6 +120,27 @@ def test_keys_zoom_pan_fit_and_explain_themselves(opened):
     assert not page.is_visible("#help")
 
 
+@pytest.mark.parametrize("size", [(1280, 900), (1366, 768)])
+def test_a_page_opens_with_all_of_a_flat_picture_and_the_slider_of_the_run_in_view(opened, article, article_run, size):
+    view = {"width": size[0], "height": size[1]}
+    page = opened(article[1], page={"history": article_run}, viewport=view, **STILL)
+    outside = """() => {
+        const frame = document.querySelector("#picture").getBoundingClientRect();
+        return [...document.querySelectorAll("#picture .node")].map((e) => e.getBoundingClientRect()).filter((b) =>
+            b.left < frame.left || b.right > frame.right || b.top < frame.top || b.bottom > frame.bottom).length;
+    }"""
+    for key in ("Home", "End"):
+        page.keyboard.press(key)
+        assert page.evaluate(outside) == 0
+        assert page.evaluate(SMALLEST_TEXT) >= 10
+    x = tg.Value(2.0, name="x")
+    for opening in (page, opened(x * x, page={"history": article_run}, viewport=view, **STILL)):
+        for control in ("#picture", "#epoch", "#epochCount"):
+            box = opening.locator(control).bounding_box()
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] <= size[1]
+
+
 def test_the_focus_never_falls_to_the_page(opened, article):
     page = opened(article[1])
     for button, key in (
@@ -154,7 +175,7 @@ def test_the_whole_page_can_be_used_by_keyboard_alone(opened, article, article_r
     assert set(every) <= set(seen)
     page.focus("#epoch")
     page.keyboard.press("ArrowLeft")
-    assert "Epoch 11 / 12" in page.inner_text("#epochCount")
+    assert "Epoch 10 (0–11)" in page.inner_text("#epochCount")
     assert page.inner_text("#count").startswith("Step 0 ")
 
 

@@ -13,6 +13,8 @@ import tinygrad_edu as tg
 from tinygrad_edu.drawing import renderer
 from tinygrad_edu.drawing.cards import cards_of
 from tinygrad_edu.drawing.labels import digits
+from tinygrad_edu.drawing.stepper.recording import record
+from tinygrad_edu.drawing.view import view_of
 
 PROGRAMS = ["dot", "graphviz-pure"]
 
@@ -167,7 +169,35 @@ def test_rows_are_written_as_their_operations_are():
     x, w = tg.Value(np.ones((2, 3)), name="x"), tg.Value(np.ones((3, 2)), name="w")
     y = (-((1.0 - (x @ w).T) ** 2.0) / 4.0).sum(axis=0)[1]
     (card,) = [box for box in cards_of([y]).boxes.values() if box.kind == "chain"]
-    assert labels(card) == ["x @ w", "↑ᵀ", "1 − ↑", "↑ ^ 2", "−↑", "↑ ÷ 4", "sum(axis=0)", "[1]"]
+    assert labels(card) == ["x @ w", "↑ᵀ", "1 − ↑", "↑ ^ 2", "−↑", "↑ ÷ 4", "sum(↑, axis=0)", "result = ↑[1]"]
+
+
+APPLIED = {
+    "an index of arrays": (lambda p: p[[0, 1], [2, 0]], "{}[[0, 1], [2, 0]]"),
+    "a setting": (lambda p: tg.softmax(p, axis=1), "softmax({}, axis=1)"),
+    "a shape": (lambda p: p.reshape(3, 2), "reshape({}, 3, 2)"),
+    "a sign": (lambda p: -p, "−{}"),
+    "four inputs": (lambda p: tg.concatenate([p, p, p, p]), "concatenate({}, …, {}, axis=0)"),
+}
+
+
+@pytest.mark.parametrize(("function", "words"), APPLIED.values(), ids=APPLIED)
+def test_every_row_says_what_its_operation_is_applied_to(function, words):
+    for name, called in (("p", "p"), ("", "v1")):
+        (card,) = [
+            b for b in cards_of([function(tg.Value(np.ones((2, 3)), name=name))]).boxes.values() if b.kind == "chain"
+        ]
+        assert card.rows[-1].label == words.format(called, called)
+    (card,) = [
+        b for b in cards_of([function(tg.exp(np.ones((2, 3)) * tg.Value(1.0)))]).boxes.values() if b.kind == "chain"
+    ]
+    assert card.rows[-1].label in (words.format("↑", "↑"), words.replace(", …, {}", ", …, ↑").format("↑"))
+
+
+def test_the_row_above_is_said_among_many_inputs():
+    a, b, c = (tg.Value(np.ones(2), name=name) for name in "abc")
+    (card,) = [box for box in cards_of([tg.concatenate([a, b, tg.exp(a), b, c])]).boxes.values() if box.kind == "chain"]
+    assert card.rows[-1].label == "concatenate(a, …, ↑, …, c, axis=0)"
 
 
 def test_values_without_a_name_get_one_where_another_card_speaks_of_them():
@@ -179,6 +209,20 @@ def test_values_without_a_name_get_one_where_another_card_speaks_of_them():
     left, right = result.split(" − ")
     assert {left, right} <= named
     assert left != right
+
+
+def test_a_result_without_a_name_is_called_the_same_wherever_it_is_shown():
+    x, t = tg.Value(2.0, name="x"), [1.0]
+    for y in (x * 3.0, tg.nn.half_squared_error([x], t)):
+        (row,) = [row for box in cards_of([y]).boxes.values() for row in box.rows if row.node is y]
+        assert row.name == "result"
+        assert view_of([y]).boxes["value0"].name == "result"
+        assert record(y, 0.5, 400).scene.names[y] == "result"
+        assert "∂result/∂x" in str(tg.explain(y, x))
+    a, b = tg.exp(x), tg.sin(x)
+    rows = {row.name: row for box in cards_of([a, a - b]).boxes.values() for row in box.rows}
+    assert rows["result0"].node is a
+    assert rows["result1"].label.startswith("result0 − ")
 
 
 def test_wide_layers_fold_to_first_last_and_a_count_and_the_note_says_how_to_unfold():

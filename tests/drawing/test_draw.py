@@ -173,16 +173,17 @@ def only_pure(which):
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [
-        (lambda x: x[0], lambda x: x[1], "[0]"),
-        (lambda x: x[:, 0], lambda x: x[1:, 0], "[:, 0]"),
-        (lambda x: x[[0, 0]], lambda x: x[[1, 0]], "[[0, 0]]"),
-        (lambda x: x.sum(axis=0), lambda x: x.sum(axis=1), "sum(axis=0)"),
-        (lambda x: x.reshape(4, 1), lambda x: x.reshape(1, 4), "reshape(4, 1)"),
-        (lambda x: x.transpose((0, 1)), lambda x: x.T, "transpose(axes=(0, 1))"),
+        (lambda x: x[0], lambda x: x[1], "x[0]"),
+        (lambda x: x[:, 0], lambda x: x[1:, 0], "x[:, 0]"),
+        (lambda x: x[[0, 0]], lambda x: x[[1, 0]], "x[[0, 0]]"),
+        (lambda x: x.sum(axis=0), lambda x: x.sum(axis=1), "sum(x, axis=0)"),
+        (lambda x: x.reshape(4, 1), lambda x: x.reshape(1, 4), "reshape(x, 4, 1)"),
+        (lambda x: x.transpose((0, 1)), lambda x: x.T, "transpose(x, axes=(0, 1))"),
     ],
 )
 def test_what_an_operation_was_told_is_shown_in_pictures_and_explanations(one, other, words):
     x = tg.Value(np.ones((2, 2)), name="x")
+    words = f"= {words}"
     assert words in texts_of(tg.draw(one(x)).pipe("svg", encoding="utf-8"))
     assert words not in texts_of(tg.draw(other(x)).pipe("svg", encoding="utf-8"))
     first, second = (str(tg.explain(f(x).sum(), x)).split("sum:")[0] for f in (one, other))
@@ -211,3 +212,38 @@ def test_programs_have_nothing_to_complain_of_in_labels_of_any_letters(program):
     drawn = subprocess.run([program, "-Tsvg"], input=tg.draw(y).source.encode(), capture_output=True, check=True)
     complaints = [line for line in drawn.stderr.decode().splitlines() if line and "non-ASCII" not in line]
     assert complaints == []
+
+
+def test_what_is_no_value_is_refused_with_what_to_give_instead():
+    network, y = tg.Network.create([2, 2], seed=0), tg.Value(2.0, name="x") * 2.0
+    for call in (tg.draw, tg.stepper, lambda loss: tg.explain(loss, y)):
+        for wrong, words in (
+            (network, r"got Network: give what it computes, tg\.\w+\(network\(row\)"),
+            (network.layers[0].neurons[0], r"got Neuron: .*\(neuron\(row\)"),
+            (np.tanh, r"got ufunc: .*\(tanh\(x\)"),
+            ("y", "got str: give the Value itself, not its name 'y'"),
+            (2.0, "got float$"),
+        ):
+            with pytest.raises(TypeError, match=words):
+                call(wrong)
+    for wrt, words in (
+        ("x", "wrt must be one Value, got str: give the Value itself"),
+        ([y], r"got list: .*values\[0\]"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            tg.explain(y, wrt=wrt)
+    outputs = network([1.0, 2.0])
+    assert tg.draw(outputs).source == tg.draw(*outputs).source
+
+
+@pytest.mark.parametrize("kind", ["svg", "png", "dot", "html"])
+def test_a_file_that_can_not_be_written_is_refused_by_the_users_own_words(tmp_path, kind):
+    y = tg.Value(2.0) * 2.0
+    with pytest.raises(FileNotFoundError, match=r"there is no folder to write to: .*nodir'$"):
+        tg.save(y, tmp_path / "nodir" / f"y.{kind}")
+    wrong, words = ("heat", r"\(.svg, .*have it\)") if kind == "html" else ("history", r"\(.html has it\)")
+    with pytest.raises(TypeError, match=rf"\(\.{kind}\) has no {wrong} {words}"):
+        tg.save(y, tmp_path / f"y.{kind}", **{wrong: True})
+    with pytest.raises(TypeError, match=rf"\(\.{kind}\) has no colour; it takes depth, "):
+        tg.save(y, tmp_path / f"y.{kind}", colour="red")
+    assert list(tmp_path.iterdir()) == []

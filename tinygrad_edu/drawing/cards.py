@@ -30,6 +30,7 @@ from tinygrad_edu.drawing.view import (
     is_parameter,
     number_nodes,
     outer_path,
+    stand_in,
 )
 from tinygrad_edu.graph import forward_order
 from tinygrad_edu.ops.linear_algebra import affine, weighted_sum_of
@@ -56,6 +57,10 @@ class Graph:
     def made_inputs(self, node: Value) -> list[Value]:
         """The distinct inputs that operations made."""
         return list(dict.fromkeys(p for p in node.parents if isinstance(p, Value) and p.operation is not None))
+
+    def stand_in(self, node: Value) -> str:
+        """What it is called where it has no name, and a row speaks of it."""
+        return stand_in(node, self.numbers[node], self.outputs)
 
 
 @dataclass
@@ -159,18 +164,18 @@ def finished(plan: Plan) -> View:
             if start is not None and start[0] != target and (node, place) not in plan.shown:
                 view.join(start[0], target, place, start[1], to_row)
     for node in graph.order:
-        name = short_name(graph.names[node], graph.groups[node])
-        name = name or (f"v{graph.numbers[node]}" if node in plan.named else "")
         row = plan.rows.get(node)
         if row is None:
             continue
         box = view.boxes[plan.homes[node][0]]
-        row.name = name
+        is_result = node in graph.outputs and box.kind == "chain"
+        name = short_name(graph.names[node], graph.groups[node])
+        row.name = name = name or (graph.stand_in(node) if node in plan.named or is_result else "")
         if box.kind in ("neuron", "dense") and not name and row.label in ("Σ", box.rows[-1].label):
             row.label = f"{'sum' if row.delta else 'output'} {row.label}"
     for box in view.boxes.values():
         if box.kind in ("leaf", "parameter") and box.node in plan.named and box.node is not None:
-            box.rows[0].name = box.rows[0].name or f"v{graph.numbers[box.node]}"
+            box.rows[0].name = box.rows[0].name or graph.stand_in(box.node)
     return view
 
 
@@ -275,7 +280,7 @@ def add_results(plan: Plan, box: Box, unit: Unit) -> None:
             "Σ"
             if node is unit.head
             else symbol_of(node)
-            if len(node.parents) == 1
+            if node.parents == (unit.head,) and not params_text(node)
             else expression(plan, node, previous)
         )
         plan.rows[node] = row = add_row(box, label, "value", node)
@@ -450,25 +455,24 @@ def enter(plan: Plan, node: Value, where: Place) -> None:
 
 
 def expression(plan: Plan, node: Value, previous: Value | None) -> str:
-    """What a row says of its operation: `↑ + b`, ↑ being the row above; where inputs don't matter, its symbol."""
+    """What a row says of its operation, applied to what it is applied to: `↑ + b`, ↑ being the row above.
+
+    Of a loss with rows for its outputs above only the symbol; of more than three inputs the first and the last.
+    """
     assert node.operation is not None
-    symbol, told = symbol_of(node), params_text(node)
-    if len(node.parents) == 1:
-        return symbol if told else applied(symbol, unary_operand(plan, node, previous))
-    if len(node.parents) > 3 or node.operation in (*PAIRED, *HEADS):
-        return symbol
-    words = [operand_text(plan, node, parent, previous) for parent in node.parents]
+    if node.operation in PAIRED and previous is None:
+        return symbol_of(node)
+    parents = node.parents
+    shown = list(range(len(parents)))
+    if len(parents) > 3:
+        above = [i for i in (0, shown[-1], *shown) if parents[i] is previous]
+        shown = sorted({0, *above[:1], shown[-1]})
+    words = []
+    for i, last in zip(shown, [-1, *shown], strict=False):
+        words += ["…"] * (i > last + 1) + [operand_text(plan, node, parents[i], previous)]
     if node.operation.name in INFIX:
-        return f"{words[0]} {symbol} {words[1]}"
-    return call_text(node, words)
-
-
-def unary_operand(plan: Plan, node: Value, previous: Value | None) -> str:
-    """What an operation of one input is applied to; nothing where that is a leaf without a name."""
-    (parent,) = node.parents
-    if parent is not previous and parent.operation is None and not plan.graph.names[parent]:
-        return ""
-    return operand_text(plan, node, parent, previous)
+        return f"{words[0]} {symbol_of(node)} {words[1]}"
+    return applied(symbol_of(node), words[0]) if len(parents) == 1 and not params_text(node) else call_text(node, words)
 
 
 def operand_text(plan: Plan, node: Value, parent: Any, previous: Value | None) -> str:
@@ -477,7 +481,7 @@ def operand_text(plan: Plan, node: Value, parent: Any, previous: Value | None) -
     if parent is previous:
         return "↑"
     plan.named.add(parent)
-    return short_name(plan.graph.names[parent], plan.graph.groups[node]) or f"v{plan.graph.numbers[parent]}"
+    return short_name(plan.graph.names[parent], plan.graph.groups[node]) or plan.graph.stand_in(parent)
 
 
 def applied(symbol: str, x: str) -> str:

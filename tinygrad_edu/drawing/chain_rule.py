@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.calls import call_text
+from tinygrad_edu.drawing.options import check_value
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.graph import order_between, pull_back
 
@@ -155,6 +156,7 @@ def explain(loss: Value, wrt: Value, format: Format = "text", limit: int = 12) -
         limit: How many paths are written out; the others are counted, and their sum is given.
 
     Raises:
+        TypeError: `loss` or `wrt` isn't a Value.
         ValueError: `loss` isn't a number, doesn't depend on `wrt`, or there is no such format.
 
     >>> import tinygrad_edu as tg
@@ -176,6 +178,8 @@ def explain(loss: Value, wrt: Value, format: Format = "text", limit: int = 12) -
     """
     if format not in ("text", "latex", "markdown"):
         raise ValueError(f'format must be "text", "latex" or "markdown", got {format!r}')
+    check_value(loss, "loss must be a Value", "tg.explain({}, wrt)")
+    check_value(wrt, "wrt must be one Value", "tg.explain(loss, wrt={})")
     if loss.ndim:
         raise ValueError(f"loss must be a number, got shape {loss.shape}")
     between = order_between([loss], [wrt])[::-1]
@@ -243,7 +247,7 @@ def names_for(loss: Value, between: list[Value], wrt: Value) -> dict[Value, str]
             if value.name:
                 names[value] = value.name
             elif value is loss:
-                names[value] = "loss"
+                names[value] = "result"
             else:
                 counter += 1
                 names[value] = f"v{counter}"

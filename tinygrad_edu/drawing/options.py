@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from tinygrad_edu.core.value import Value
 
 Direction: TypeAlias = Literal["LR", "TB", "RL", "BT"]
 Part: TypeAlias = Literal["cards", "nodes", "data", "grad", "local", "shape"]
@@ -22,3 +24,18 @@ def parts_of(show: Part | Collection[Part]) -> frozenset[str]:
     if not words & {"data", "grad", "local", "shape"}:
         words |= {"data", "grad", "shape"}
     return frozenset(words)
+
+
+def check_value(x: Any, needs: str, call: str) -> None:
+    """Raise TypeError unless x is a Value; of what computes one it says to give what it computes."""
+    if isinstance(x, Value):
+        return
+    hint = ""
+    if callable(x):
+        word = getattr(x, "__name__", type(x).__name__.lower())
+        hint = f": give what it computes, {call.format(f'{word}(row)' if hasattr(x, 'parameters') else f'{word}(x)')}"
+    elif isinstance(x, (list, tuple)):
+        hint = f": give one of its entries, {call.format('values[0]')}"
+    elif isinstance(x, str):
+        hint = f": give the Value itself, not its name {x!r}"
+    raise TypeError(f"{needs}, got {type(x).__name__}{hint}")

@@ -6,12 +6,13 @@ picture shows, `dot.py` and `card_labels.py` how it looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.core.value import Value
-from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, parts_of
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, check_value, parts_of
 
 if TYPE_CHECKING:
     import graphviz
@@ -20,7 +21,7 @@ THEMES = ("light", "dark", "auto", "print")
 
 
 def draw(
-    *outputs: Value,
+    *outputs: Value | Sequence[Value],
     direction: Direction | None = None,
     theme: Literal["light", "dark", "auto", "print"] = "auto",
     show: Part | Collection[Part] = "cards",
@@ -34,16 +35,17 @@ def draw(
 
     A neuron is a card: a row for each input with its weight and the weight's gradient, then bias, weighted sum with
     the delta, and output. A dense layer is a card too, and so is a straight chain of operations, a row for each (`↑` is
-    the row above). Layers stand in columns, their neurons in order. Gradients are there after `backward()`. Larger
-    arrays are heat maps whose squares say their sign, with least and largest number. The result is a
-    `graphviz.Digraph`: `.render("picture")`, `.pipe("svg")` and `.source` work.
+    the row above). Layers stand in columns, their neurons in order. Gradients are there after `backward()`. Arrays
+    up to 3 by 3 are shown by their numbers; larger ones are heat maps whose squares say their sign, with least and
+    largest number: print `value.data` and `value.grad` for all, or draw a part, `tg.draw(value[:3, :3])`. The result is
+    a `graphviz.Digraph`: `.render("picture")`, `.pipe("svg")` and `.source` work.
 
     With `show="nodes"` every operation is an ellipse with its symbol, and every Value a box: parameters have a bold
     border, other leaves round corners, constants a dashed border, results a double one; groups (layers, neurons,
     `with tg.group(...)`) are frames.
 
     Args:
-        outputs: The Values whose computation is drawn.
+        outputs: The Values whose computation is drawn, or lists of them: `tg.draw(network(row))`.
         direction: Left to right, top to bottom, or the other way round. Left out: left to right, and top to bottom what
             would be too wide to read.
         theme: Colours on white, colours on dark, either as the reader's browser has it (in an SVG; light elsewhere),
@@ -73,11 +75,13 @@ def draw(
     """
     from tinygrad_edu.drawing.dot import digraph
 
-    if not outputs:
-        raise ValueError("draw needs at least one Value")
+    drawn: list[Any] = []
     for output in outputs:
-        if not isinstance(output, Value):
-            raise TypeError(f"draw needs Values, got {type(output).__name__}")
+        drawn += output if isinstance(output, (list, tuple)) else [output]
+    if not drawn:
+        raise ValueError("draw needs at least one Value")
+    for output in drawn:
+        check_value(output, "draw needs Values", "tg.draw({})")
     for name, given, allowed in (("direction", direction or "LR", DIRECTIONS), ("theme", theme, THEMES)):
         if given not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {given!r}")
@@ -85,18 +89,18 @@ def draw(
         raise ValueError(f"depth must be at least 0 and max_nodes at least 1, got {depth} and {max_nodes}")
     parts = parts_of(show)
     if gradient is None:
-        return digraph(outputs, direction, theme, parts, depth, max_nodes, heat, names)
-    if len(outputs) > 1 or "nodes" in parts:
+        return digraph(drawn, direction, theme, parts, depth, max_nodes, heat, names)
+    if len(drawn) > 1 or "nodes" in parts:
         raise ValueError("gradient needs one output, and cards")
     from tinygrad_edu.drawing.cards import cards_of
     from tinygrad_edu.drawing.verdicts import add_verdicts
 
-    view = cards_of(outputs, depth, max_nodes, names)
-    add_verdicts(view, outputs[0], gradient, names)
-    return digraph(outputs, direction, theme, parts, heat_by_gradient=heat, view=view)
+    view = cards_of(drawn, depth, max_nodes, names)
+    add_verdicts(view, drawn[0], gradient, names)
+    return digraph(drawn, direction, theme, parts, heat_by_gradient=heat, view=view)
 
 
-def save(value: Value, path: str | Path, **options: Any) -> Path:
+def save(value: Value | Sequence[Value], path: str | Path, **options: Any) -> Path:
     """Write the picture of a computation to a file, in the format that its name ends with: svg, png, pdf, dot or html.
 
     SVG is the same, byte for byte, for the same computation, and says what a box is when it is pointed at. The options
@@ -104,19 +108,21 @@ def save(value: Value, path: str | Path, **options: Any) -> Path:
     pip-installed program has no PDF.)
 
     Raises:
-        ValueError: Another ending. RuntimeError: there is no `dot` program. TypeError: `heat` for a page.
+        ValueError: Another ending. FileNotFoundError: there is no such folder. TypeError: an option that this kind of
+            file doesn't take, such as `heat` for a page. RuntimeError: there is no `dot` program.
     """
     target = Path(path)
     kind = target.suffix.removeprefix(".").lower()
     if kind not in ("svg", "png", "pdf", "dot", "html"):
         raise ValueError(f"path must end with .svg, .png, .pdf, .dot or .html, got {target.name!r}")
-    from tinygrad_edu.drawing.renderer import write_whole
+    from tinygrad_edu.drawing.renderer import check_folder, write_whole
     from tinygrad_edu.drawing.stepper import stepper
 
+    check_saving_options(kind, options, draw, stepper)
+    check_folder(target)
     if kind == "html":
-        if "heat" in options:
-            raise TypeError("a page (.html) has no heat: its colours say what is done, at work and to come")
-        write_whole(target, stepper(value, **options).encode())
+        one: Any = value
+        write_whole(target, stepper(one, **options).encode())
         return target
     picture: Any = draw(value, **options)
     if kind == "dot":
@@ -127,6 +133,17 @@ def save(value: Value, path: str | Path, **options: Any) -> Path:
         content = picture.pipe(kind, quiet=True)
     write_whole(target, content)
     return target
+
+
+def check_saving_options(kind: str, options: Mapping[str, Any], draw: Any, stepper: Any) -> None:
+    """Raise TypeError for an option that this kind of file doesn't take, with those kinds that do."""
+    pictures, pages = (set(inspect.signature(f).parameters) - {"outputs", "loss"} for f in (draw, stepper))
+    takes, others, file = (pages, pictures, "a page") if kind == "html" else (pictures, pages, "a picture")
+    for name in options:
+        if name not in takes:
+            where = " (.svg, .png, .pdf and .dot have it)" if kind == "html" else " (.html has it)"
+            known = f"; it takes {', '.join(sorted(takes))}"
+            raise TypeError(f"{file} (.{kind}) has no {name}{where if name in others else known}")
 
 
 def mimebundle(value: Value) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -75,8 +76,15 @@ def use_found_dot() -> None:
     dot_command.DOT_BINARY = found
 
 
+def check_folder(path: Path) -> None:
+    """Raise FileNotFoundError, with its name, where the folder that a file should go to isn't there."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no folder to write to", str(path.parent))
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is never there in part: beside it first, then in its place."""
+    check_folder(path)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:

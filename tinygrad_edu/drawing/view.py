@@ -245,7 +245,7 @@ def add_boxes(
     kind: Kind = "output" if node in outputs and node.operation else "value" if node.operation else "leaf"
     if kind == "leaf" and is_parameter(name):
         kind = "parameter"
-    name = name.removeprefix(".".join(path) + ".")
+    name = name.removeprefix(".".join(path) + ".") or (stand_in(node, number, outputs) if kind == "output" else "")
     view.boxes[f"value{number}"] = Box(f"value{number}", kind, path, node, grad=node.grad, name=name)
     if node.operation is None:
         return
@@ -258,6 +258,13 @@ def add_boxes(
             view.boxes.setdefault(constant, Box(constant, "constant", where, node, data=parent))
             view.constants[node, place] = (constant, "")
             view.join(constant, f"operation{number}", place)
+
+
+def stand_in(node: Value, number: int, outputs: set[Value]) -> str:
+    """What a Value without a name is called: the result, numbered where there are several, or `v` with its number."""
+    if node not in outputs or node.operation is None:
+        return f"v{number}"
+    return "result" if len(outputs) == 1 else f"result{number}"
 
 
 def outer_path(path: Path) -> Path:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
+from copy import deepcopy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,21 @@ class Settings:
     def run(self, history: History, inputs: Operand, targets: Operand) -> Run:
         """A run that goes on with a history."""
         return Run(history.network, inputs, targets, history, self)
+
+    def next_update(self, history: History, gradients: Mapping[Value, Any]) -> dict[Value, Any] | None:
+        """What the run's rule would make of each parameter by these gradients, next; nothing changes.
+
+        None where nobody can tell: the update is a function that changes parameters itself, or a gradient is missing.
+        """
+        parameters = history.network.parameters()
+        if not takes_state(self.update) or not gradients.keys() >= {*parameters}:
+            return None
+        progress, needed = history.progress, needed_by(self.update, history.network)
+        data, given = deepcopy([p.data for p in parameters]), deepcopy([data_of(gradients[p]) for p in parameters])
+        state = self.update.start(data) if progress.state is None else deepcopy(progress.state)
+        extra = [needed] if getattr(self.update, "needs", None) else []
+        new, _ = self.update.rule(data, given, state, rate_at(self.update, progress.steps), *extra)
+        return dict(zip(parameters, new, strict=True))
 
 
 class Run:

@@ -11,6 +11,9 @@ function makeCamera(frame, svg, changed, measured) {
   let at = { x: 0, y: 0, k: 1 };
   let wanted = [];
 
+  // What doesn't fit beside the panel, and is much wider than high, has room above it.
+  frame.parentElement.classList.toggle("flat", width > 700 && width > 2 * height);
+  document.documentElement.style.setProperty("--ratio", height / width);
   svg.setAttribute("width", width);
   svg.setAttribute("height", height);
   const whole = () => Math.min((frame.clientWidth - 2 * MARGIN) / width, (frame.clientHeight - 2 * MARGIN) / height);

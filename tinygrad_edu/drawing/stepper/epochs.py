@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.stepper.recording import written
 
 if TYPE_CHECKING:
@@ -16,8 +18,10 @@ GRID = 20
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def epochs_of(history: History) -> dict[str, Any]:
+def epochs_of(history: History, shown: Collection[Value]) -> dict[str, Any]:
     """What the page shows of a run. An error that isn't finite is None, and its sign is written.
+
+    Of the Values that the picture shows it says after which epoch they are the run's, if they are.
 
     Raises:
         ValueError: No epochs were recorded.
@@ -32,11 +36,22 @@ def epochs_of(history: History) -> dict[str, Any]:
         "errors": [round(error, 12) if math.isfinite(error) else None for error in errors],
         "written": [written(error) for error in errors],
         "weights": [[written(w) for w in snapshot.weights] for snapshot in history.snapshots],
+        "at": epoch_shown(history, shown),
         "gradients": [[written(g) for g in snapshot.gradients] for snapshot in history.snapshots],
     }
     if history.network.n_inputs == 2 and not history.network._gives_numbers:
         data |= boundaries_of(history)
     return data
+
+
+def epoch_shown(history: History, shown: Collection[Value]) -> int | None:
+    """The last epoch after which the parameters were what they are now; None where the picture doesn't show them."""
+    parameters = history.network.parameters()
+    if not {*parameters} <= {*shown}:
+        return None
+    now = [p.data for p in parameters]
+    same = (all(map(np.array_equal, now, snapshot.weights)) for snapshot in reversed(history.snapshots))
+    return next((len(history.snapshots) - 1 - i for i, found in enumerate(same) if found), None)
 
 
 def boundaries_of(history: History) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.dot import digraph
-from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, parts_of
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, check_value, parts_of
 from tinygrad_edu.drawing.stepper.by_hand import compared
 from tinygrad_edu.drawing.stepper.colours import colour_rules
 from tinygrad_edu.drawing.stepper.epochs import epochs_of
@@ -44,7 +44,7 @@ class Page(str):
 def stepper(
     loss: Value,
     language: Language = "en",
-    learning_rate: float = 0.5,
+    learning_rate: float | None = None,
     max_nodes: int = 400,
     history: History | None = None,
     gradient: Mapping[Any, Any] | Callable[..., Any] | None = None,
@@ -65,7 +65,8 @@ def stepper(
     Args:
         loss: A number.
         language: In which language the page opens, "en" or "zh"; it has a switch.
-        learning_rate: The rate of the update that the last step shows.
+        learning_rate: The last step shows plain gradient descent at this rate. Left out: the update of `history`, by
+            its own rule; where there is none, or it can't be told, plain gradient descent at 0.5.
         max_nodes: A picture with more boxes and rows of cards than this is refused: nobody steps through it. `depth`
             folds it.
         history: A training run, made with `record=True`: a second slider moves through its epochs, and shows weights,
@@ -91,17 +92,16 @@ def stepper(
     """
     check_options(loss, language=language, theme=theme, direction=direction or "LR")
     parts = parts_of(show)
-    recording = record(loss, learning_rate, max_nodes, names, parts, depth)
+    recording = record(loss, learning_rate, max_nodes, names, parts, depth, history)
     if history is not None:
-        recording.data["epochs"] = epochs_of(history)
+        recording.data["epochs"] = epochs_of(history, recording.scene.numbers)
     if gradient is not None:
         recording.data["hand"] = compared(recording, gradient)
     return Page(assemble(recording, language, theme, direction, parts))
 
 
 def check_options(loss: Any, **given: Any) -> None:
-    if not isinstance(loss, Value):
-        raise TypeError(f"the stepper needs a Value, got {type(loss).__name__}")
+    check_value(loss, "the stepper needs a Value", "tg.stepper({})")
     allowed = {"language": ("en", "zh"), "theme": tuple(THEMES), "direction": DIRECTIONS}
     for name, value in given.items():
         if value not in allowed[name]:

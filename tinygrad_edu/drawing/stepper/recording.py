@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,14 @@ from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.cards import cards_of
 from tinygrad_edu.drawing.labels import digits, is_small, summary
 from tinygrad_edu.drawing.slopes import local_slopes
-from tinygrad_edu.drawing.view import Place, View, groups_of, number_nodes, view_of
+from tinygrad_edu.drawing.view import Place, View, groups_of, number_nodes, stand_in, view_of
 from tinygrad_edu.graph import forward_order
+
+if TYPE_CHECKING:
+    from tinygrad_edu.nn import History
+
+RATE = 0.5
+"""Of the update that is shown where nobody says another, as in the article."""
 
 Step = dict[str, Any]
 
@@ -87,13 +93,17 @@ class Scene:
 
 def record(
     loss: Value,
-    learning_rate: float,
+    learning_rate: float | None,
     max_nodes: int,
     names: Mapping[str, Any] | None = None,
     show: Collection[str] = frozenset({"cards", "data", "grad", "shape"}),
     depth: int | None = None,
+    history: History | None = None,
 ) -> Recording:
-    """Record forward and backward pass. No gradient of any Value is touched."""
+    """Record forward and backward pass. No gradient of any Value is touched.
+
+    The update at the end is plain gradient descent; that of `history` where no learning rate is given.
+    """
     if loss.ndim or loss.operation is None:
         raise ValueError(f"the stepper needs a number made by an operation, got {loss!r}")
     view = whole_view(loss, depth, names, show)
@@ -107,7 +117,13 @@ def record(
     values = values_of(scene, show)
     ids = {*values, *(parameter["id"] for parameter in parameters)}
     steps = folded([forward_step(node, scene) for node in forward_order([loss])], view, ids)
-    steps += [*folded(backward, view, ids), update_step(leaves, gradients, scene, learning_rate)]
+    settings: Any = history.settings if history is not None and learning_rate is None else None
+    new = settings.next_update(history, gradients) if settings is not None else None
+    steps += folded(backward, view, ids)
+    if new is None:
+        steps.append(update_step(leaves, gradients, scene, RATE if learning_rate is None else learning_rate))
+    else:
+        steps.append(run_step(settings.update, new, gradients, scene))
     rows = {box.id: [row.id for row in box.rows] for box in view.boxes.values() if box.rows}
     data = {"steps": steps, "values": values, "parameters": parameters, "rows": rows}
     return Recording(loss, view, data, scene, gradients)
@@ -268,16 +284,32 @@ def folded(steps: list[Step], view: View, shown: Collection[str]) -> list[Step]:
 
 def update_step(leaves: list[Value], gradients: Mapping[Value, Any], scene: Scene, rate: float) -> Step:
     """Where every leaf would go by one step of gradient descent."""
-    rows = []
-    for leaf in leaves:
-        g = gradients.get(leaf)
-        if g is not None:
-            with np.errstate(all="ignore"):  # what is infinite is shown as that
-                step, new = -rate * g, leaf.data - rate * g
-            row = {"old": written(leaf.data), "grad": written(g), "step": written(step), "new": written(new)}
-            rows.append(scene.called(leaf) | row | {"number": exact(new)})
-    found: Step = {"phase": "update", "shows": [], "gains": {}, "number": None, "rate": written(rate), "leaves": rows}
-    return scene.lit([scene.home(leaf) for leaf in leaves if leaf in gradients], []) | found
+    rows, reached = [], [leaf for leaf in leaves if gradients.get(leaf) is not None]
+    for leaf in reached:
+        with np.errstate(all="ignore"):  # what is infinite is shown as that
+            step = -rate * gradients[leaf]
+            rows.append(moved(leaf, gradients[leaf], step, leaf.data + step, scene))
+    return update_of(reached, rows, scene) | {"rate": written(rate)}
+
+
+def run_step(update: Any, new: Mapping[Value, Any], gradients: Mapping[Value, Any], scene: Scene) -> Step:
+    """Where every parameter would go by the training run's own update."""
+    with np.errstate(all="ignore"):
+        leaves = [leaf for leaf in scene.numbers if leaf in new]
+        rows = [moved(leaf, gradients[leaf], new[leaf] - leaf.data, new[leaf], scene) for leaf in leaves]
+    about = (type(update).__doc__ or "").strip().partition("\n")[0]
+    return update_of(leaves, rows, scene) | {"byRun": True, "update": repr(update), "formula": about}
+
+
+def moved(leaf: Value, g: Any, step: Any, new: Any, scene: Scene) -> dict[str, Any]:
+    """The row of a leaf that is updated."""
+    row = {"old": written(leaf.data), "grad": written(g), "step": written(step), "new": written(new)}
+    return scene.called(leaf) | row | {"number": exact(new)}
+
+
+def update_of(leaves: list[Value], rows: list[dict[str, Any]], scene: Scene) -> Step:
+    found: Step = {"phase": "update", "shows": [], "gains": {}, "number": None, "leaves": rows}
+    return scene.lit([scene.home(leaf) for leaf in leaves], []) | found
 
 
 def scene_of(loss: Value, view: View, given: Mapping[str, Any]) -> Scene:
@@ -293,7 +325,7 @@ def scene_of(loss: Value, view: View, given: Mapping[str, Any]) -> Scene:
         own, row = node.name or called.get(id(node)), rows.get(node)
         if not own and row is not None and node.operation is not None and node.group:
             own = ".".join([*node.group, row.label.split(" ")[0]])
-        names[node] = own or f"v{number}"
+        names[node] = own or stand_in(node, number, {loss})
         frame, _, last = names[node].rpartition(".")
         frames[node] = frame if re.fullmatch(r"weights(\[\d+\])?|bias|sum|output", last) else ""
     return Scene(view, numbers, names, frames)

@@ -54,12 +54,12 @@ function makeRun(run, word, row, framed) {
     const finite = run.errors.filter((e) => e !== null);
     const low = Math.min(...finite, 0);
     const top = Math.max(...finite, 0) || (low ? 0 : 1);
-    const [X, Y] = axes(svg, frame, [1, Math.max(run.errors.length, 2)], [low, top], word("epoch").toLowerCase(), word(run.curve), true);
-    const place = (i) => [X(i + 1), run.errors[i] === null ? frame.top : Y(run.errors[i])];
+    const [X, Y] = axes(svg, frame, [0, Math.max(run.errors.length - 1, 1)], [low, top], word("epoch").toLowerCase(), word(run.curve), true);
+    const place = (i) => [X(i), run.errors[i] === null ? frame.top : Y(run.errors[i])];
     const d = run.errors.map((e, i) => (e === null ? "" : `${i && run.errors[i - 1] !== null ? "L" : "M"}${place(i).join(" ")}`)).join("");
     element(svg, "path", { class: "curve", d });
     // What has no place on the axis stands at its upper end, as its sign.
-    run.errors.forEach((e, i) => { if (e === null) element(svg, "text", { x: X(i + 1), y: frame.top + 10, "text-anchor": "middle" }, run.written[i]); });
+    run.errors.forEach((e, i) => { if (e === null) element(svg, "text", { x: X(i), y: frame.top + 10, "text-anchor": "middle" }, run.written[i]); });
     here = element(svg, "circle", { r: 5 });
     here.move = (i) => { const [x, y] = place(i); here.setAttribute("cx", x); here.setAttribute("cy", y); };
   }
@@ -89,15 +89,18 @@ function makeRun(run, word, row, framed) {
   function show(i) {
     here.move(i);
     $("epoch").value = i;
-    $("epochCount").textContent = `${word("epoch")} ${i + 1} / ${run.errors.length}: ${run.written[i]}`;
+    $("epochCount").textContent = `${word("epoch")} ${i} (0–${run.errors.length - 1}): ${run.written[i]}`;
     // Where the network has no numbers left that decide, no square has a class.
     squares.forEach((square, k) => square.setAttribute("class", run.boundaries[i] ? look(parseInt(run.boundaries[i][k], 36)) : "none"));
     row($("epochHeads"), [word("weight"), word("value"), word("gradient")], "th");
     framed($("epochRows"), 3, run.parameters, (p, k) => [p.name, run.weights[i][k], run.gradients[i][k]]);
   }
+  // Which moment is shown: the numbers of an epoch here, and in the picture those of one pass.
+  const moment = () => [word("moment"), run.at === null ? "" : word("pictureAt").replace("{epoch}", run.at)].filter(Boolean);
   $("training").hidden = false;
+  $("training").parentElement.classList.add("run");
   $("epoch").max = run.errors.length - 1;
   $("epoch").value = run.errors.length - 1;
   $("epoch").oninput = () => show(Number($("epoch").value));
-  return () => { drawErrors(); drawBoundary(); show(Number($("epoch").value)); };
+  return () => { $("moment").textContent = moment().join(word("between")); drawErrors(); drawBoundary(); show(Number($("epoch").value)); };
 }

@@ -33,6 +33,7 @@
 
   function sentence(s) {
     if (!s) return [word("start")];
+    if (s.byRun) return filled("updateRun", s);
     if (s.phase !== "backward" || s.folded) return filled(s.folded ? `${s.phase}Folded` : s.phase, s);
     return [...filled(s.slope === null ? "backwardArray" : "backward", s), between(), ...filled(s.before === null ? "firstTerm" : "added", s)];
   }
