@@ -391,7 +391,7 @@ def is_foreign(x: Any) -> bool:
 
 def is_unchanging(x: Any) -> bool:
     """Whether an object can be trusted to stay as it is: it has no attributes, and is hashed by what it is."""
-    if hasattr(x, "__dict__") or type(x).__hash__ is object.__hash__:
+    if hasattr(x, "__dict__") or getattr(type(x), "__hash__", None) is object.__hash__:
         return False
     try:
         hash(x)
@@ -561,3 +561,33 @@ def line_of(functions: list[types.FunctionType], way: str) -> str:
         code = functions[0].__code__
         return f"{code.co_filename}:{code.co_firstlineno}: "
     return ""
+
+
+CHANGING = {
+    "append",
+    "extend",
+    "insert",
+    "remove",
+    "pop",
+    "popitem",
+    "clear",
+    "reverse",
+    "sort",
+    "update",
+    "setdefault",
+}
+"""Methods by which lists and dicts change."""
+
+
+def line_of_change(function: Any) -> str:
+    """File and line at which a function first changes a list or a dict, as far as its code tells; else its first."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        line = (instruction.positions and instruction.positions.lineno) or line
+        named = isinstance(instruction.argval, str) and instruction.argval in CHANGING
+        if named or instruction.opname in ("STORE_SUBSCR", "DELETE_SUBSCR"):
+            return f"{code.co_filename}:{line}: "
+    return f"{code.co_filename}:{code.co_firstlineno}: "
