@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import update_wrapper
 from itertools import count
 from types import MethodType
-from typing import Any, Generic, Literal, NamedTuple, ParamSpec, cast, overload
+from typing import Any, Generic, Literal, NamedTuple, NoReturn, ParamSpec, cast, overload
 
 import numpy as np
 
@@ -33,8 +33,17 @@ from tinygrad_edu.compiler.recording import (
     roots_of,
     same_plain,
 )
-from tinygrad_edu.compiler.signature import Call, call_of, inputs_for, is_whole, named_parts, parts_of, put_together
-from tinygrad_edu.compiler.surroundings import Checks, Surroundings, line_of, state_of_draws
+from tinygrad_edu.compiler.signature import (
+    Call,
+    call_of,
+    inputs_for,
+    is_whole,
+    named_parts,
+    names_of_arguments,
+    parts_of,
+    put_together,
+)
+from tinygrad_edu.compiler.surroundings import Checks, Surroundings, line_of, line_of_change, state_of_draws
 from tinygrad_edu.compiler.traced import FixedError, Recorder
 from tinygrad_edu.core.context import current, depth
 from tinygrad_edu.core.value import Value, data_of
@@ -286,9 +295,14 @@ class Compiled(Generic[P]):
         values, queue = inputs_for(call, list(map(identifier, names)), fixed, recorder)
         places = [i for i, x in enumerate(values) if isinstance(x, Value)]
         recorder.given = {values[i]: i for i in reversed(places)}
+        recorder.arrays = [x for x, part in zip(values, parts_in(call), strict=True) if is_plain_array(x, part)]
         args, named = put_together(call, queue)
+        before = [*map(form_of_tree, (*args, *named.values()))]
         with recorded(recorder), local_names(not again) as local:
             result = self.function(*args, **named)
+        for i, tree in enumerate((*args, *named.values())):
+            if form_of_tree(tree) != before[i]:
+                self.refuse_change(names_of_arguments(self.function, call)[i])
         if recorder.fixed:  # the function caught the error
             raise FixedError(recorder.fixed)
         results = leaves_of(result)
@@ -303,6 +317,12 @@ class Compiled(Generic[P]):
         named_values = names_of(given, order, recorder.owners, local)
         structure = mapped(lambda _: None, result)
         return Run([*inputs, *outer], [call.data[i] for i in places], named_values, structure, results, order, recorder)
+
+    def refuse_change(self, argument: str) -> NoReturn:
+        raise TypeError(
+            f"{line_of_change(self.function)}while compiling, {getattr(self.function, '__name__', 'the function')} "
+            f"changes its argument {argument}, which a recorded call doesn't: make a new list or dict, and return it"
+        )
 
     def record(self, call: Call, fixed: set[int], surroundings: Surroundings) -> Recording:
         """Run the function, and print what it computed."""
@@ -372,6 +392,20 @@ class Compiled(Generic[P]):
         code = getattr(self.function, "__code__", None)
         first = f"{code.co_filename}:{code.co_firstlineno}: " if code else ""
         return recorder.lines[step] if step is not None and step < len(recorder.lines) else first
+
+
+def is_plain_array(value: Any, part: Any) -> bool:
+    """Whether a Value stands for an array of the caller's that an in-place operator would change."""
+    return isinstance(value, Value) and isinstance(part, np.ndarray)
+
+
+def form_of_tree(tree: Any) -> Any:
+    """What tells whether lists and dicts have changed: their structure, and which objects their leaves are."""
+    if isinstance(tree, dict):
+        return [(key, form_of_tree(part)) for key, part in tree.items()]
+    if isinstance(tree, (list, tuple)):
+        return [form_of_tree(part) for part in tree]
+    return id(tree)
 
 
 def has_weak_references(x: Any) -> bool:

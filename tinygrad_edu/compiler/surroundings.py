@@ -8,11 +8,15 @@ a library keeps) isn't found; docs/compiling.md says so.
 
 from __future__ import annotations
 
+import array
 import builtins
+import contextvars
 import dis
 import enum
 import functools
+import io
 import os
+import pickle
 import random
 import struct
 import sys
@@ -132,6 +136,8 @@ class Surroundings:
 
     def add(self, x: Any, way: str) -> None:
         self.ways.append(way)
+        if type(x) is np.void:  # a number that may be a part of an array
+            self.checks = None
         token = plain_token(x)
         if token is None and id(x) in self.seen:  # the same object again
             token = ("again", self.seen[id(x)])
@@ -145,7 +151,7 @@ class Surroundings:
         """What stands for an object in the key; its parts wait to be added."""
         if isinstance(x, types.FunctionType):
             return self.function_token(x, way)
-        if isinstance(x, types.ModuleType) and is_library(x):
+        if isinstance(x, np.ufunc) or (isinstance(x, types.ModuleType) and is_library(x)):
             return self.identity("library", x)
         if isinstance(x, Operation):
             return self.operation_token(x, way)
@@ -156,10 +162,7 @@ class Surroundings:
                 self.checks = None
             return self.identity("Value", x)
         if isinstance(x, np.ndarray):
-            token = array_token(x, way)
-            if self.checks is not None:
-                self.checks.arrays.append((x, token[-1]))
-            return token
+            return self.array_token(x, way)
         if hasattr(type(x), "__next__") or (isinstance(x, types.BuiltinFunctionType) and x.__module__ not in BUILT_IN):
             self.is_pure = False
         if isinstance(x, GENERATORS):
@@ -175,6 +178,21 @@ class Surroundings:
                     self.checks = None
                 return token
         return self.object_token(x, way)
+
+    def array_token(self, x: Any, way: str) -> Any:
+        """An array by its contents; those of an array of objects, and what a subclass keeps, are added as parts."""
+        if isinstance(x, np.ma.MaskedArray):  # others of its attributes are filled when they are asked for
+            self.queue.append((np.ma.getmask(x), f"{way}.mask"))
+        elif type(x) is not np.ndarray:
+            self.queue += [(part, f"{way}.{name}") for name, part in own_attributes(x).items()]
+        if x.dtype.hasobject:
+            self.queue += [(part, f"{way}[{i}]") for i, part in enumerate(x.ravel().tolist())]
+        if type(x) is not np.ndarray or x.dtype.hasobject:
+            self.checks = None
+        token = (type(x), x.shape, str(x.dtype)) if x.dtype.hasobject else array_token(x, way)
+        if self.checks is not None:
+            self.checks.arrays.append((x, token[-1]))
+        return token
 
     def function_token(self, function: types.FunctionType, way: str) -> Any:
         before = f"{way}: " if way else ""
@@ -211,6 +229,22 @@ class Surroundings:
             self.queue.append((forward, way))
         return self.identity("operation", operation)
 
+    def foreign_token(self, x: Any, way: str) -> Any:
+        """That of an object of a library's class: that it is this one, and what is in it.
+
+        What is in it, pickling tells; functions, Values and objects of the user's in it are added as parts. An object
+        that can't be pickled has its attributes.
+        """
+        if not is_unchanging(x):
+            self.checks = None
+            parts: list[Any] = []
+            contents = contents_of(x, parts, way)
+            if contents is not None:
+                self.queue += [(part, way) for part in parts]
+                return self.identity(type(x), x), contents
+            self.queue += [(part, f"{way}.{name}") for name, part in own_attributes(x).items()]
+        return self.identity(type(x), x)
+
     def object_token(self, x: Any, way: str) -> Any:
         """That of an object with attributes; of one from a library, that it is this one."""
         if getattr(x, "is_compiled", False):
@@ -219,6 +253,8 @@ class Surroundings:
         wrapped = getattr(x, "__wrapped__", None)
         if wrapped is not None:
             self.queue.append((wrapped, way))
+        if wrapped is None and is_foreign(x):
+            return self.foreign_token(x, way)
         has_attributes = hasattr(x, "__dict__") and not isinstance(x, (type, types.ModuleType))
         if not has_attributes and is_library(x):
             return self.identity("library", x)
@@ -313,6 +349,20 @@ def parts_of_cell(x: Any) -> Any:
     return "cell", [("", content(x))]
 
 
+def parts_of_variable(x: Any) -> Any:
+    return ("variable", id(x)), [("", x.get(MISSING))]
+
+
+def parts_of_buffer(x: Any) -> Any:
+    view = memoryview(x)
+    if view.nbytes > LARGEST:
+        raise TypeError(
+            f"the function reads {type(x).__name__} of {view.nbytes / 1e6:.3g} MB from outside, which would have to be "
+            "compared at every call: when it is compiled, give it as an argument"
+        )
+    return (type(x), view.format, view.shape, view.tobytes()), ()
+
+
 PARTS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((list, tuple, deque), parts_of_sequence),
     (Mapping, parts_of_mapping),
@@ -321,9 +371,62 @@ PARTS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (types.MethodType, parts_of_method),
     ((types.BuiltinFunctionType, types.BuiltinMethodType), parts_of_builtin),
     (types.CellType, parts_of_cell),
+    (contextvars.ContextVar, parts_of_variable),
+    ((array.array, bytearray, memoryview), parts_of_buffer),
 )
 """Of objects that are made of others: what stands for them in a key, and the others."""
 UNCHANGING = (tuple, frozenset, functools.partial, types.MethodType, types.BuiltinFunctionType)
+
+
+SEEN_THROUGH = (types.SimpleNamespace,)
+"""Classes of Python's whose objects are no more than their attributes."""
+
+
+def is_foreign(x: Any) -> bool:
+    """Whether an object is of a class of Python's or an installed module's, which may keep what isn't an attribute."""
+    if isinstance(x, (type, types.ModuleType, *SEEN_THROUGH)):
+        return False
+    return is_library(type(x)) and not ours(type(x))
+
+
+def is_unchanging(x: Any) -> bool:
+    """Whether an object can be trusted to stay as it is: it has no attributes, and is hashed by what it is."""
+    if hasattr(x, "__dict__") or getattr(type(x), "__hash__", None) is object.__hash__:
+        return False
+    try:
+        hash(x)
+    except TypeError:
+        return False
+    return True
+
+
+class Pickler(pickle.Pickler):
+    """Pickles what a library's object keeps, but for what is the user's: that is put into `parts`."""
+
+    def __init__(self, file: io.BytesIO, parts: list[Any]) -> None:
+        super().__init__(file, protocol=5)
+        self.parts = parts
+
+    def persistent_id(self, x: Any) -> Any:
+        if not isinstance(x, (types.FunctionType, Value)) and (isinstance(x, type) or is_library(type(x))):
+            return None
+        self.parts.append(x)
+        return len(self.parts)
+
+
+def contents_of(x: Any, parts: list[Any], way: str) -> bytes | None:
+    """What is in an object, as pickling writes it; None where it can't be pickled."""
+    file = io.BytesIO()
+    try:
+        Pickler(file, parts).dump(x)
+    except Exception:  # what is raised depends on the library
+        return None
+    if file.tell() > LARGEST:
+        raise TypeError(
+            f"the function reads {way}, a {type(x).__name__} of {file.tell() / 1e6:.3g} MB, from outside, which would "
+            "have to be compared at every call: when it is compiled, give what it needs of it as an argument"
+        )
+    return file.getvalue()
 
 
 def attributes_of(x: Any, names: set[str] | None) -> list[tuple[str, Any]]:
@@ -398,14 +501,12 @@ def plain_token(x: Any) -> Any:
 
 
 def array_token(x: Any, way: str) -> Any:
-    if x.dtype.kind not in "fiubcSUmM":
-        return ("array", id(x))
     if x.nbytes > LARGEST:
         raise TypeError(
             f"the function reads the array {way} of {x.nbytes / 1e6:.3g} MB from outside, which would have to be "
             "compared at every call: when it is compiled, give it as an argument, or make it a Value"
         )
-    return (x.shape, x.dtype.str, x.strides, x.tobytes())
+    return (type(x), x.shape, str(x.dtype), x.strides, x.tobytes())
 
 
 def state_of(generator: Any) -> Any:
@@ -460,3 +561,33 @@ def line_of(functions: list[types.FunctionType], way: str) -> str:
         code = functions[0].__code__
         return f"{code.co_filename}:{code.co_firstlineno}: "
     return ""
+
+
+CHANGING = {
+    "append",
+    "extend",
+    "insert",
+    "remove",
+    "pop",
+    "popitem",
+    "clear",
+    "reverse",
+    "sort",
+    "update",
+    "setdefault",
+}
+"""Methods by which lists and dicts change."""
+
+
+def line_of_change(function: Any) -> str:
+    """File and line at which a function first changes a list or a dict, as far as its code tells; else its first."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        line = (instruction.positions and instruction.positions.lineno) or line
+        named = isinstance(instruction.argval, str) and instruction.argval in CHANGING
+        if named or instruction.opname in ("STORE_SUBSCR", "DELETE_SUBSCR"):
+            return f"{code.co_filename}:{line}: "
+    return f"{code.co_filename}:{code.co_firstlineno}: "

@@ -7,6 +7,7 @@ that the function's own graph doesn't keep, such as those within `no_grad`.
 
 from __future__ import annotations
 
+import dis
 import operator as op
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ class Recorder(Observer):
     Attributes:
         tape: How each Value was made, in order.
         given: The arguments' Values, with their places.
+        arrays: Those of them that stand for plain arrays, which an in-place operator would change.
         inside: The Values that the function made of plain data.
         owners: For each recorded cotangent the Value that it belongs to.
         outer: The observer around, such as the recorder of a function that this one is compiled for.
@@ -74,6 +76,7 @@ class Recorder(Observer):
     def __init__(self, outer: Observer | None, static: bool) -> None:
         self.tape: dict[Value, Made] = {}
         self.given: dict[Value, int] = {}
+        self.arrays: list[Value] = []
         self.inside: set[Value] = set()
         self.owners: dict[Value, Value] = {}
         self.outer, self.static = outer, static
@@ -85,6 +88,8 @@ class Recorder(Observer):
         self, node: Value, operation: Any, inputs: Sequence[Any], data: Sequence[Any], params: Mapping[str, Any]
     ) -> None:
         self.tape[node] = Made(operation, inputs, data, params)
+        if self.arrays and inputs and isinstance(inputs[0], Value) and in_place():
+            self.refuse_change(inputs[0])
         if params and any(isinstance(x, Value) for x in params.values()):
             raise TypeError(
                 f"{place()}while compiling, {operation.name} is given a Value for a parameter, not an input"
@@ -93,6 +98,15 @@ class Recorder(Observer):
             self.lines.append(place())
         if self.outer is not None:
             self.outer.made(node, operation, inputs, data, params)
+
+    def refuse_change(self, left: Value) -> None:
+        """Raises TypeError where what is left of an in-place operator is an argument's array, or a part of one."""
+        for x in self.arrays:
+            if left is x or np.may_share_memory(left._data, x._data):
+                raise TypeError(
+                    f"{place()}while compiling, an in-place operator changes the argument {Value.__repr__(x)}, and a "
+                    "recorded call changes no argument: write w = w - step for w -= step, and return what it becomes"
+                )
 
     def created(self, leaf: Value) -> None:
         self.inside.add(leaf)
@@ -186,11 +200,29 @@ def is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in ("tinygrad_edu", "numpy")
 
 
-def place() -> str:
-    """File and line of the function that is recorded, at the front of a message."""
+BINARY_OP, FIRST_IN_PLACE = dis.opmap["BINARY_OP"], 13
+"""Python's instruction for all operators of two operands; from this argument on they are in-place ones, as `+=` is."""
+
+
+def in_place() -> bool:
+    """Whether the function that is recorded is at an in-place operator."""
+    frame = users_frame()
+    if frame is None:
+        return False
+    code = frame.f_code.co_code
+    return code[frame.f_lasti] == BINARY_OP and code[frame.f_lasti + 1] >= FIRST_IN_PLACE
+
+
+def users_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame and is_ours(frame):
         frame = frame.f_back
+    return frame
+
+
+def place() -> str:
+    """File and line of the function that is recorded, at the front of a message."""
+    frame = users_frame()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame else ""
 
 
