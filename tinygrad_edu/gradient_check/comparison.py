@@ -49,6 +49,16 @@ class Sizes(NamedTuple):
     atol: float | None = None
 
 
+def checked_sizes(eps: float, rtol: float, atol: float | None) -> Sizes:
+    """The step and the tolerances. Raises ValueError for those that no difference can be judged by."""
+    if not 0.0 < eps < math.inf:
+        raise ValueError(f"eps must be a positive number, got {eps!r}")
+    for name, tolerance in (("rtol", rtol), ("atol", 0.0 if atol is None else atol)):
+        if not tolerance >= 0.0:
+            raise ValueError(f"{name} must be 0 or positive, got {tolerance!r}")
+    return Sizes(eps, rtol, atol)
+
+
 class Comparison:
     """A function at one point, its numerical derivatives, and what gradients were compared with them.
 
@@ -121,6 +131,23 @@ class Comparison:
                 )
                 self.unchecked = list(self.names)
                 return True
+        return False
+
+    def gradient_is_random(
+        self, first: Sequence[Array | None], again: Callable[[], Sequence[Array | None]], who: str
+    ) -> bool:
+        """Whether calls of the user's gradient code with the same inputs give other gradients; said in the report."""
+        close, floor = (1e-5, 1e-6) if self.single else (1e-10, 1e-12)
+        for _ in range(3):
+            for name, a, b in zip(self.names, first, again(), strict=True):
+                if a is None or b is None or np.shape(a) != np.shape(b):
+                    continue
+                finite = np.abs(a[np.isfinite(a)])
+                allowed = floor * float(np.max(finite, initial=0.0))
+                if not np.allclose(a, b, rtol=close, atol=allowed, equal_nan=True):
+                    self.findings.append(finding("random gradient", "random gradient", (name,), who=say(who)))
+                    self.unchecked = list(self.names)
+                    return True
         return False
 
     def is_not_finite(self) -> bool:
