@@ -1,10 +1,12 @@
 """What an estimate can tell decides: right code is not accused where a step is coarse, wrong code hides behind none."""
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
+from tinygrad_edu.gradient_check.numerical import settle
 
 SMALL_BESIDE_LARGE = {
     "log": (np.log, lambda w: 1.0 / w),
@@ -34,3 +36,34 @@ def test_an_entry_without_a_finite_neighbour_is_neither_wrong_nor_passed():
     assert all(entry.holds for entry in report.entries)
     assert report.unchecked == ["w"]
     assert "can't be judged" in report.diagnoses[0].text
+
+
+@pytest.mark.parametrize("large", [1e4, 1e6, 1e8])
+def test_a_wrong_entry_does_not_hide_behind_larger_ones(large):
+    def loss(factor):
+        return lambda w: (large * w[0] ** 2 + w[1] ** 2, np.array([2.0 * large * w[0], factor * w[1]]))
+
+    assert tg.check_loss(loss(2.0), np.ones(2))
+    for factor in (3.0, -2.0, 0.0, 2.02):
+        report = tg.check_loss(loss(factor), np.ones(2))
+        assert [entry.index for entry in report.entries if not entry.holds] == [(1,)]
+        assert not tg.gradcheck(lambda w: loss(2.0)(w)[0], np.ones(2), gradient=np.array([2.0 * large, factor]))
+
+
+def test_rounding_of_a_gradient_that_cancels_to_0_is_no_mistake():
+    rng = np.random.default_rng(0)
+    x, bias = rng.normal(size=(6, 5)), rng.normal(size=5)
+
+    def loss(bias):
+        z = x + bias
+        z = z - z.mean(axis=0)
+        z = z / np.sqrt((z * z).mean(axis=0))
+        return float(np.sum(z**3)) * 1e6
+
+    assert tg.gradcheck(loss, bias, gradient=1e-9 * rng.normal(size=5))
+
+
+def test_a_jump_that_only_the_double_step_sees_leaves_the_smaller_steps():
+    settled = settle(lambda x: float(x > 1.5e-6), 0.0, [1e-6, 1e-7, 1e-8], 0.0)
+    assert settled.value == 0.0
+    assert settled.slopes is None

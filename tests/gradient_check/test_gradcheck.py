@@ -222,7 +222,7 @@ def test_a_gradient_function_gets_the_dtype_that_was_given():
         return 2.0 * w
 
     assert tg.gradcheck(lambda w: float((w * w).sum()), np.ones(3, np.float32), gradient=gradient)
-    assert seen == [np.dtype(np.float32)]
+    assert set(seen) == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-6, 1.0, 1e6])
@@ -269,3 +269,37 @@ def test_the_articles_numpy_backprop_as_printed_fails_and_the_hidden_layer_is_na
     assert not report
     assert set(report.failing_inputs) == {"hidden_weights", "hidden_bias"}
     assert "hidden_weights" in repr(report).split("\n")[0]
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, float("nan")])
+def test_a_tolerance_that_is_negative_or_nan_is_refused(tolerance):
+    both = lambda w: (np.sum(w * w), 2.0 * w)  # noqa: E731
+    for name in ("atol", "rtol", "eps"):
+        with pytest.raises(ValueError, match=f"{name} must be .*positive.*, got {tolerance!r}"):
+            tg.gradcheck(lambda x: x * x, 1.0, **{name: tolerance})
+        with pytest.raises(ValueError, match=f"{name} must be .*positive.*, got {tolerance!r}"):
+            tg.check_loss(both, np.ones(2), **{name: tolerance})
+
+
+def test_parts_of_a_gradient_that_belong_to_no_input_are_named():
+    report = tg.gradcheck(lambda p: float((p["w"] ** 2).sum()), {"w": np.ones(2)}, gradient={"w": [2.0, 2.0], "v": 3})
+    assert report
+    assert "under the keys 'v', which are no inputs" in repr(report)
+
+
+def test_a_gradient_that_changes_from_call_to_call_is_named():
+    calls = []
+
+    def slope(w):
+        calls.append(1)
+        return 2.0 * w * (1.01 if len(calls) % 2 else 1.0)
+
+    w = np.arange(1.0, 4.0)
+    both = lambda w: (np.sum(w * w), slope(w))  # noqa: E731
+    layer = (lambda w: (w * w, w), lambda dout, w: dout * slope(w))
+    by_hand = tg.gradcheck(lambda w: float(np.sum(w * w)), w, gradient=slope)
+    for report in (by_hand, tg.check_loss(both, w), tg.check_layer(*layer, w)):
+        assert not report
+        assert report.unchecked == ["w"]
+        assert [found.kind for found in report.diagnoses] == ["random gradient"]
+        assert "gives different gradients for the same inputs" in report.diagnoses[0].text

@@ -20,6 +20,8 @@ Evaluate: TypeAlias = Callable[[list[Data]], Array]
 EPSILON = float(np.finfo(float).eps)
 FINER = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 """Steps that are tried near a kink, as parts of the usual one."""
+COARSER = (1e3, 1e2, 1e1, 1.0)
+"""Steps that are tried where rounding hides a derivative, as multiples of the usual one."""
 
 
 class Estimate(NamedTuple):
@@ -151,7 +153,7 @@ def least_doubtful(found: Sequence[AtStep]) -> int:
         if not math.isfinite(step.doubt):
             return True, True, 0.0
         beyond_rounding = max(step.doubt - 3.0 * step.rounding, 0.0)
-        own = beyond_rounding / step.size if beyond_rounding else 0.0
+        own = beyond_rounding / max(step.size, beyond_rounding) if beyond_rounding else 0.0
         return False, step.one_sided, own + step.rounding / (largest or 1.0)
 
     return min(range(len(found)), key=doubt)

@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_edu.core.data import Array, Data
 from tinygrad_edu.core.value import data_of
 from tinygrad_edu.gradient_check.search.findings import Finding
-from tinygrad_edu.gradient_check.sentences import finding
+from tinygrad_edu.gradient_check.sentences import finding, say
 from tinygrad_edu.gradient_check.signatures import stands_for
 from tinygrad_edu.tree import leaves_of, path_names
 
@@ -32,6 +32,7 @@ class Claims:
     parts: list[Any]
     findings: list[Finding] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     def say(self, sentence: str, kind: str, names_of: Iterable[str], checked: bool = False, **parts: Any) -> None:
         """A finding for these inputs, which then aren't compared (unless they are `checked`), but do not pass."""
@@ -49,6 +50,8 @@ class Claims:
         said = {f.text for f in comparison.findings}
         comparison.findings += [f for f in self.findings if f.text not in said]
         comparison.unchecked += [name for name in self.unchecked if name not in comparison.unchecked]
+        texts = [say("unknown keys", comparison.language, **parts) for parts in self.notes]
+        comparison.notes += [text for text in texts if text not in comparison.notes]
         if not comparison.fast:
             return arrays
         from tinygrad_edu.gradient_check.numerical import random_direction
@@ -216,6 +219,12 @@ def fill(claims: Claims, gradient: Any, argument: Any, at: int, own: list[str]) 
                 claims.say("none", "no gradient", own)
         return
     parts = parts_of(argument)
+    if (
+        isinstance(argument, dict)
+        and isinstance(gradient, dict)
+        and (extra := [k for k in gradient if k not in argument])
+    ):
+        claims.notes.append({"got": ", ".join(map(repr, extra))})
     size = 0
     for key, part in parts:
         n = len(leaves_of(part))

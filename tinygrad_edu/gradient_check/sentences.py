@@ -96,6 +96,19 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "在函数外只抽取一次随机掩码并作为参数传入；或在函数内固定种子：rng = np.random.default_rng(0)，"
         "或在开头写 np.random.seed(0)",
     ),
+    "random gradient": (
+        "{who} gives different gradients for the same inputs: it draws random numbers or keeps a state",
+        "同样的输入得到不同的梯度：求梯度的代码在抽取随机数或保留状态",
+    ),
+    "random gradient: hint": (
+        "draw random numbers once, in the forward pass, and keep them for the backward pass; start sums of gradients "
+        "at 0 in each call",
+        "只在前向传播中抽取一次随机数并留给反向传播；每次调用都从 0 开始累加梯度",
+    ),
+    "unknown keys": (
+        "the gradient has parts under the keys {got}, which are no inputs; they were not looked at",
+        "梯度中有键 {got}，它们不是输入；未作检查",
+    ),
     "not finite result": ("the function gives {what} at these inputs", "函数在这些输入上得到 {what}"),
     "not finite nearby": (
         "entries of it can't be judged: the function isn't finite on either side of them, however small the step",
