@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import tinygrad_edu as tg
+from tinygrad_edu.extras import how_to_install
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,3 +49,16 @@ def test_nothing_in_the_core_knows_the_article():
     for path in package.rglob("*.py"):
         if "article" not in path.parts and path.name != "cli.py" and path != face:
             assert "tinygrad_edu.article" not in path.read_text("utf-8"), path
+
+
+def test_every_message_that_names_an_extra_says_how_to_install_it_in_a_clone_too():
+    root = ROOT / "tinygrad_edu"
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    named = set()
+    for path in root.rglob("*.py"):
+        text = path.read_text("utf-8")
+        assert "pip install" not in text or path.name == "extras.py", path
+        named |= set(re.findall(r"how_to_install\([\"'](\w+)[\"']\)", text))
+    assert named
+    assert named <= set(known)
+    assert how_to_install("plot").startswith('python -m pip install ".[plot]" in a clone')

@@ -18,6 +18,7 @@ from tinygrad_edu.article import LABELS, ArticleUpdate, network_from, recovered_
 from tinygrad_edu.article.replay import TOLERANCE, Replay, last_loss, replay
 from tinygrad_edu.drawing import save
 from tinygrad_edu.drawing.renderer import HOW_TO_GET_DOT, find_dot
+from tinygrad_edu.extras import how_to_install
 from tinygrad_edu.gradient_check.submission import USAGE, Job, check_in_own_process
 from tinygrad_edu.nn import History, half_squared_error
 from tinygrad_edu.nn.compiled import Form, epoch_of
@@ -170,7 +171,7 @@ def whole_number(text: str) -> int:
 
 def run_article(options: argparse.Namespace) -> int:
     if options.plot and find_spec("matplotlib") is None:
-        raise ArgumentError('argument --plot: plotting needs matplotlib: pip install "tinygrad_edu[plot]"')
+        raise ArgumentError(f"argument --plot: plotting needs matplotlib: {how_to_install('plot')}")
     if options.html and options.epochs == 0:
         raise ArgumentError("argument --html: there is no epoch to step through with --epochs 0")
     try:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.core.data import Array
+from tinygrad_edu.extras import how_to_install
 from tinygrad_edu.nn import (
     SGD,
     Adam,
@@ -32,7 +33,7 @@ try:
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
-    raise ImportError('tinygrad_edu.sklearn needs scikit-learn: pip install "tinygrad_edu[sklearn]"') from error
+    raise ImportError(f"tinygrad_edu.sklearn needs scikit-learn: {how_to_install('sklearn')}") from error
 
 
 class NetworkEstimator(BaseEstimator):  # type: ignore[misc]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.compiler.program import Program, Step
+from tinygrad_edu.extras import how_to_install
 
 
 def machine_code(program: Program, name: str, source: Callable[[], str]) -> Callable[..., Any] | None:
@@ -46,7 +47,7 @@ def installed() -> Any:
     try:
         import numba
     except ImportError as error:
-        raise ImportError('backend="numba" needs numba: python -m pip install "tinygrad_edu[numba]"') from error
+        raise ImportError(f'backend="numba" needs numba: {how_to_install("numba")}') from error
     return numba
 
 

@@ -17,10 +17,11 @@ from graphviz.backend import dot_command
 
 from tinygrad_edu.drawing.svg import finished
 from tinygrad_edu.drawing.themes import Theme
+from tinygrad_edu.extras import how_to_install
 
 HOW_TO_GET_DOT = (
     "rendering needs the Graphviz program `dot`, and there is none: install Graphviz with your system's packages, "
-    'or, with pip alone, the extra "dot": pip install "tinygrad_edu[dot]"'
+    f'or, with pip alone, the extra "dot": {how_to_install("dot")}'
 )
 
 

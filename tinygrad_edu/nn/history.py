@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_edu.core.data import Array, Data
 from tinygrad_edu.core.value import Operand, data_of
+from tinygrad_edu.extras import how_to_install
 from tinygrad_edu.nn.saving import save_run
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class History:
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            raise ImportError('plotting needs matplotlib: pip install "tinygrad_edu[plot]"') from None
+            raise ImportError(f"plotting needs matplotlib: {how_to_install('plot')}") from None
         name, curve = self.curve
         shown = {metric: values for metric, values in self.metrics.items() if values and metric != "mean_squared_error"}
         two = self.network.n_inputs == 2 and not self.network._gives_numbers

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_edu.extras import how_to_install
+
 if TYPE_CHECKING:
     from tinygrad_edu.nn.history import History
 
@@ -44,7 +46,7 @@ def progress_bar(progress: bool | None, epochs: int) -> Any:
         from tqdm.auto import tqdm  # the notebook's, in a notebook
     except ImportError:
         if progress:
-            raise ImportError('progress=True needs tqdm: pip install "tinygrad_edu[progress]"') from None
+            raise ImportError(f"progress=True needs tqdm: {how_to_install('progress')}") from None
         return None
     return tqdm(total=epochs, unit="epoch")
 
