@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tinygrad_edu as tg
 from tinygrad_edu import cli
 from tinygrad_edu.article import DATASET, LABELS, XOR_DATASET, XOR_TARGETS, network_from, recovered_start
+from tinygrad_edu.compiler.surroundings import LAST, attributes_of
 from tinygrad_edu.nn import compiled as nn_compiled
 
 GOLDEN = Path(__file__).with_name("article_epoch.py.txt")
@@ -191,3 +192,10 @@ def test_the_table_in_the_docs_has_lines_of_both_programs():
         for line in re.findall(r"`([^`]+)`", ours):
             assert line in by_hand
         assert set(re.findall(r"`([^`]+)`", compiled)) <= printed
+
+
+def test_what_a_network_keeps_of_its_last_run_is_known_to_the_compiler_by_its_names():
+    network = tg.Network.create([2, 3, 2], kind="dense", seed=0)
+    kept = {*vars(network), *vars(network.layers[0])}
+    assert set(LAST) <= kept
+    assert not set(LAST) & {name for x in (network, network.layers[0]) for name, _ in attributes_of(x, None)}

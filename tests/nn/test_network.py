@@ -1,6 +1,7 @@
 """Network: training, predicting, and what is refused before a weight has changed."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -260,3 +261,12 @@ def test_on_epoch_sees_each_epoch():
         [[1.0]], [[0.0]], 3, on_epoch=lambda epoch, history: seen.append((epoch, len(history)))
     )
     assert seen == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_what_a_network_shows_is_what_one_may_use():
+    network = tg.Network.create([2, 3, 2], seed=0)
+    shown = {name for name in dir(network) if not name.startswith("_")}
+    assert not shown & {"advice", "know_layers", "known", "recordings", "copied"}
+    again = pickle.loads(pickle.dumps(network))
+    assert "_known" not in network.__getstate__()
+    assert again.outputs([0.0, 1.0]).tolist() == network.outputs([0.0, 1.0]).tolist()

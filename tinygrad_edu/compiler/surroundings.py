@@ -445,7 +445,7 @@ def attributes_of(x: Any, names: set[str] | None) -> list[tuple[str, Any]]:
     return found + [(k, v) for k, v in class_attributes(type(x), names) if k not in own]
 
 
-LAST = ("weighted_sum", "activated", "groups", "recordings", "known")
+LAST = ("weighted_sum", "activated", "groups", "_recordings", "_known")
 """What objects of this library keep of their last run."""
 
 

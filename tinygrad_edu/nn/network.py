@@ -57,6 +57,7 @@ class Network:
 
     plain = True
     _gives_numbers = False  # whether it was last trained on numbers that are no classes
+    _advice = ""  # what is to be said when it is first trained
 
     def __init__(self, layers: Sequence[Any], learning_rate: float = 0.5) -> None:
         self.layers = list(layers)
@@ -72,16 +73,15 @@ class Network:
             given, taken = size_of(layer, "n_outputs"), size_of(following, "n_inputs")
             if given is not None and taken is not None and given != taken:
                 raise ValueError(f"layers[{i}] has {given} outputs, but layers[{i + 1}] takes {taken} inputs")
-        self.recordings = Recordings()
-        self.advice = ""
-        self.know_layers()
+        self._recordings = Recordings()
+        self._know_layers()
         for path, value in self.named_parameters():
             if value.name is None or path.endswith("." + value.name):  # a name the user chose stays
                 value.name = path
 
-    def know_layers(self) -> None:
+    def _know_layers(self) -> None:
         """What is worked out of the layers, and again where the list of them was changed."""
-        self.known = list(self.layers)
+        self._known = list(self.layers)
         self.groups = Groups([f"layers[{i}]" for i in range(len(self.layers))])
         self.has_neurons = any(
             isinstance(layer, Layer) or getattr(layer, "has_neurons", False) for layer in self.layers
@@ -135,7 +135,7 @@ class Network:
         ]
         network = cls(layers, learning_rate)
         if start == "article" and max(sizes[:-1]) >= MANY and name_of(activation) in ("sigmoid", "tanh"):
-            network.advice = (
+            network._advice = (
                 f"{max(sizes[:-1])} inputs with weights in [0, 1) will saturate {name_of(activation)}: its slope is "
                 'nearly 0, and little is learnt. Network.create(..., start="scaled") starts with smaller weights'
             )
@@ -184,8 +184,8 @@ class Network:
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Each parameter with its path, such as `layers[0].neurons[1].weights[0]`."""
-        if self.known != self.layers:
-            self.know_layers()
+        if self._known != self.layers:
+            self._know_layers()
         return [
             (f"{name}.{path}", value)
             for name, layer in zip(self.groups.names, self.layers, strict=True)
@@ -212,8 +212,8 @@ class Network:
         Raises:
             ValueError: The row has another length than the network has inputs.
         """
-        if self.known != self.layers:
-            self.know_layers()
+        if self._known != self.layers:
+            self._know_layers()
         if self.has_neurons and is_batch(x):
             return stack([as_row(self.feed_forward(row, within)) for row in x])
         for inner, layer in zip(self.groups.contexts(within or current()), self.layers):  # noqa: B905 - time
@@ -267,13 +267,13 @@ class Network:
         Raises:
             ValueError: The neurons of a layer have different activations.
         """
-        return self.copied([dense_of(layer, i) for i, layer in enumerate(self.layers)])
+        return self._copied([dense_of(layer, i) for i, layer in enumerate(self.layers)])
 
     def as_scalar(self) -> Network:
         """The same network with neurons for matrices: a copy."""
-        return self.copied([neurons_of(layer) for layer in self.layers])
+        return self._copied([neurons_of(layer) for layer in self.layers])
 
-    def copied(self, layers: Sequence[Any]) -> Network:
+    def _copied(self, layers: Sequence[Any]) -> Network:
         network = Network(layers, self.learning_rate)
         network._gives_numbers = self._gives_numbers
         return network
@@ -299,12 +299,12 @@ class Network:
         return load_network(path, Network)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: part for name, part in self.__dict__.items() if name not in ("recordings", "groups", "known")}
+        return {name: part for name, part in self.__dict__.items() if name not in ("_recordings", "groups", "_known")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.recordings = Recordings()
-        self.know_layers()
+        self._recordings = Recordings()
+        self._know_layers()
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -345,8 +345,8 @@ class Network:
 
     def summary(self) -> list[tuple[str, str, int, str]]:
         """For each layer its name, its shape as inputs to outputs, the number of its parameters, and its activation."""
-        if self.known != self.layers:
-            self.know_layers()
+        if self._known != self.layers:
+            self._know_layers()
         rows = []
         for name, layer in zip(self.groups.names, self.layers, strict=True):
             sized = size_of(layer, "n_inputs") is not None

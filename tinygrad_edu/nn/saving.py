@@ -113,7 +113,7 @@ def described(layer: Any, arrays: dict[str, Array], place: str) -> dict[str, Any
         return {name: f"{place}.{name}" for name in given}
 
     kind = type(layer)
-    if kind.__name__ == "Network" and hasattr(layer, "recordings"):
+    if kind.__name__ == "Network" and hasattr(layer, "_recordings"):
         return structure_of(layer, arrays, place)
     if kind is Layer:
         weights = [[w.item() for w in neuron.weights] for neuron in layer.neurons]

@@ -109,8 +109,8 @@ def train(
         KeyboardInterrupt: At Ctrl-C; the weights are those after the last update that was finished, of printed source
             after the last that was handed over, at most half a second before.
     """
-    if network.advice:
-        advice, network.advice = network.advice, ""
+    if network._advice:
+        advice, network._advice = network._advice, ""
         warnings.warn(advice, UserWarning, stacklevel=2)
     history = History(network)
     update = SGD(network.learning_rate) if update is None else update
@@ -257,7 +257,7 @@ class Run:
             pays = len(self.rows) / self.batch_size * epochs >= rows_to_repay(
                 self.parameters, self.scalar, self.batch_size
             )
-            return self.network.recordings if pays and plain and self.by_rule else None
+            return self.network._recordings if pays and plain and self.by_rule else None
         if compiled is False:
             return None
         check_rule(self.update)
