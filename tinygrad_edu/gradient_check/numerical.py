@@ -343,9 +343,9 @@ def own_size(x: Data) -> Any:
 
 
 def own_sizes(x: Data) -> Any:
-    """For each number at most its own size: a number near the border of a domain stays inside. Zeros as `own_size`."""
-    near = np.minimum(np.abs(x), own_size(x))
-    chosen = np.where(near > 0.0, near, own_size(x))
+    """As `own_size`; numbers far smaller than that have their own: near the border of a domain they stay inside."""
+    near, usual = np.abs(x), own_size(x)
+    chosen = np.where((near > 0.0) & (near < 1e-3 * usual), near, usual)
     return float(chosen) if isinstance(x, float) else chosen
 
 
