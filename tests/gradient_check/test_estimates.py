@@ -67,3 +67,28 @@ def test_a_jump_that_only_the_double_step_sees_leaves_the_smaller_steps():
     settled = settle(lambda x: float(x > 1.5e-6), 0.0, [1e-6, 1e-7, 1e-8], 0.0)
     assert settled.value == 0.0
     assert settled.slopes is None
+
+
+@pytest.mark.parametrize("levels", [300.0, 1000.0, 1e4])
+@pytest.mark.parametrize("rounded", [np.floor, np.round, np.trunc])
+def test_jumps_are_no_slopes(rounded, levels):
+    w = np.random.default_rng(0).normal(size=(3, 2))
+    loss = lambda w: float(np.sum(rounded(w * levels)))  # noqa: E731
+    report = tg.gradcheck(loss, w, gradient=np.full((3, 2), levels))
+    assert not report
+    assert report.failing_inputs == ["w"]
+    assert tg.gradcheck(loss, w, gradient=np.zeros((3, 2)))
+
+
+def test_entries_that_only_jump_are_said_to_be_undecided():
+    w = np.random.default_rng(0).normal(size=(3, 2))
+    report = tg.gradcheck(lambda w: float(np.sum(np.floor(w * 1000.0))), w, gradient=np.full((3, 2), 1000.0))
+    assert report.unchecked == ["w"]
+    assert "can't be judged" in report.diagnoses[0].text
+
+
+def test_a_flat_side_of_a_kink_is_no_jump():
+    w = np.array([-1e-6, 1e-6, -0.5, 2.0])
+    assert tg.gradcheck(lambda w: float(np.sum(np.maximum(w, 0.0))), w, gradient=(w > 0.0) * 1.0)
+    report = tg.gradcheck(lambda w: float(np.sum(np.maximum(w, 0.0))), w, gradient=np.ones(4))
+    assert {entry.index for entry in report.entries if not entry.holds} == {(0,), (2,)}

@@ -27,6 +27,7 @@ from tinygrad_edu.gradient_check.numerical import (
     directions_of_slopes,
     extrapolated,
     four_points,
+    moves_in_jumps,
     on_line,
     random_direction,
     settle,
@@ -293,11 +294,14 @@ class Comparison:
         holds |= claimed == value
         x, entries = np.asarray(self.data[i]), []
         places = [()] if self.fast else np.ndindex(x.shape)
+        jumps = self.method == "central" and x.size and self.jumps_along_line(i, k)
         for n, at in enumerate(places):
             number = 0.0 if self.fast else float(x[at])
             settled = Settled(float(value[n]), float(error[n]), None)
             passes = bool(holds[n])
-            if passes and self.hidden(i, float(value[n]), float(claimed[n])):
+            if jumps and moves_in_jumps(self.one(i, at, k), number, self.step(i) * max(1.0, abs(number))):
+                passes, settled = self.at_constant(i, float(claimed[n]), settled)
+            elif passes and self.hidden(i, float(value[n]), float(claimed[n])):
                 passes, settled = self.without_slack(i, at, k, float(claimed[n]), number, settled)
             elif not passes:
                 passes, settled = self.again(i, at, k, n, float(claimed[n]), number, settled)
@@ -367,6 +371,22 @@ class Comparison:
             self.not_judged("not finite nearby", self.names[i])
             return True, first
         return bool(abs(claimed - settled.value) <= self.allowed(i, settled.value, settled.error)), settled
+
+    def jumps_along_line(self, i: int, k: int) -> bool:
+        """Whether entries of an input have to be asked for jumps: one line through all of them has some."""
+        line = self.point.line(i)
+        return moves_in_jumps(lambda t: float(line(t)[k]), 0.0, self.point.steps[i])
+
+    def at_constant(self, i: int, claimed: float, first: Settled) -> tuple[bool, Settled]:
+        """An entry of a function that is constant nearby, and jumps farther off: 0 is right, the rest isn't known."""
+        if claimed == 0.0:
+            note = say("jumps", self.language, name=self.names[i])
+            self.notes += [note] if note not in self.notes else []
+            return True, Settled(0.0, 0.0, None)
+        if not math.isfinite(claimed):
+            return False, first
+        self.not_judged("jumps not judged", self.names[i])
+        return True, first._replace(error=abs(first.value))
 
     def hidden(self, i: int, value: float, claimed: float) -> bool:
         """Whether a gradient holds only by what its entry's estimate, or other entries, leave open."""

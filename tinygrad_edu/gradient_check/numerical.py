@@ -268,6 +268,30 @@ def noise_of(line: Callable[[float], Array]) -> Array:
     return np.where(np.isfinite(least), least, 0.0)
 
 
+def moves_in_jumps(f: Callable[[float], float], x: float, step: float) -> bool:
+    """Whether a function is constant right there, and changes by jumps on both sides: such steps only look like slopes.
+
+    What float32 inside the function makes are smaller jumps, which count as rounding.
+    """
+    here = f(x)
+    if not any(f(x + part * step) == here == f(x - part * step) for part in (1e-6, 1e-4)):
+        return False
+    return all(jumps_on_side(f, x, here, side * step) for side in (1.0, -1.0))
+
+
+def jumps_on_side(f: Callable[[float], float], x: float, here: float, step: float) -> bool:
+    """Whether the first change that is found within four steps on one side is a jump: found by halving."""
+    far = next((m * step for m in (1.0, 2.0, 4.0) if f(x + m * step) != here), None)
+    if far is None:
+        return False
+    near = 0.0
+    while abs(far - near) > 1e-7 * abs(step):
+        middle = 0.5 * (near + far)
+        near, far = (middle, far) if f(x + middle) == here else (near, middle)
+    jump = abs(f(x + far) - here)
+    return math.isfinite(jump) and jump > 1e-6 * abs(here) and jump > 3e-4 * abs(f(x + 4.0 * step) - here)
+
+
 def slopes_nearby(evaluate: Evaluate, data: list[Data], i: int, at: tuple[int, ...]) -> tuple[Array, Array]:
     """The least and the greatest slope by one number, at points within 1e-8 of the inputs.
 

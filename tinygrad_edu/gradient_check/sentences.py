@@ -114,6 +114,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "entries of it can't be judged: the function isn't finite on either side of them, however small the step",
         "它有元素无法判断：无论步长多小，函数在其两侧都不是有限值",
     ),
+    "jumps not judged": (
+        "entries of it can't be judged: the function is constant in small steps and changes by jumps in larger ones "
+        "(rounding, floor, a low precision inside?), which look like slopes",
+        "它有元素无法判断：步长小时函数不变，步长大时则跳变（内部有取整或低精度？），看上去像斜率",
+    ),
+    "jumps": (
+        "the function is constant near entries of {name} and changes by jumps farther off; 0 is their derivative",
+        "函数在 {name} 的一些元素附近不变，在更远处跳变；其导数为 0",
+    ),
     "changes dout": ("the backward pass changes the dout it is given", "反向传播改动了传入的 dout"),
     "changes cache": ("the backward pass changes what is cached", "反向传播改动了缓存"),
     "changes inputs": ("{who} changes its argument {name}", "{who}改动了它的参数 {name}"),
