@@ -232,8 +232,8 @@ class Surroundings:
     def foreign_token(self, x: Any, way: str) -> Any:
         """That of an object of a library's class: that it is this one, and what is in it.
 
-        What is in it, pickling tells; functions, Values and objects of the user's in it are added as parts. An object
-        that can't be pickled has its attributes.
+        Pickling tells what is in it; functions, Values and objects of the user's in it are added as parts. Of an object
+        that can't be pickled, such as a stream, only the attributes that the code names: all would lead to everything.
         """
         if not is_unchanging(x):
             self.checks = None
@@ -242,7 +242,8 @@ class Surroundings:
             if contents is not None:
                 self.queue += [(part, way) for part in parts]
                 return self.identity(type(x), x), contents
-            self.queue += [(part, f"{way}.{name}") for name, part in own_attributes(x).items()]
+            found = attributes_of(x, None if self.every else self.attributes)
+            self.queue += [(part, f"{way}.{name}") for name, part in found]
         return self.identity(type(x), x)
 
     def object_token(self, x: Any, way: str) -> Any:
