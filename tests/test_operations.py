@@ -272,7 +272,7 @@ def test_every_operation_documents_its_formula():
 
 def test_an_operation_of_your_own_is_like_any_other():
     square = tg.operation(lambda x: x * x, lambda g, out, x: (g * (x + x),), name="square", symbol="x²")
-    x = tg.Value([1.0, -3.0])
+    x = tg.Value([1.0, -3.0], name="x")
     y = square(x).sum()
     (slope,) = tg.gradients(y, [x])
     assert slope.data.tolist() == [2.0, -6.0]
