@@ -200,6 +200,6 @@ def test_the_pictures_of_a_regression_of_two_inputs_have_no_decision_boundary():
     history = linear(kind="scalar", learning_rate=0.01).train(ROWS, [0.0, 0.5, 1.0, 1.5], 2, record=True)
     with pytest.raises(ValueError, match="predict gives classes"):
         history.boundary()
-    assert "boundaries" not in epochs_of(history)
+    assert "boundaries" not in epochs_of(history, ())
     pytest.importorskip("matplotlib", reason='needs the extra "plot"')
     assert len(history.plot().axes) == 1
