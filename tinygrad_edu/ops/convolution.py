@@ -1,6 +1,7 @@
 """Convolution and pooling for images in the order NCHW: batch, channels, height, width.
 
 The one thing to know: a convolution is one matrix product, of the kernels and of all patches as columns (`patches`).
+Its images lie in memory as channels, places, batch: numbers that are handled alike lie side by side.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import numpy as np
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import data_of
 from tinygrad_edu.ops.entry import shape_of
-from tinygrad_edu.ops.indexing import sliding_windows
 from tinygrad_edu.ops.linear_algebra import matmul
 from tinygrad_edu.ops.reduction import max, mean
 from tinygrad_edu.ops.shaping import pad, reshape, transpose
 
 Pair = int | tuple[int, int]
+
+PLACES, IMAGES = (1, 2, 3, 0), (3, 0, 1, 2)
+"""The axes of images with the batch last, and back."""
 
 
 def conv2d(x: Any, weights: Any, bias: Any = None, stride: Pair = 1, padding: Pair = 0) -> Any:
@@ -39,12 +42,12 @@ def conv2d(x: Any, weights: Any, bias: Any = None, stride: Pair = 1, padding: Pa
         raise ValueError(f"conv2d: weights must have shape (O, {x.shape[1]}, h, w), got {kernel}")
     x, steps = padded(x, kernel[2:], stride, padding, "conv2d")
     columns = patches(x, height=kernel[2], width=kernel[3], stride=steps)
-    n, rows, across = shape_of(columns)[3:]
+    rows, across, n = shape_of(columns)[3:]
     size = kernel[1] * kernel[2] * kernel[3]
-    flat = reshape(columns, shape=(size, n * rows * across))
+    flat = reshape(columns, shape=(size, rows * across * n))
     out = matmul(reshape(weights, shape=(kernel[0], size)), flat)
     out = out if bias is None else out + reshape(bias, shape=(-1, 1))
-    return transpose(reshape(out, shape=(kernel[0], n, rows, across)), axes=(1, 0, 2, 3))
+    return transpose(reshape(out, shape=(kernel[0], rows, across, n)), axes=IMAGES)
 
 
 def conv1d(x: Any, weights: Any, bias: Any = None, stride: int = 1, padding: int = 0) -> Any:
@@ -80,7 +83,7 @@ def max_pool2d(x: Any, size: Pair, stride: Pair | None = None) -> Any:
     Raises:
         ValueError: x has another number of axes, or the windows don't fit into it.
     """
-    return max(windows_of(x, size, stride, "max_pool2d"), axis=(-2, -1))
+    return transpose(max(windows_of(x, size, stride, "max_pool2d"), axis=(1, 2)), axes=IMAGES)
 
 
 def avg_pool2d(x: Any, size: Pair, stride: Pair | None = None) -> Any:
@@ -94,31 +97,31 @@ def avg_pool2d(x: Any, size: Pair, stride: Pair | None = None) -> Any:
     Raises:
         ValueError: x has another number of axes, or the windows don't fit into it.
     """
-    return mean(windows_of(x, size, stride, "avg_pool2d"), axis=(-2, -1))
+    return transpose(mean(windows_of(x, size, stride, "avg_pool2d"), axis=(1, 2)), axes=IMAGES)
 
 
 average_pool2d = avg_pool2d
 
 
 def _patches(x: Any, /, height: int, width: int, stride: tuple[int, int]) -> Any:
-    """All height-by-width patches of images, as (C, height, width, N, rows, columns): the columns of the matrix
+    """All height-by-width patches of images, as (C, height, width, rows, columns, N): the columns of the matrix
     that kernels are multiplied with. ∂ adds up where patches overlap.
     """
     n, channels, rows, columns = patched(x.shape, height, width, stride)
-    out = np.empty((channels, height, width, n, rows, columns), x.dtype)
-    by_channel = x.transpose(1, 0, 2, 3)
-    for i, j, place in offsets_of(height, width, rows, columns, stride):
-        out[:, i, j] = by_channel[place]
+    out = np.empty((channels, height, width, rows, columns, n), x.dtype)
+    places = np.ascontiguousarray(x.transpose(PLACES))
+    for i, j, key in offsets_of(height, width, rows, columns, stride):
+        out[:, i, j] = places[key]
     return out
 
 
 def _add_patches(x: Any, /, height: int, width: int, stride: tuple[int, int], shape: tuple[int, ...]) -> Any:
     """Images of zeros with each patch added where it came from: the transpose of `patches`. ∂/∂x = patches(g)."""
     n, channels, rows, columns = patched(shape, height, width, stride)
-    out = np.zeros((channels, n, *shape[2:]), x.dtype)
-    for i, j, place in offsets_of(height, width, rows, columns, stride):
-        out[place] += x[:, i, j]
-    return out.transpose(1, 0, 2, 3)
+    out = np.zeros((channels, *shape[2:], n), x.dtype)
+    for i, j, key in offsets_of(height, width, rows, columns, stride):
+        out[key] += x[:, i, j]
+    return out.transpose(IMAGES)
 
 
 def patched(shape: tuple[int, ...], height: int, width: int, stride: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -132,21 +135,21 @@ def offsets_of(height: int, width: int, rows: int, columns: int, stride: tuple[i
     for i in range(height):
         below = slice(i, i + (rows - 1) * stride[0] + 1, stride[0])
         for j in range(width):
-            yield i, j, (slice(None), slice(None), below, slice(j, j + (columns - 1) * stride[1] + 1, stride[1]))
+            yield i, j, (slice(None), below, slice(j, j + (columns - 1) * stride[1] + 1, stride[1]))
 
 
 patches: Operation = operation(
     _patches,
     (lambda g, out, x, **form: add_patches(g, **form, shape=shape_of(x)),),
     formula="∂patches(x) = patches(∂x)",
-    shapes="(N, C, H, W) → (C, height, width, N, rows, columns)",
+    shapes="(N, C, H, W) → (C, height, width, rows, columns, N)",
     analytic=True,
 )
 add_patches: Operation = operation(
     _add_patches,
     (lambda g, out, x, height, width, stride, shape: patches(g, height=height, width=width, stride=stride),),
     formula="the transpose of patches",
-    shapes="(C, height, width, N, rows, columns) → (N, C, H, W)",
+    shapes="(C, height, width, rows, columns, N) → (N, C, H, W)",
     analytic=True,
 )
 
@@ -168,7 +171,7 @@ def windows_of(x: Any, size: Pair, stride: Pair | None, name: str) -> Any:
     check_dimensions(x, 4, "(N, C, H, W)", name)
     height, width = pair(size)
     x, steps = padded(x, (height, width), size if stride is None else stride, 0, name)
-    return sliding_windows(x, height=height, width=width, stride=steps)
+    return patches(x, height=height, width=width, stride=steps)
 
 
 def pair(x: Pair) -> tuple[int, int]:

@@ -501,7 +501,7 @@ def _pad(x: Any, /, pad_width: Any, constant_values: float = 0.0) -> Any:
     if np.ndim(constant_values):
         return np.pad(x, pad_width, constant_values=constant_values)
     inside, shape = inside_of(np.shape(x), pad_width)
-    out = np.full(shape, constant_values, np.asarray(x).dtype)
+    out = np.full_like(x, constant_values, shape=shape)  # which lies in memory as x does
     out[inside] = x
     return out
 
