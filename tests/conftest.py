@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 import tinygrad_edu as tg
-from tinygrad_edu.compiler import memory
+from tinygrad_edu.compiler import memory, program
 
 
 def pytest_addoption(parser):
@@ -39,7 +39,7 @@ def assert_compiles():
         function = curved(f)
         expected = tg.tree.leaves_of(function(*map(tg.Value, inputs)))
         for large in (memory.LARGE, 0):  # as expressions, and every array in memory that is used again
-            with mock.patch.object(memory, "LARGE", large):
+            with mock.patch.object(memory, "LARGE", large), mock.patch.object(program, "KEPT", large):
                 compiled = tg.compile(function)
                 compiled(*(np.flip(x) if isinstance(x, np.ndarray) else x for x in inputs))
                 for ours, theirs in zip(tg.tree.leaves_of(compiled(*inputs)), expected, strict=True):

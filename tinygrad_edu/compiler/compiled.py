@@ -24,6 +24,7 @@ from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import RESERVED, Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of
 from tinygrad_edu.compiler.recording import (
+    Did,
     difference,
     from_outside,
     local_names,
@@ -32,6 +33,7 @@ from tinygrad_edu.compiler.recording import (
     recorded,
     roots_of,
     same_plain,
+    trace_of,
 )
 from tinygrad_edu.compiler.signature import (
     Call,
@@ -328,11 +330,13 @@ class Compiled(Generic[P]):
         """Run the function, and print what it computed."""
         with last_results_kept(surroundings.kept):
             run = self.watched_run(call, fixed, surroundings.paths)
-            self.check_again(run, call, fixed, surroundings)
-        n = len(run.given)
-        outer = run.inputs[n:]
-        data = [*run.given, *(value._data for value in outer)]
-        program = program_of(run.inputs, run.results, run.order, run.names, tape=run.recorder.tape, given_data=data)
+            outer, structure, most = run.inputs[len(run.given) :], run.structure, run.recorder.most
+            data = [*run.given, *(value._data for value in outer)]
+            program = program_of(run.inputs, run.results, run.order, run.names, tape=run.recorder.tape, given_data=data)
+            trace, plain = trace_of(run.recorder), plain_results(run)
+            run.recorder.let_go()
+            del run  # with all that it computed, before another run computes as much
+            self.check_again(trace, plain, call, fixed, surroundings)
         name = identifier(getattr(self.function, "__name__", ""))
         if keyword.iskeyword(name) or name in RESERVED:
             name = "compiled"
@@ -346,14 +350,16 @@ class Compiled(Generic[P]):
         return Recording(
             function,
             source,
-            run.structure,
+            structure,
             None if len(places) == len(call.data) else places,
             list(map(weakref.ref, outer)),
             whole,
-            run.recorder.most,
+            most,
         )
 
-    def check_again(self, run: Run, call: Call, fixed: set[int], surroundings: Surroundings) -> None:
+    def check_again(
+        self, trace: Sequence[Did], plain: Sequence[Any], call: Call, fixed: set[int], surroundings: Surroundings
+    ) -> None:
         """Run the function once more. Raises TypeError where it draws, counts, or changes what it reads."""
         if self.static:
             return
@@ -361,8 +367,9 @@ class Compiled(Generic[P]):
         if not surroundings.is_pure:
             drawn = state_of_draws()
             again = self.watched_run(call, fixed, {}, again=True)
-            differs = difference(run.recorder, again.recorder)
-            if differs is not None or not same_results(run, again) or state_of_draws() != drawn:
+            differs = difference(trace, trace_of(again.recorder))
+            again.recorder.let_go()
+            if differs is not None or not same_plain(plain, plain_results(again)) or state_of_draws() != drawn:
                 line = self.line_of_step(call, fixed, differs)
                 raise TypeError(
                     f"{line}while compiling, {name} didn't do the same when it ran twice on the same arguments: what "
@@ -459,14 +466,9 @@ def check_results(results: Sequence[Any]) -> None:
             )
 
 
-def same_results(a: Run, b: Run) -> bool:
-    """Whether what isn't computed is the same in the results of two runs."""
-    if len(a.results) != len(b.results):
-        return False
-    pairs = zip(a.results, b.results, strict=True)
-    return all(
-        isinstance(x, Value) == isinstance(y, Value) and (isinstance(x, Value) or same_plain(x, y)) for x, y in pairs
-    )
+def plain_results(run: Run) -> list[Any]:
+    """The results of a run that aren't computed, and where the others stand."""
+    return [Value if isinstance(x, Value) else x for x in run.results]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from tinygrad_edu.compiler.lowering import Earlier, Input, Part, Place, function_of, parts_of, with_module
 from tinygrad_edu.compiler.traced import Made
@@ -28,7 +29,8 @@ class Step:
     Attributes:
         text: The expression as a template, such as "{0} * {1}"; empty for an input and for a call.
         inputs: Steps, and plain numbers and arrays.
-        data: What it was when recorded. Of the parts of a scalar expression any float: only the kind is asked for.
+        data: What it was when recorded, of large arrays no more than their form (see `Lines.blank`). Of the parts of a
+            scalar expression any float: only the kind is asked for.
         operation: What is called; None for an input and for an expression.
         params: The operation's other arguments.
         name: What the source calls it; empty where nothing suggests a name.
@@ -68,6 +70,9 @@ class Program:
     results: list[Any]
     copied: set[int]
 
+
+KEPT = 2**16
+"""Bytes up to which a program keeps what was computed; of larger arrays it keeps the form."""
 
 HINTS = {
     "{0} + {1}": "total",
@@ -146,6 +151,19 @@ class Lines:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.known: dict[Any, Step] = {}
+        self.zeros: dict[int, memoryview] = {}
+
+    def blank(self, x: Any) -> Any:
+        """Zeros that lie as x does, in place of a large array: of that only the form is needed, and not its memory.
+
+        Blanks of a size are views of the same zeros: nobody writes into them.
+        """
+        if not isinstance(x, np.ndarray) or x.nbytes <= KEPT:
+            return x
+        low, high = byte_bounds(x)
+        if high - low not in self.zeros:
+            self.zeros[high - low] = np.zeros(high - low, np.uint8).data
+        return np.ndarray(x.shape, x.dtype, self.zeros[high - low], x.__array_interface__["data"][0] - low, x.strides)
 
     def as_floats(self, step: Step, value: Value) -> Step:
         """An input as the floats that a Value has: of whole numbers they are made where they are needed."""
@@ -199,6 +217,7 @@ class Lines:
         call = Step("", operands, node._data, operation, params, name, called, node.group, shows)
         if own:
             return self.placed(call)
+        call.data = self.blank(call.data)
         self.steps.append(call)  # a function of the user's may be random: two calls are two results
         return call
 
@@ -251,6 +270,7 @@ class Lines:
         if found is step:  # common subexpression: the same step on the same inputs gives the same bits
             found = self.known.setdefault(key_of(step), step)
         if found is step:
+            step.data = self.blank(step.data)
             self.steps.append(step)
         elif not found.is_input:
             found.name = found.name or step.name
@@ -309,9 +329,16 @@ def shown(result: Any, inputs: Sequence[Any], data: Sequence[Any]) -> Step | Non
     """The input whose memory a result lies in."""
     for x, of in zip(inputs, data, strict=True):
         arrays = isinstance(result, np.ndarray) and isinstance(of, np.ndarray)
-        if isinstance(x, Step) and arrays and np.may_share_memory(result, of):
+        if isinstance(x, Step) and arrays and lies_in(result, of):
             return x
     return None
+
+
+def lies_in(result: Any, of: Any) -> bool:
+    """Whether a result is a view of an operand; all blanks lie in the same memory."""
+    if isinstance(of.base, memoryview):
+        return result is of or result.base is of
+    return bool(np.may_share_memory(result, of))
 
 
 def is_scalar(x: Any) -> bool:

@@ -11,9 +11,10 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,25 +89,45 @@ def from_outside(roots: Iterable[Any], order: Iterable[Value], recorder: Recorde
     ]
 
 
-def difference(first: Recorder, second: Recorder) -> int | None:
-    """The place in the tapes of two runs of one function where they differ, as random draws make them; None if nowhere.
+@dataclass(frozen=True)
+class At:
+    """An input of a step that was made in the same run: by which step, or of the arguments which."""
+
+    place: int
+    is_argument: bool
+
+
+class Did(NamedTuple):
+    """A step of a run, without what it computed."""
+
+    operation: Any
+    inputs: list[Any]
+    params: Mapping[str, Any]
+
+
+def trace_of(recorder: Recorder) -> list[Did]:
+    """What a run did, to compare with another run of the same function; it holds on to nothing that was computed."""
+    known = {value: At(place, True) for value, place in recorder.given.items()}
+    known.update((node, At(i, False)) for i, node in enumerate(recorder.tape))
+    return [
+        Did(made.operation, [known.get(x, x) if isinstance(x, Value) else x for x in made.inputs], made.params)
+        for made in recorder.tape.values()
+    ]
+
+
+def difference(first: Sequence[Did], second: Sequence[Did]) -> int | None:
+    """The step at which two runs of one function differ, as random draws make them; None if nowhere.
 
     What was computed is not compared: a function of the user's own may give something else at each call, and does.
     """
-    numbers: list[dict[Value, Any]] = []
-    for recorder in (first, second):
-        known: dict[Value, Any] = {value: ("input", place) for value, place in recorder.given.items()}
-        known.update((node, i) for i, node in enumerate(recorder.tape))
-        numbers.append(known)
-    for i, (a, b) in enumerate(zip(first.tape.values(), second.tape.values(), strict=False)):
+    for i, (a, b) in enumerate(zip(first, second, strict=False)):
         if not (same_operation(a.operation, b.operation) and len(a.inputs) == len(b.inputs)):
             return i
-        if not all(same_input(x, y, *numbers) for x, y in zip(a.inputs, b.inputs, strict=True)):
+        if not all(map(same_input, a.inputs, b.inputs)):
             return i
         if a.params.keys() != b.params.keys() or not all(same_plain(a.params[k], b.params[k]) for k in a.params):
             return i
-    shorter = min(len(first.tape), len(second.tape))
-    return None if len(first.tape) == len(second.tape) else shorter
+    return None if len(first) == len(second) else min(len(first), len(second))
 
 
 def same_operation(a: Any, b: Any) -> bool:
@@ -119,10 +140,10 @@ def same_operation(a: Any, b: Any) -> bool:
     return same
 
 
-def same_input(x: Any, y: Any, of_x: Mapping[Value, Any], of_y: Mapping[Value, Any]) -> bool:
+def same_input(x: Any, y: Any) -> bool:
+    if isinstance(x, At) or isinstance(y, At):
+        return bool(x == y)
     if isinstance(x, Value) and isinstance(y, Value):
-        if x in of_x or y in of_y:
-            return bool(of_x.get(x) == of_y.get(y))
         return x is y or same_plain(x._data, y._data)
     return same_plain(x, y)
 

@@ -84,6 +84,11 @@ class Recorder(Observer):
         self.fixed: set[int] = set()
         self.lines: list[str] | None = None
 
+    def let_go(self) -> None:
+        """Forget what was seen: whole numbers refer to their recorder, so that else all would wait for a collection."""
+        for seen in (self.tape, self.given, self.arrays, self.inside, self.owners):
+            seen.clear()
+
     def made(
         self, node: Value, operation: Any, inputs: Sequence[Any], data: Sequence[Any], params: Mapping[str, Any]
     ) -> None:
