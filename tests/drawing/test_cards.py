@@ -225,6 +225,23 @@ def test_a_result_without_a_name_is_called_the_same_wherever_it_is_shown():
     assert rows["result1"].label.startswith("result0 − ")
 
 
+def test_the_picture_of_a_compiled_gradient_names_its_results_and_no_copy_of_an_argument():
+    def loss_of(w, x):
+        loss = tg.tanh(w * x) ** 2.0
+        loss.name = "loss"
+        return loss
+
+    program = tg.compile(tg.value_and_grad(loss_of, argnum=(0, 1)))
+    program(0.5, 2.0)
+    source = program.graph().source
+    for name in ("loss", "d_w", "d_x"):
+        assert f"<B>{name}</B>" in source
+    for name in ("w", "x"):
+        assert source.count(f"<B>{name}</B>") == 1
+        assert f"= {name}<" not in source
+    assert program.graph().source == source
+
+
 def test_wide_layers_fold_to_first_last_and_a_count_and_the_note_says_how_to_unfold():
     _, loss = network_loss([20, 64, 10])
     view = cards_of([loss])

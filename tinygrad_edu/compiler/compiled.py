@@ -50,6 +50,7 @@ from tinygrad_edu.compiler.traced import FixedError, Recorder
 from tinygrad_edu.core.context import current, depth
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
+from tinygrad_edu.transforms import variable
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt
 
 Backend = Literal["python", "numba"]
@@ -164,6 +165,7 @@ class Compiled(Generic[P]):
             ValueError: The function hasn't been called yet, or a network that it was called with is gone.
         """
         from tinygrad_edu.drawing import draw
+        from tinygrad_edu.graph import forward_order
 
         if self.latest is None:
             raise ValueError("nothing is recorded yet: call the function first")
@@ -171,13 +173,19 @@ class Compiled(Generic[P]):
         call = call_of(self.function, args, named)
         run = self.watched_run(call, self.fixed.get(tuple(call.key), set()), {})
         own = {value: value.name for value in run.names}
+        order = forward_order([r for r in run.results if isinstance(r, Value)])
+        parents = {value: value.parents for value in order}
         try:
+            for value in order:  # the copies that derivatives are taken by say nothing
+                value.parents = tuple(map(not_copied, value.parents))
             for value, name in run.names.items():
                 value.name = value.name or identifier(name)
             return draw(*(r for r in run.results if isinstance(r, Value)))
         finally:
             for value, kept in own.items():  # some may be the user's
                 value.name = kept
+            for value, given in parents.items():
+                value.parents = given
 
     def __call__(self, /, *args: P.args, **named: P.kwargs) -> Any:
         if depth.get():  # this function is a part of what is being differentiated or compiled
@@ -454,6 +462,13 @@ def strong(x: Any) -> Any:
     if found is None:
         raise ValueError("a network or an object that the function was called with is gone: call it again first")
     return found
+
+
+def not_copied(x: Any) -> Any:
+    """The Value itself, of a copy that a transform made to differentiate by it."""
+    while isinstance(x, Value) and x.operation is variable and isinstance(x.parents[0], Value):
+        x = x.parents[0]
+    return x
 
 
 def check_results(results: Sequence[Any]) -> None:
