@@ -1,5 +1,6 @@
 """What all tests share. Hypothesis draws without a deadline, since the machine may be busy."""
 
+import shutil
 from unittest import mock
 
 import numpy as np
@@ -46,3 +47,14 @@ def assert_compiles():
                     assert same_bits(ours, theirs)
 
     return check
+
+
+@pytest.fixture(params=["dot", "graphviz-pure"])
+def program(request, monkeypatch):
+    """Pictures are drawn by this program."""
+    if request.param == "dot" and shutil.which("dot") is None:
+        pytest.skip("no system dot")
+    if request.param == "graphviz-pure":
+        found = shutil.which
+        monkeypatch.setattr(shutil, "which", lambda name, path=None: None if name == "dot" else found(name, path=path))
+    return request.param

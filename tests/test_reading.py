@@ -339,12 +339,12 @@ def test_arrays_that_mean_more_than_their_numbers_are_refused():
         matrix = np.matrix([[1.0, 2.0]])
     for array in (np.ma.masked_array([1.0, 2.0], mask=[False, True]), matrix):
         for call in (lambda array=array: tg.Value(array), lambda array=array: tg.grad(lambda x: x.sum())(array)):
-            with pytest.raises(TypeError, match=r"more than its numbers|means more"):
+            with pytest.raises(TypeError, match="(more than|beyond) its numbers"):
                 call()
 
     class Series:
         def __array__(self, dtype=None, copy=None):
             return np.array([1.0, 2.0])
 
-    with pytest.raises(TypeError, match="Series, of which only the numbers would be left"):
+    with pytest.raises(TypeError, match="Series as an argument would lose"):
         tg.grad(lambda s: tg.std(s))(Series())

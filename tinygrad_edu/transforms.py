@@ -28,7 +28,7 @@ from tinygrad_edu.core.data import Data, as_data
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value, apply, data_of
 from tinygrad_edu.graph import entries_of, order_between, pull_back
-from tinygrad_edu.ops.shaping import array, has_value, reshape, stack
+from tinygrad_edu.ops.shaping import array, check_own, has_value, reshape, stack
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt, same_structure
 
 Function: TypeAlias = Callable[..., Any]
@@ -461,7 +461,8 @@ class Trace:
             with recording(True):
                 made: Value = apply(variable, (leaf,))
         else:
-            made = Value(checked(leaf))
+            check_own(leaf, "as an argument")
+            made = Value(leaf)
         self.variables.append(made)
         return made
 
@@ -499,17 +500,6 @@ class Trace:
         parts = iter(leaves)
         trees = tuple([rebuilt(chosen, parts) for chosen in self.chosen])
         return trees[0] if self.single else trees
-
-
-def checked(leaf: Any) -> Any:
-    """An argument as it is. Raises TypeError for another library's array, of which only the numbers would be left."""
-    if not hasattr(leaf, "__array__") or isinstance(leaf, (np.ndarray, np.generic)):
-        return leaf
-    kind = type(leaf)
-    raise TypeError(
-        f"an argument is a {kind.__module__.partition('.')[0]}.{kind.__name__}, of which only the numbers would be "
-        "left: pass them as a numpy array, such as x.to_numpy() or np.asarray(x)"
-    )
 
 
 def places_of(argnum: Argnum, n_args: int) -> list[int]:

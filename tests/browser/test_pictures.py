@@ -1,42 +1,15 @@
 """Pictures in a real browser: text can be read, neurons stand in order, layers in columns, by both programs."""
 
 import itertools
-import shutil
 
 import numpy as np
 import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu.article import DATASET, TARGETS, network_from, recovered_start
-from tinygrad_edu.drawing import renderer
-
-playwright = pytest.importorskip("playwright.sync_api", reason='needs the extra "browser"')
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium on the PATH")
 
 SMALLEST = 10.0
 """Pixels: no text is shown smaller in a page of 1280."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        running = p.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
-
-
-@pytest.fixture(params=["dot", "graphviz-pure"])
-def program(request, monkeypatch):
-    """Pictures are drawn by this program."""
-    found = renderer.shutil.which
-    if request.param == "dot" and shutil.which("dot") is None:
-        pytest.skip("no system dot")
-    if request.param == "graphviz-pure":
-        monkeypatch.setattr(
-            renderer.shutil, "which", lambda name, path=None: None if name == "dot" else found(name, path=path)
-        )
-    return request.param
 
 
 def network(sizes, kind="scalar"):

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 import xml.dom.minidom
 from pathlib import Path
 
@@ -10,26 +9,10 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu.drawing import renderer
 from tinygrad_edu.drawing.cards import cards_of
 from tinygrad_edu.drawing.labels import digits
 from tinygrad_edu.drawing.stepper.recording import record
 from tinygrad_edu.drawing.view import view_of
-
-PROGRAMS = ["dot", "graphviz-pure"]
-
-
-@pytest.fixture(params=PROGRAMS)
-def program(request, monkeypatch):
-    """Pictures are drawn by this program."""
-    found = renderer.shutil.which
-    if request.param == "dot" and shutil.which("dot") is None:
-        pytest.skip("no system dot")
-    if request.param == "graphviz-pure":
-        monkeypatch.setattr(
-            renderer.shutil, "which", lambda name, path=None: None if name == "dot" else found(name, path=path)
-        )
-    return request.param
 
 
 def network_loss(sizes, kind="scalar"):

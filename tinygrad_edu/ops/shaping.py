@@ -380,14 +380,20 @@ def joined(x: Any, inputs: Sequence[Any]) -> Any:
     """
     if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype == object):
         return array(x) if has_value(x) else x
+    if any(isinstance(other, Value) for other in inputs):
+        check_own(x, "beside a Value")
+    return x
+
+
+def check_own(x: Any, where: str) -> None:
+    """Raise TypeError for another library's array, of which only the numbers would be left."""
     if isinstance(x, Value) or type(x) is np.ndarray or isinstance(x, np.generic) or not hasattr(x, "__array__"):
-        return x
+        return
     kind = type(x)
-    numpys_own = isinstance(x, np.ndarray) and kind.__name__ not in ("MaskedArray", "matrix")
-    if numpys_own or not any(isinstance(other, Value) for other in inputs):
-        return x
+    if isinstance(x, np.ndarray) and kind.__name__ not in ("MaskedArray", "matrix"):
+        return
     raise TypeError(
-        f"a {kind.__module__.partition('.')[0]}.{kind.__name__} beside a Value would lose what it knows beyond its "
+        f"a {kind.__module__.partition('.')[0]}.{kind.__name__} {where} would lose what it knows beyond its "
         "numbers; pass the numbers as a numpy array, such as x.to_numpy() or np.asarray(x)"
     )
 
