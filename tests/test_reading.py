@@ -339,7 +339,7 @@ def test_arrays_that_mean_more_than_their_numbers_are_refused():
         matrix = np.matrix([[1.0, 2.0]])
     for array in (np.ma.masked_array([1.0, 2.0], mask=[False, True]), matrix):
         for call in (lambda array=array: tg.Value(array), lambda array=array: tg.grad(lambda x: x.sum())(array)):
-            with pytest.raises(TypeError, match="(more than|beyond) its numbers"):
+            with pytest.raises(TypeError, match=r"(more than|beyond) its numbers"):
                 call()
 
     class Series:
