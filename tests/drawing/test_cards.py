@@ -126,7 +126,13 @@ def test_a_dense_layer_is_one_card_with_shapes_and_equation():
 def test_a_heat_map_says_signs_in_signs_and_its_range_in_numbers(program):
     x = tg.Value(np.array([[1.0, -2.0, 0.0, 4.0], [0.5, -0.5, 3.0, np.nan]]), name="x")
     svg = tg.draw(x).pipe("svg", encoding="utf-8", quiet=True)
-    assert texts_in(svg, "value0row0data") == ["+", "−", "0", "+", "+", "−", "+", "?", "nan … nan"]
+    assert texts_in(svg, "value0row0data") == ["+", "−", "0", "+", "+", "−", "+", "?", "−2 … 4, 1 nan"]
+
+
+def test_the_range_of_an_array_counts_what_is_no_number():
+    nan, inf = np.nan, np.inf
+    for numbers, words in (([nan] * 4, "all nan"), ([-inf, inf, nan, 1.0], "−∞ … ∞, 1 nan"), ([0.0] * 4, "0 … 0")):
+        assert f">{words}<" in tg.draw(tg.Value(np.array(numbers))).source
 
 
 @pytest.mark.parametrize("shape", [(9, 20), (784,), (1, 1), (3, 0), (2, 3, 4), (5, 5)])
@@ -310,6 +316,57 @@ def test_the_boxes_of_a_layer_are_left_of_the_next_ones(program):
         assert [k for k, _, _ in sorted(ends)] == [0, 1, 2]
         for (_, _, right), (_, left, _) in itertools.pairwise(sorted(ends)):
             assert right < left
+
+
+def chain_loss(n):
+    x = tg.Value(0.9, name="x")
+    for _ in range(n):
+        x = tg.sin(x) * 1.01
+    return x
+
+
+def leaves_loss(n):
+    total = tg.Value(0.0, name="x0")
+    for i in range(1, n):
+        total = total + tg.Value(float(i), name=f"x{i}")
+    return total
+
+
+@pytest.mark.parametrize(
+    ("loss", "show", "direction"),
+    [
+        (chain_loss(20), "nodes", "TB"),
+        (chain_loss(2), "nodes", "LR"),
+        (leaves_loss(14), "cards", "LR"),
+        (network_loss([3, 4, 3, 2], "dense")[1], "cards", "TB"),
+        (network_loss([3, 4, 3, 2], "dense")[1], "nodes", "TB"),
+    ],
+    ids=["chain", "short chain", "leaves", "matrices", "matrices, nodes"],
+)
+def test_a_picture_goes_the_way_in_which_its_text_has_nine_pixels_in_a_column_of_850(loss, show, direction, program):
+    picture = tg.draw(loss, show=show)
+    assert f"rankdir={direction}" in picture.source
+    points = float(re.search(r' width="([\d.]+)pt"', picture.svg()).group(1))
+    assert 10 * 850 / points >= 9.0
+
+
+def test_neurons_in_layers_go_from_left_to_right_however_wide():
+    for show in ("cards", "nodes"):
+        assert "rankdir=LR" in tg.draw(network_loss([3, 4, 3, 2])[1], show=show).source
+
+
+def test_long_names_are_cut_in_the_middle_and_whole_in_the_title_and_blank_ones_are_none():
+    long = "the rate of the second layer, " * 3 + "in the encoder"
+    a, b, c = (tg.Value(float(i), name=name) for i, name in enumerate((long, " \n", "ab\u202ecd")))
+    for show in ("cards", "nodes"):
+        svg = tg.draw(a * b + a * c, show=show).svg()
+        shown = "".join(re.sub(r"<title>[^<]*</title>", "", svg))
+        assert "the rate of the seco…the encoder" in shown
+        assert long in svg
+        assert long not in shown
+        assert "ab\ufffdcd" in svg
+        assert "\u202e" not in svg
+    assert "× v" in tg.draw(a * b, show="cards").source
 
 
 @pytest.mark.parametrize("direction", ["LR", "TB", "RL", "BT"])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.value import data_of
-from tinygrad_edu.drawing.labels import digits, heat, printable, text
+from tinygrad_edu.drawing.labels import digits, heat, printable, range_of, text
 from tinygrad_edu.drawing.themes import shade
 from tinygrad_edu.drawing.view import Box, Column, Row
 
@@ -316,8 +316,7 @@ def peak(part: Any) -> float:
 
 def range_text(array: Any) -> str:
     """The least and the largest number, and how many entries a square stands for."""
-    with np.errstate(all="ignore"):
-        words = f"{digits(float(array.min()))} … {digits(float(array.max()))}"
+    words = range_of(array)
     rows, columns = math.prod(array.shape[:-1]), array.shape[-1]
     if max(rows, columns) > MAP:
         words += f"\n{math.ceil(rows / min(MAP, rows))}×{math.ceil(columns / min(MAP, columns))} a square"

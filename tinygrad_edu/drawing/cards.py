@@ -30,6 +30,7 @@ from tinygrad_edu.drawing.view import (
     is_parameter,
     number_nodes,
     outer_path,
+    short_name,
     stand_in,
 )
 from tinygrad_edu.graph import forward_order
@@ -242,12 +243,12 @@ def add_neuron(plan: Plan, unit: Unit) -> None:
     for i, weight in enumerate(weights):
         node = weight if isinstance(weight, Value) else None
         name = graph.names[weight] if isinstance(weight, Value) else ""
-        label = f"w{subscript(i)}" if not name or re.search(r"(^|\.)weights\[\d+\]$", name) else name
+        label = f"w{subscript(i)}" if not name or re.search(r"(^|\.)weights\[\d+\]$", name) else short_name(name)
         row = add_row(box, label, "weight", node, head.primals[1 + i], data[i])
         settle(plan, head, 1 + i, weight, (box.id, row.id))
         plan.entries[head, 1 + n + i] = (box.id, row.id)
     name = graph.names[bias] if isinstance(bias, Value) else ""
-    label = "bias" if not name or re.search(r"(^|\.)bias$", name) else name
+    label = "bias" if not name or re.search(r"(^|\.)bias$", name) else short_name(name)
     row = add_row(box, label, "value", bias if isinstance(bias, Value) else None, head.primals[0])
     settle(plan, head, 0, bias, (box.id, row.id))
     add_results(plan, box, unit)
@@ -396,7 +397,7 @@ def input_card(plan: Plan, head: Value, first: int, n: int) -> dict[int, Place]:
         parent = head.parents[first + i]
         node = parent if isinstance(parent, Value) else None
         label = ("x" if np.ndim(head.primals[1]) < 2 else "X") if head.operation is affine else f"x{subscript(i)}"
-        row = add_row(box, plan.graph.names[node] if node and plan.graph.names[node] else label, "value", node)
+        row = add_row(box, (short_name(plan.graph.names[node]) if node else "") or label, "value", node)
         row.data = head.primals[first + i]
         found[i] = (box.id, row.id)
         if node is not None:
@@ -506,10 +507,6 @@ def short_number(x: Any) -> str:
     if np.ndim(x) == 0:
         return digits(float(x))
     return f"[{', '.join(digits(float(e)) for e in x)}]" if np.ndim(x) == 1 and np.size(x) <= 3 else str(np.shape(x))
-
-
-def short_name(name: str, path: Path) -> str:
-    return name.removeprefix(".".join(path) + ".")
 
 
 def subscript(i: int) -> str:

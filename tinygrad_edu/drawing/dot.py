@@ -16,13 +16,14 @@ import numpy as np
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.card_labels import card_label, card_width, column_label, has_one_cell
 from tinygrad_edu.drawing.cards import cards_of
-from tinygrad_edu.drawing.labels import digits, heat, label_of, plain_row, plain_text, text
+from tinygrad_edu.drawing.labels import box_width, digits, heat, label_of, plain_row, plain_text, text
 from tinygrad_edu.drawing.layers import HELD, Layer, frames_of, gates_of, hold_columns, layers_of, weights_of
 from tinygrad_edu.drawing.options import Direction
 from tinygrad_edu.drawing.renderer import Picture
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.drawing.themes import THEMES, Theme
-from tinygrad_edu.drawing.view import Arrow, Box, Path, View, ranks_of, view_of
+from tinygrad_edu.drawing.view import Arrow, Box, Path, View, ranks_of, short_name, view_of
+from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
 SHAPES = {
     "output": {"shape": "box", "peripheries": "2"},
@@ -52,7 +53,9 @@ def digraph(
     colours = THEMES[theme]
     direction = direction or fitting_direction(view, show)
     single = not any(box.rows for box in view.boxes.values())
-    layers = layers_of(view) if direction == "LR" and single else {}
+    layers = layers_of(view) if direction in ("LR", "TB") and single else {}
+    if direction == "TB" and any(layer.neurons for layer in layers.values()):
+        layers = {}
     graph = Picture("computation", **attributes_of(view, direction, colours))
     if layers:
         graph.attr(**HELD)
@@ -94,6 +97,8 @@ def add_arrows(
         extra = {"label": digits(slope)} if slope is not None else {}
         if (arrow.source, arrow.target) in weights:
             extra["weight"] = weights[arrow.source, arrow.target]
+        elif not layers and view.boxes[arrow.source].kind in ("operation", "value"):
+            extra["weight"] = "20"  # what is computed stands in a line, numbers and leaves beside it
         graph.edge(start, gates.get((arrow.source, arrow.target), end), id=arrow.id, **extra)
     for gate, target in sorted({(gate, target) for (_, target), gate in gates.items()}):
         graph.edge(gate, target)
@@ -126,20 +131,39 @@ def attributes_of(view: View, direction: Direction, colours: Mapping[str, str]) 
     return {"graph_attr": graph, "node_attr": node, "edge_attr": edge}
 
 
-WIDEST = 1250
-"""Points: a picture as wide as this has text of 10 px in a page of 1280 px."""
+WIDEST = 940
+"""Points: a picture as wide as this has text of 9 px in a column of 850 px, as notebooks and README pages have."""
 
 
 def fitting_direction(view: View, show: Collection[str]) -> Direction:
-    """Left to right, but for a computation without layers that would be too wide so: from top to bottom."""
-    cards = [box for box in view.boxes.values() if box.rows]
-    if not cards or any(box.kind in ("neuron", "dense") for box in cards):
+    """Left to right; of what would be too wide so, and has no neurons in layers, the way that is less wide."""
+    boxes = view.boxes.values()
+    if view.columns or any(
+        box.node is not None and box.node.operation is weighted_sum_of for box in boxes if not box.rows
+    ):
         return "LR"
-    ranks = ranks_of(view.boxes, ((arrow.source, arrow.target) for arrow in view.arrows.values()))
-    widest: dict[int, int] = {}
-    for box in cards:
-        widest[ranks[box.id]] = max(widest.get(ranks[box.id], 0), card_width(box, show) + 45)
-    return "LR" if sum(widest.values()) <= WIDEST else "TB"
+    ranks = near_ranks(view)
+    gaps = (45, 22) if any(box.rows for box in boxes) else (30, 11)
+    thick: dict[int, int] = {}
+    beside: dict[int, int] = {}
+    for box in boxes:
+        rank, width = ranks[box.id], (card_width if box.rows else box_width)(box, show)
+        thick[rank] = max(thick.get(rank, 0), width + gaps[0])
+        beside[rank] = beside.get(rank, 0) + width + gaps[1]
+    across, widest = sum(thick.values()), max(beside.values(), default=0)
+    return "LR" if across <= max(WIDEST, widest) else "TB"
+
+
+def near_ranks(view: View) -> dict[str, int]:
+    """Where each box stands along the arrows; what no arrow leads to stands just before what it leads to."""
+    ends = [(arrow.source, arrow.target) for arrow in view.arrows.values()]
+    ranks = ranks_of(view.boxes, ends)
+    reached = {target for _, target in ends}
+    firsts: dict[str, int] = {}
+    for source, target in ends:
+        if source not in reached:
+            firsts[source] = min(firsts.get(source, ranks[target]), ranks[target])
+    return ranks | {name: rank - 1 for name, rank in firsts.items()}
 
 
 def titles_of(view: View) -> dict[str, str]:
@@ -209,8 +233,9 @@ def cluster_for(path: Path, clusters: dict[Path, Any], colours: Mapping[str, str
     for end in range(1, len(path) + 1):
         if path[:end] not in clusters:
             attributes = {
-                "label": f"<{text(path[end - 1])}>",
+                "label": f"<{text(short_name(path[end - 1]))}>",
                 "labelloc": "t",
+                "labeljust": "l",
                 "style": "rounded",
                 "color": colours["frame"],
             }

@@ -17,6 +17,9 @@ from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.calls import params_text, symbol_of
 from tinygrad_edu.drawing.view import Box, Row
 
+BARRED = ("Cc", "Cs", "Zl", "Zp")
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff"
+
 
 def label_of(box: Box, show: Collection[str]) -> str:
     """The label of a box, as an HTML-like string without its outer angle brackets."""
@@ -73,6 +76,18 @@ def width(words: str, factor: float = 1.0) -> int:
     return math.ceil(factor * max(points))
 
 
+def box_width(box: Box, show: Collection[str]) -> int:
+    """About how wide a box of a single operation or Value is, in points."""
+    if box.kind == "operation":
+        assert box.node is not None
+        assert box.node.operation is not None
+        formula = box.node.operation.formula if "local" in show else ""
+        return math.ceil(1.4 * max(width(symbol_of(box.node)), width(formula, 10 / 11))) + 10  # an ellipse around it
+    shown = [box.data] if box.kind == "constant" or box.node is None else [box.node.data, box.grad]
+    numbers = max((number_width(x) or 3 * width("−0.0001234") for x in shown if x is not None), default=0)
+    return max(width(box.name, 1.1), width(box.holds), numbers + 40) + 10
+
+
 def operation_label(box: Box, show: Collection[str]) -> str:
     assert box.node is not None
     assert box.node.operation is not None
@@ -105,7 +120,16 @@ def summary(array: Any) -> str:
     if array.size == 0:
         return "empty"
     with np.errstate(all="ignore"):
-        return f"{digits(array.min())} … {digits(array.max())}, mean {digits(array.mean())}"
+        return f"{range_of(array)}, mean {digits(array.mean())}"
+
+
+def range_of(array: Any) -> str:
+    """The least and the largest number; of those that are none how many there are."""
+    n = int(np.isnan(array).sum())
+    if n == array.size:
+        return "all nan"
+    words = f"{digits(float(np.nanmin(array)))} … {digits(float(np.nanmax(array)))}"
+    return f"{words}, {n} nan" if n else words
 
 
 def digits(x: float) -> str:
@@ -122,8 +146,8 @@ def text(words: str) -> str:
 
 
 def printable(words: str) -> str:
-    """Without what XML can't hold: control characters, lone surrogates, noncharacters."""
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" else c for c in words)
+    """Without what XML can't hold, and what would turn the letters around it: control characters, lone surrogates …"""
+    return "".join("\ufffd" if unicodedata.category(c) in BARRED or c in TURNING else c for c in words)
 
 
 def plain_text(box: Box) -> str:
@@ -140,7 +164,7 @@ def plain_text(box: Box) -> str:
         assert box.node.operation is not None
         told = params_text(box.node)
         return f"{box.node.operation.name}{f'({told})' if told else ''}: {box.node.operation.formula}"
-    return plain_value(box.name or box.kind, box.node.data, box.grad)
+    return plain_value(box.node.name or box.name or box.kind, box.node.data, box.grad)
 
 
 def plain_row(row: Row) -> str:

@@ -45,6 +45,9 @@ LAYER = re.compile(r"(?:layers|neurons)\[(\d+)\]$")
 SIBLINGS = 4
 """Folded neurons or layers that are alike, in one frame: more than so many become one box with a count."""
 
+LONGEST = 32
+"""Letters of a name that are shown."""
+
 
 @dataclass
 class Row:
@@ -245,7 +248,7 @@ def add_boxes(
     kind: Kind = "output" if node in outputs and node.operation else "value" if node.operation else "leaf"
     if kind == "leaf" and is_parameter(name):
         kind = "parameter"
-    name = name.removeprefix(".".join(path) + ".") or (stand_in(node, number, outputs) if kind == "output" else "")
+    name = short_name(name, path) or (stand_in(node, number, outputs) if kind == "output" else "")
     view.boxes[f"value{number}"] = Box(f"value{number}", kind, path, node, grad=node.grad, name=name)
     if node.operation is None:
         return
@@ -265,6 +268,12 @@ def stand_in(node: Value, number: int, outputs: set[Value]) -> str:
     if node not in outputs or node.operation is None:
         return f"v{number}"
     return "result" if len(outputs) == 1 else f"result{number}"
+
+
+def short_name(name: str, path: Path = ()) -> str:
+    """A name as it is shown: without the frames around it, the middle of a long one left out; "" for a blank one."""
+    own = name.removeprefix(".".join(path) + ".") if name.strip() else ""
+    return own if len(own) <= LONGEST else f"{own[: LONGEST - 12]}…{own[-11:]}"
 
 
 def outer_path(path: Path) -> Path:
@@ -311,7 +320,7 @@ def folded_box(
     parts = [f"{operations // each} operation{'s' if operations // each != 1 else ''}"]
     if parameters:
         parts.append(f"{parameters // each} parameter{'s' if parameters // each != 1 else ''}")
-    return Box(box_id, "folded", key[:-1], name=key[-1], holds=", ".join(parts), times=times)
+    return Box(box_id, "folded", key[:-1], name=short_name(key[-1]), holds=", ".join(parts), times=times)
 
 
 def ranks_of(boxes: Iterable[str], ends: Iterable[tuple[str, str]]) -> dict[str, int]:
