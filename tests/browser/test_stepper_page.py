@@ -284,6 +284,25 @@ def test_arrays_step_too(opened):
     assert "[[" in page.inner_text("#rows")
 
 
+def test_the_numbers_of_an_array_that_is_shown_as_squares_stand_beside_it(opened):
+    """In the panel at the step that makes them, and where the squares are pointed at."""
+    w = tg.Value(np.arange(10.0).reshape(2, 5), name="w")
+    loss = (w * 0.5).sum()
+    page = opened(loss)
+    title = page.evaluate("document.querySelector('#picture [id$=row0data] title').textContent")
+    assert title == "0  0.5  1  1.5  2\n2.5  3  3.5  4  4.5"
+    assert page.locator("#entries").is_hidden()
+    page.keyboard.press("ArrowRight")
+    shown = lambda: [row.split("\t") for row in page.inner_text("#entryRows").split("\n")]  # noqa: E731
+    assert shown() == [["0", "0.5", "1", "1.5", "2"], ["2.5", "3", "3.5", "4", "4.5"]]
+    assert page.inner_text("#entriesTitle").startswith("All numbers of v")
+    page.keyboard.press("End")
+    assert page.locator("#entries").is_hidden()
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#entriesTitle") == "The gradient of w so far"
+    assert shown() == [["0.5"] * 5] * 2
+
+
 def test_names_show_depth_direction_and_theme_are_those_of_draw(opened):
     x = tg.Value(2.0)
     with tg.group("inside"):

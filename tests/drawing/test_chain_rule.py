@@ -105,3 +105,20 @@ def test_what_cannot_be_explained_is_refused():
         tg.explain(x * 2.0, x, format="html")
     with pytest.raises(ValueError, match=r"loss must be a number, got shape \(2,\)"):
         tg.explain(tg.Value([1.0, 2.0]) * x, x)
+
+
+def test_names_of_several_lines_and_numbers_that_are_none_keep_a_line_a_line():
+    x, y = tg.Value(-0.0, name="a\nb\x07"), tg.Value(np.inf, name="  ")
+    explanation = tg.explain(x * y, x)
+    assert "v1 = " not in explanation.text()
+    assert "result = multiply(a b\ufffd, v1)   ∂result/∂a b\ufffd = ∞" in explanation.text()
+    assert len([line for line in explanation.markdown().split("\n") if line.startswith("|")]) == 3
+    assert r"\infty" in explanation.latex()
+    assert "sum: ∂result/∂x = 0" in tg.explain(tg.Value(1.0) * 1.0 + (z := tg.Value(2.0, name="x")) * -0.0, z).text()
+
+
+def test_a_large_matrix_in_latex_says_that_there_is_more():
+    for shape, dots, stacked in (((20,), 1, 0), ((7, 2), 0, 2), ((2, 2, 2), 0, 0), ((0,), 0, 0), ((6, 6), 0, 0)):
+        x = tg.Value(np.ones(shape), name="x")
+        latex = tg.explain((x * x).sum(), x).latex()
+        assert (latex.count(r"\cdots"), latex.count(r"\vdots")) == (dots, stacked)

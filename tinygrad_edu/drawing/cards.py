@@ -28,6 +28,7 @@ from tinygrad_edu.drawing.view import (
     folded_box,
     groups_of,
     is_parameter,
+    name_of,
     number_nodes,
     outer_path,
     short_name,
@@ -128,7 +129,7 @@ def graph_of(outputs: Sequence[Value], names: Mapping[str, Any] | None) -> Graph
     for node in sorted(order, key=numbers.__getitem__):
         for parent in dict.fromkeys(p for p in node.parents if isinstance(p, Value)):
             consumers[parent].append(node)
-    called = {node: node.name or given.get(node, "") for node in numbers}
+    called = {node: name_of(node) or given.get(node, "") for node in numbers}
     return Graph(numbers, groups_of(numbers), order, consumers, called, set(outputs))
 
 

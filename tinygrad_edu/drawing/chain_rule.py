@@ -15,11 +15,16 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.calls import call_text
+from tinygrad_edu.drawing.labels import printable
 from tinygrad_edu.drawing.options import check_value
 from tinygrad_edu.drawing.slopes import local_slopes
+from tinygrad_edu.drawing.view import name_of
 from tinygrad_edu.graph import order_between, pull_back
 
 Format: TypeAlias = Literal["text", "latex", "markdown"]
+
+MOST = 6
+"""Rows and columns of a matrix that are written out in LaTeX."""
 
 
 @dataclass(frozen=True)
@@ -244,8 +249,8 @@ def names_for(loss: Value, between: list[Value], wrt: Value) -> dict[Value, str]
         for value in [node, *(p for p in node.parents if isinstance(p, Value))]:
             if value in names:
                 continue
-            if value.name:
-                names[value] = value.name
+            if name := name_of(value):
+                names[value] = printable(name.replace("\n", " "))
             elif value is loss:
                 names[value] = "result"
             else:
@@ -277,20 +282,30 @@ def operation_formula(node: Value) -> str:
 def shown(x: Any) -> str:
     """A number with six digits; an array in short."""
     if np.ndim(x) == 0:
-        return f"{float(x):.6g}".replace("-", "−")
+        return f"{float(x) or 0.0:.6g}".replace("-", "−").replace("inf", "∞")
     return np.array2string(np.asarray(x), precision=6, threshold=12, separator=", ")
 
 
 def latex_number(x: float | None) -> str:
-    mantissa, _, exponent = f"{x:.5g}".partition("e")
-    return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
+    mantissa, _, exponent = f"{x or 0.0:.5g}".partition("e")
+    if exponent:
+        return rf"{mantissa} \times 10^{{{int(exponent)}}}"
+    return mantissa.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
 
 
 def latex_total(total: Any) -> str:
+    """A number, or a matrix: of a large one the first rows and columns, and dots."""
     if np.ndim(total) == 0:
         return latex_number(float(total))
-    rows = [" & ".join(latex_number(float(x)) for x in row) for row in np.atleast_2d(total)[:6]]
-    return r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}"
+    if np.size(total) == 0:
+        return r"\begin{bmatrix} \end{bmatrix}"
+    rows = np.asarray(total).reshape(-1, np.shape(total)[-1])
+    lines = [[latex_number(x) for x in row[:MOST]] for row in rows[:MOST].tolist()]
+    if rows.shape[1] > MOST:
+        lines = [[*line, r"\cdots"] for line in lines]
+    if rows.shape[0] > MOST:
+        lines.append([r"\vdots"] * len(lines[0]))
+    return r"\begin{bmatrix} " + r" \\ ".join(map(" & ".join, lines)) + r" \end{bmatrix}"
 
 
 def latex_name(name: str) -> str:

@@ -14,9 +14,9 @@ import graphviz
 import numpy as np
 
 from tinygrad_edu.core.value import Value, data_of
-from tinygrad_edu.drawing.card_labels import card_label, card_width, column_label, has_one_cell
+from tinygrad_edu.drawing.card_labels import card_label, card_width, column_label, grad_of, has_one_cell
 from tinygrad_edu.drawing.cards import cards_of
-from tinygrad_edu.drawing.labels import box_width, digits, heat, label_of, plain_row, plain_text, text
+from tinygrad_edu.drawing.labels import box_width, digits, heat, label_of, plain_entries, plain_row, plain_text, text
 from tinygrad_edu.drawing.layers import HELD, Layer, frames_of, gates_of, hold_columns, layers_of, weights_of
 from tinygrad_edu.drawing.options import Direction
 from tinygrad_edu.drawing.renderer import Picture
@@ -168,7 +168,12 @@ def near_ranks(view: View) -> dict[str, int]:
 
 def titles_of(view: View) -> dict[str, str]:
     titles = {box.id: plain_text(box) for box in view.boxes.values()}
-    titles |= {row.id: plain_row(row) for box in view.boxes.values() for row in box.rows if row.node is not None}
+    for row in [row for box in view.boxes.values() for row in box.rows]:
+        if row.node is not None:
+            titles[row.id] = plain_row(row)
+            for kind, x in (("data", row.node.data), ("grad", grad_of(row))):
+                if np.ndim(x) and (words := plain_entries(x)):
+                    titles[f"{row.id}{kind}"] = words
     return titles | {column.id: column.name or "layer" for column in view.columns}
 
 

@@ -15,7 +15,10 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.calls import params_text, symbol_of
-from tinygrad_edu.drawing.view import Box, Row
+from tinygrad_edu.drawing.view import Box, Row, name_of
+
+MOST = 100
+"""Numbers of an array that are written out where a heat map is pointed at, or stepped to."""
 
 BARRED = ("Cc", "Cs", "Zl", "Zp")
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff"
@@ -132,6 +135,14 @@ def range_of(array: Any) -> str:
     return f"{words}, {n} nan" if n else words
 
 
+def entries_of(x: Any) -> list[list[str]] | None:
+    """The numbers of an array of up to 100, row by row, its first axes one after the other; None for any other."""
+    array = np.asarray(x)
+    if array.ndim == 0 or not 0 < array.size <= MOST:
+        return None
+    return [[digits(entry) for entry in row] for row in array.reshape(-1, array.shape[-1]).tolist()]
+
+
 def digits(x: float) -> str:
     """Four significant digits as they are written in print: its minus sign, no sign before 0, and ∞."""
     return f"{x or 0.0:.4g}".replace("-", "−").replace("inf", "∞")
@@ -164,13 +175,18 @@ def plain_text(box: Box) -> str:
         assert box.node.operation is not None
         told = params_text(box.node)
         return f"{box.node.operation.name}{f'({told})' if told else ''}: {box.node.operation.formula}"
-    return plain_value(box.node.name or box.name or box.kind, box.node.data, box.grad)
+    return plain_value(name_of(box.node) or box.name or box.kind, box.node.data, box.grad)
 
 
 def plain_row(row: Row) -> str:
     """What a row of a card shows, under its whole name."""
     assert row.node is not None
-    return plain_value(row.node.name or row.name or row.label, row.node.data, row.node.grad)
+    return plain_value(name_of(row.node) or row.name or row.label, row.node.data, row.node.grad)
+
+
+def plain_entries(array: Any) -> str:
+    """The numbers of an array, a line for each row; "" where there are too many."""
+    return "\n".join("  ".join(row) for row in entries_of(array) or [])
 
 
 def plain_value(name: str, data: Any, grad: Any) -> str:

@@ -34,11 +34,12 @@ def draw(
     """The computation of one or several Values.
 
     A neuron is a card: a row for each input with its weight and the weight's gradient, then bias, weighted sum with
-    the delta, and output. A dense layer is a card too, and so is a straight chain of operations, a row for each (`↑` is
-    the row above). Layers stand in columns, their neurons in order. Gradients are there after `backward()`. Arrays
+    the delta, and output. A dense layer is a card too, and so is a straight chain of operations, a row for each (`↑`
+    is the row above). Layers stand in columns, their neurons in order. Gradients are there after `backward()`. Arrays
     up to 3 by 3 are shown by their numbers; larger ones are heat maps whose squares say their sign, with least and
-    largest number: print `value.data` and `value.grad` for all, or draw a part, `tg.draw(value[:3, :3])`. The result is
-    a `graphviz.Digraph`: `.render("picture")`, `.pipe("svg")` and `.source` work.
+    largest number; in an SVG, pointing at a map of up to 100 numbers shows them. Print `value.data` and `value.grad`
+    for all, or draw a part, `tg.draw(value[:3, :3])`. The result is a `graphviz.Digraph`: `.render("picture")`,
+    `.pipe("svg")` and `.source` work.
 
     With `show="nodes"` every operation is an ellipse with its symbol, and every Value a box: parameters have a bold
     border, other leaves round corners, constants a dashed border, results a double one; groups (layers, neurons,
@@ -47,7 +48,7 @@ def draw(
     Args:
         outputs: The Values whose computation is drawn, or lists of them: `tg.draw(network(row))`.
         direction: Left to right, top to bottom, or the other way round. Left out: left to right, and top to bottom what
-            would be too wide to read.
+            would be too wide to read in a column of a page, unless it has neurons in layers.
         theme: Colours on white, colours on dark, either as the reader's browser has it (in an SVG; light elsewhere),
             or lines only ("print").
         show: "cards", or "nodes" for single operations. Or what boxes show: of "data", "grad", "shape" those wanted,

@@ -28,7 +28,8 @@ def finished(svg: str, titles: Mapping[str, str], columns: Mapping[str, Collecti
         return f'<g id="{name}"{kind}>{title_of(name)}'
 
     def title_of(name: str) -> str:
-        return f"<title>{html.escape(printable(titles[name]))}</title>" if name in titles else ""
+        lines = map(printable, titles.get(name, "").split("\n"))
+        return f"<title>{html.escape(chr(10).join(lines))}</title>" if name in titles else ""
 
     svg = re.sub(r'<g id="a_([a-z0-9]+)"><a [^>]*>', group, svg)
     svg = re.sub(r'<g id="a_[^"]*"><a [^>]*>', "<g>", svg).replace("</a>", "")

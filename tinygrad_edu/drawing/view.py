@@ -244,7 +244,7 @@ def add_boxes(
     given_once: Mapping[tuple[Value, int], str],
 ) -> None:
     """The boxes of one Value: itself, its operation, and the constants among its inputs."""
-    name = node.name or given.get(id(node), "")
+    name = name_of(node) or given.get(id(node), "")
     kind: Kind = "output" if node in outputs and node.operation else "value" if node.operation else "leaf"
     if kind == "leaf" and is_parameter(name):
         kind = "parameter"
@@ -270,9 +270,14 @@ def stand_in(node: Value, number: int, outputs: set[Value]) -> str:
     return "result" if len(outputs) == 1 else f"result{number}"
 
 
+def name_of(node: Value) -> str:
+    """What a user called it; "" where that is nothing, or blank."""
+    return node.name if node.name and node.name.strip() else ""
+
+
 def short_name(name: str, path: Path = ()) -> str:
-    """A name as it is shown: without the frames around it, the middle of a long one left out; "" for a blank one."""
-    own = name.removeprefix(".".join(path) + ".") if name.strip() else ""
+    """A name as it is shown: without the frames around it, the middle of a long one left out."""
+    own = name.removeprefix(".".join(path) + ".")
     return own if len(own) <= LONGEST else f"{own[: LONGEST - 12]}…{own[-11:]}"
 
 

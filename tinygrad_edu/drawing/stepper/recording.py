@@ -19,9 +19,9 @@ from tinygrad_edu.core.backward import cotangents, starting_seed
 from tinygrad_edu.core.context import Observer, observing
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.cards import cards_of
-from tinygrad_edu.drawing.labels import digits, is_small, summary
+from tinygrad_edu.drawing.labels import digits, entries_of, is_small, summary
 from tinygrad_edu.drawing.slopes import local_slopes
-from tinygrad_edu.drawing.view import Place, View, groups_of, number_nodes, stand_in, view_of
+from tinygrad_edu.drawing.view import Place, View, groups_of, name_of, number_nodes, stand_in, view_of
 from tinygrad_edu.graph import forward_order
 
 if TYPE_CHECKING:
@@ -235,6 +235,7 @@ def backward_step(term: Contribution, before: Any, slope: float | None, scene: S
         "before": None if before is None else written(before),
         "sum": written(term.total),
         "number": exact(term.total),
+        "entries": many(term.total),
     }
 
 
@@ -255,6 +256,7 @@ def forward_step(node: Value, scene: Scene) -> Step:
         "inputs": [scene.names[p] if isinstance(p, Value) else written(p) for p in node.parents],
         "result": written(node.data),
         "number": exact(node.data),
+        "entries": many(node.data),
     }
 
 
@@ -322,7 +324,7 @@ def scene_of(loss: Value, view: View, given: Mapping[str, Any]) -> Scene:
     rows = {row.node: row for box in view.boxes.values() if box.kind in ("neuron", "dense") for row in box.rows}
     names, frames = {}, {}
     for node, number in numbers.items():
-        own, row = node.name or called.get(id(node)), rows.get(node)
+        own, row = name_of(node) or called.get(id(node)), rows.get(node)
         if not own and row is not None and node.operation is not None and node.group:
             own = ".".join([*node.group, row.label.split(" ")[0]])
         names[node] = own or stand_in(node, number, {loss})
@@ -397,6 +399,11 @@ def written(x: Any) -> str:
             np.asarray(x), formatter={"float_kind": lambda x: digits(float(x))}, separator=", "
         ).replace("\n", "")
     return f"{np.shape(x)}: {summary(np.asarray(x))}"
+
+
+def many(x: Any) -> list[list[str]] | None:
+    """The numbers of an array that the sentence has no room for."""
+    return entries_of(data_of(x)) if np.size(data_of(x)) > 9 else None
 
 
 def exact(x: Any) -> Any:

@@ -151,6 +151,7 @@
     camera.follow([all([...(next.near ?? []), ...next.boxes]), all(next.boxes), all(next.boxes.slice(-1)), all(next.rows.slice(-1))]);
     $("sentence").replaceChildren(...sentence(s));
     $("rule").textContent = s?.formula && !s.folded ? `${word("rule")}: ${s.formula}` : "";
+    showEntries(s);
     table(s, ids);
     showHand();
     $("slider").value = step;
@@ -175,6 +176,14 @@
       return cell;
     }));
     return tr;
+  }
+  // The numbers of an array that the picture shows as squares.
+  function showEntries(s) {
+    $("entries").hidden = !s?.entries || Boolean(s.folded);
+    if ($("entries").hidden) return;
+    $("entriesTitle").replaceChildren(...filled(s.phase === "forward" ? "entriesData" : "entriesGradient", s));
+    $("entryRows").replaceChildren();
+    for (const numbers of s.entries) row($("entryRows"), numbers, "td");
   }
   // Rows under the names of the frames that they stand in; a new one wherever the frame changes.
   function framed(parent, columns, items, texts) {
