@@ -49,8 +49,8 @@ def assert_compiles():
     return check
 
 
-@pytest.fixture(params=["dot", "graphviz-pure"])
-def program(request, monkeypatch):
+@pytest.fixture(name="program", params=["dot", "graphviz-pure"])
+def program_that_draws(request, monkeypatch):
     """Pictures are drawn by this program."""
     if request.param == "dot" and shutil.which("dot") is None:
         pytest.skip("no system dot")
