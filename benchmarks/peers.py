@@ -240,17 +240,72 @@ def torch_digits(rows, labels):
 
     layers = torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)
     model = torch.nn.Sequential(*layers).double()
+
+    def predict():
+        with torch.no_grad():
+            return model(torch.tensor(rows)).argmax(1)
+
+    return torch_epoch(model, rows, labels), predict
+
+
+def torch_epoch(model, rows, labels, batch_size=32):
+    """An epoch of a model in double precision, by cross-entropy and Adam."""
+    import torch
+
     optimizer, loss = torch.optim.Adam(model.parameters(), 0.001), torch.nn.CrossEntropyLoss()
     rows, labels = torch.tensor(rows), torch.tensor(labels)
 
     def epoch():
-        for i in range(0, len(rows), 32):
+        for i in range(0, len(rows), batch_size):
             optimizer.zero_grad()
-            loss(model(rows[i : i + 32]), labels[i : i + 32]).backward()
+            scores = model(rows[i : i + batch_size])
+            loss(scores.flatten(0, -2), labels[i : i + batch_size].flatten()).backward()
             optimizer.step()
 
-    def predict():
-        with torch.no_grad():
-            return model(rows).argmax(1)
+    return epoch
 
-    return epoch, predict
+
+def torch_convolutions():
+    """The network of examples/digits_conv.py."""
+    from torch import nn
+
+    first, second = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+    pooled = nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.2)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), *pooled, nn.Linear(256, 10)).double()
+
+
+def torch_gpt(letters, length=16, size=32, heads=2):
+    """The network of examples/tiny_gpt.py."""
+    import torch
+    from torch.nn import functional
+
+    def linear(n, m):
+        return torch.nn.Linear(n, m, bias=False)
+
+    class Transformer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(letters, size)
+            self.places = torch.nn.Parameter(torch.randn(length, size))
+            self.query, self.key, self.value, self.out = (linear(size, size) for _ in range(4))
+            self.up, self.down, self.scores = linear(size, 4 * size), linear(4 * size, size), linear(size, letters)
+            self.future = torch.triu(torch.full((length, length), -1e9, dtype=torch.float64), 1)
+
+        def forward(self, numbers):
+            x = self.table(numbers) + self.places
+            x = x + self.attention(normalised(x))
+            x = x + self.down(functional.gelu(self.up(normalised(x)), approximate="tanh"))
+            return self.scores(normalised(x))
+
+        def attention(self, x):
+            def split(layer):
+                return layer(x).reshape(len(x), length, heads, size // heads).transpose(1, 2)
+
+            scores = split(self.query) @ split(self.key).transpose(2, 3) / (size / heads) ** 0.5 + self.future
+            mixed = torch.softmax(scores, -1) @ split(self.value)
+            return self.out(mixed.transpose(1, 2).reshape(x.shape))
+
+    def normalised(x):
+        return functional.layer_norm(x, x.shape[-1:])
+
+    return Transformer().double()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
 from time import perf_counter
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 import tinygrad_edu as tg
 from benchmarks import peers
-from benchmarks.measure import Row, ratios
+from benchmarks.measure import Row, figure, ratios
+from benchmarks.memory import MEMORY
 from tinygrad_edu.article import DATASET, TARGETS, network_from, recovered_start
 from tinygrad_edu.article.by_hand import HandDenseNetwork, HandNetwork
 
@@ -255,9 +262,6 @@ def build_chain(n: int) -> tg.Value:
 
 
 def importing(rounds: int) -> list[Row]:
-    import subprocess
-    import sys
-
     def start(statement: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, "-c", statement], check=True)
 
@@ -286,6 +290,67 @@ def digits(rounds: int) -> list[Row]:
     return found + ratios("digits, predicting 1,797", rounds, sides, "<= 1.0")
 
 
+def convolutions(rounds: int) -> list[Row]:
+    """Steps of the network in examples/digits_conv.py, of random images, against torch."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((320, 1, 8, 8)), rng.integers(0, 10, 320)
+    layers = [
+        tg.nn.Conv2d.create(1, 8, 3, rng, padding=1),
+        tg.nn.Conv2d.create(8, 16, 3, rng, padding=1),
+        lambda images: tg.max_pool2d(images, 2),
+        lambda images: images.reshape((-1, 256)),
+        tg.nn.Dropout(0.2, seed=0),
+        tg.Dense.create(256, 10, rng, activation=tg.nn.identity, start="scaled"),
+    ]
+    reach = {"eager": "<= 1.6", "compiled": "<= 1.3"}
+    return steps("convolutions, 200 steps", rounds, layers, peers.torch_convolutions, images, labels, reach)
+
+
+def transformer(rounds: int) -> list[Row]:
+    """Steps of the network in examples/tiny_gpt.py, of random letters, against torch."""
+    example = Path(__file__).parent.parent / "examples" / "tiny_gpt.py"
+    with mock.patch.object(sys, "argv", [str(example), "--small"]), redirect_stdout(StringIO()):
+        found = runpy.run_path(str(example))
+    n = len(found["letters"])
+    rows, following = np.random.default_rng(0).integers(0, n, (2, 320, found["LENGTH"]))
+    layers, reach = found["network"].layers, {"eager": "<= 1.5", "compiled": "<= 1.0"}
+    return steps("tiny GPT, 200 steps", rounds, layers, lambda: peers.torch_gpt(n), rows, following, reach)
+
+
+def steps(
+    work: str, rounds: int, layers: Any, model: Callable[[], Any], rows: Any, labels: Any, reach: Mapping[str, str]
+) -> list[Row]:
+    """20 epochs of 10 batches of 32 by Adam, against torch, where that is installed; recording included."""
+    if not find_spec("torch"):
+        return []
+    theirs = peers.torch_epoch(model(), rows, labels)
+
+    def ours(compiled: bool) -> Callable[[], object]:
+        network, options = tg.Network(layers), {"batch_size": 32, "loss": tg.nn.cross_entropy, "compiled": compiled}
+        return lambda: network.train(rows, labels, 20, update=tg.nn.Adam(0.001), **options)
+
+    sides = {"torch": repeat(theirs, 20), "eager": ours(False), "compiled": ours(True)}
+    return ratios(work, min(rounds, 7), sides, reach)
+
+
+def resident(rounds: int) -> list[Row]:
+    """Memory for steps of a wide network, in processes of their own, against torch; the least of three."""
+    if not find_spec("torch") or not Path("/proc/self/clear_refs").exists():
+        return []
+    reach = {"value_and_grad": "<= 1.1", "Network.train": "<= 1.1"}
+    found = []
+    for activation in ("tanh", "relu", "sigmoid"):
+        work, least = f"256 wide, batch 4,096, {activation}, memory", {}
+        for who in MEMORY:
+            command = [sys.executable, "-m", "benchmarks.memory", who, activation]
+            runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
+            least[who] = min(float(run.stdout) for run in runs)
+        unit = least.pop("torch")
+        found.append(Row(work, "torch", f"1 ({unit:.0f} MB)"))
+        found += [Row(work, who, figure(mb / unit), reach.get(who, "")) for who, mb in least.items()]
+    return found
+
+
 def sharded(rounds: int) -> list[Row]:
     """A batch of 4,096 rows in 16 shards, by this process and by two workers."""
     rng = np.random.default_rng(0)
@@ -308,6 +373,9 @@ WORKS = (
     article_dense,
     large_step,
     digits,
+    convolutions,
+    transformer,
+    resident,
     sharded,
     transforms,
     chain,
