@@ -100,6 +100,10 @@ class Recordings:
         self.latest = self.made[key] or self.latest
         return self.made[key]
 
+    def have(self, network: Network, form: Form) -> bool:
+        """Whether an epoch of a form is there, so that running it costs no recording."""
+        return bool(self.made) and self.made.get(key_of(network, form)) is not None
+
 
 def layout_of(x: Any) -> Any:
     """How data lies in memory; None for a number."""

@@ -102,7 +102,7 @@ def are_numbers(network: Network, loss: Any, goals: Array) -> bool:
     """
     if getattr(loss, "takes", "") == "scores" or network.last_activation is softmax or goals.ndim != 2:
         return False
-    found = set(np.unique(goals).tolist())
+    found = set(goals.ravel().tolist())
     if found <= {0.0, 1.0} or found <= {-1.0, 1.0}:
         return False
     return len(found) != 2 or (goals.shape[1] == 1 and not min(found) <= network.threshold < max(found))

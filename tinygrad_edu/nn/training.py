@@ -254,10 +254,11 @@ class Run:
         if isinstance(compiled, Trainer):
             return compiled.recordings if not record else None
         if compiled is None:
-            pays = len(self.rows) / self.batch_size * epochs >= rows_to_repay(
-                self.parameters, self.scalar, self.batch_size
-            )
-            return self.network._recordings if pays and plain and self.by_rule else None
+            if not (plain and self.by_rule):
+                return None
+            recordings, steps = self.network._recordings, len(self.rows) / self.batch_size * epochs
+            pays = steps >= rows_to_repay(self.parameters, self.scalar, self.batch_size)
+            return recordings if pays or recordings.have(self.network, self.form(self.batch_size)) else None
         if compiled is False:
             return None
         check_rule(self.update)
@@ -306,8 +307,13 @@ class Run:
     def printed(self, rows: int, entries: tuple[Any, Any]) -> Epoch | None:
         """The printed epoch for batches of so many rows."""
         assert self.recordings is not None
+        place = -1 if rows < self.batch_size else 0
+        return self.recordings.epoch(self.network, self.form(rows), (entries[0][place], entries[1][place]))
+
+    def form(self, rows: int) -> Form:
+        """The form of batches of so many rows."""
         batch = () if self.batch_size == 1 else (rows,)
-        form = Form(
+        return Form(
             self.update,
             self.loss,
             self.metrics,
@@ -316,11 +322,6 @@ class Run:
             0 if self.batch_size == 1 else rows,
             callable(self.update.rate),
             self.recorded_for,
-        )
-        return self.recordings.epoch(
-            self.network,
-            form,
-            (entries[0][-1 if rows < self.batch_size else 0], entries[1][-1 if rows < self.batch_size else 0]),
         )
 
     def entries(self, rows: Array, goals: Array) -> tuple[Any, Any]:
