@@ -4,6 +4,7 @@ import itertools
 import signal
 import sys
 import weakref
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -223,6 +224,146 @@ def test_tied_weights_train_alike():
     ours.train(X, targets, 10)
     assert len(ours.parameters()) == 3
     assert bits(eager) == bits(ours)
+
+
+class Scale:
+    def __init__(self):
+        self.factor = tg.Value(np.array([0.5, 1.5, 1.0]), name="factor")
+
+    def __call__(self, x):
+        return x * self.factor
+
+    def parameters(self):
+        return [self.factor]
+
+
+MIXED = {
+    "neurons, a function, neurons": lambda new: [new(tg.Layer), tg.tanh, new(tg.Layer)],
+    "a network of neurons, neurons": lambda new: [tg.Network([new(tg.Layer)]), new(tg.Layer)],
+    "neurons, a network": lambda new: [new(tg.Layer), tg.Network([new(tg.Layer), tg.nn.Dropout(0.2, 1)])],
+    "a dropout, neurons": lambda new: [tg.nn.Dropout(0.2, 1), new(tg.Layer), Scale()],
+    "matrices, neurons": lambda new: [new(tg.Dense), new(tg.Layer)],
+    "neurons, matrices": lambda new: [new(tg.Layer), Scale(), new(tg.Dense)],
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize("make", MIXED.values(), ids=MIXED)
+def test_neurons_among_other_layers_train_alike_compiled(make, batch_size):
+    found = []
+    for compiled in (False, True, None):
+        rng = np.random.default_rng(0)
+        ours = tg.Network(make(lambda kind, rng=rng: kind.create(3, 3, rng, tg.tanh, "scaled")))
+        for loss in (tg.nn.half_squared_error, tg.nn.huber):
+            history = ours.train(X[:, :3], Y, 8, batch_size=batch_size, loss=loss, compiled=compiled)
+        found.append((bits(ours), history.loss, repr(ours.units())))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_network_of_neurons_within_another_computes_what_its_layers_do():
+    flat = network("scalar")
+    nested = tg.Network([flat.layers[0], tg.Network(flat.layers[1:])])
+    assert [x.data for x in nested(X[0].tolist())] == [x.data for x in flat(X[0].tolist())]
+
+
+@pytest.mark.parametrize("update", [lambda: tg.nn.ArticleUpdate(0.1), lambda: own_update], ids=["article", "old form"])
+def test_updates_with_counts_take_any_layers(update):
+    ours = tg.Network([tg.Dense.create(4, 3, np.random.default_rng(0)), Scale(), tg.nn.Dropout(0.1), tg.tanh])
+    assert len(ours.train(X, Y, 2, update=update())) == 2
+
+
+def own_update(parameters, counts):
+    assert counts == [1, 4, 1]
+    for p in parameters:
+        p.data = p.data - 0.1 * p.grad
+
+
+def test_a_weight_that_stands_in_two_places_is_counted_once():
+    shared = tg.Value(np.eye(2), name="shared")
+    ours = tg.Network([tg.Dense(shared, np.zeros(2)), tg.Dense(shared, np.zeros(2))])
+    assert tg.article.update_counts(ours) == [1, 2, 2]
+
+
+def changing(what):
+    """A network whose source depends on something, and what changes that."""
+    rng = np.random.default_rng(0)
+    last = tg.Dense.create(8, 3, rng, tg.nn.identity, "scaled")
+    if what == "convolution":
+        layers = [tg.nn.Conv2d.create(1, 2, 1, rng, tg.tanh), lambda x: x.reshape((-1, 8)), last]
+        return tg.Network(layers), lambda: setattr(layers[0], "activation", tg.relu)
+    drop, inner = tg.nn.Dropout(0.0, 1), tg.Network([tg.Dense.create(4, 8, rng, tg.nn.identity, "scaled"), tg.tanh])
+    if what == "dropout":
+        return tg.Network([inner, drop, last]), lambda: setattr(drop, "rate", 0.5)
+    if what == "layer within":
+        return tg.Network([inner, last]), lambda: inner.layers.__setitem__(1, tg.relu)
+    return tg.Network([inner, last]), lambda: setattr(inner.layers[0], "activation", tg.relu)
+
+
+@pytest.mark.parametrize("shards", [False, True])
+@pytest.mark.parametrize("what", ["convolution", "dropout", "layer within", "activation within"])
+def test_what_is_changed_between_epochs_or_runs_is_followed(what, shards, monkeypatch):
+    monkeypatch.setattr("tinygrad_edu.nn.training.ROWS", 3 if shards else 256)
+    found = []
+    for compiled in (False, None, True, "trainer"):
+        ours, change = changing(what)
+        rows = X.reshape(-1, 1, 2, 2) if what == "convolution" else X
+        run = ours.compile().train if compiled == "trainer" else ours.train
+        options = {"batch_size": 5, "loss": tg.nn.cross_entropy}
+        options |= {} if compiled == "trainer" else {"compiled": compiled}
+        run(rows, Y, 10, on_epoch=lambda epoch, history, change=change: change() if epoch == 4 else None, **options)
+        ours, change = changing(what) if what != "dropout" else (ours, change)
+        run = ours.compile().train if compiled == "trainer" else ours.train
+        run(rows, Y, 20, **options)
+        change()
+        run(rows, Y, 20, **options)
+        found.append(bits(ours))
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+@pytest.mark.parametrize("compiled", [False, None])
+def test_other_parameters_in_on_epoch_are_refused(compiled):
+    ours = network()
+
+    def exchange(epoch, history):
+        ours.layers[0].weights = tg.Value(np.ones((5, 4)))
+
+    with pytest.raises(ValueError, match="on_epoch has given the network other parameters"):
+        ours.train(X, Y, 30, on_epoch=exchange, compiled=compiled)
+
+
+def test_layers_and_losses_without_a_hash_compile():
+    @dataclass
+    class Times:
+        factor: object
+
+        def __call__(self, x, *targets):
+            return (x * self.factor).sum() if targets else x * self.factor
+
+        def parameters(self):
+            return [self.factor]
+
+    ours = tg.Network([Times(tg.Value(np.ones(4)))])
+    assert len(ours.train(X, X, 2, loss=Times(2.0), compiled=True)) == 2
+
+
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_a_recording_that_fails_changes_nothing_that_shows(kind):
+    ours = network(kind)
+    ours(X[0].tolist())
+    before = repr(ours)
+    with pytest.raises(TypeError, match="only this way would be recorded"):
+        ours.train(X, Y, 1, loss=lambda o, t: tg.sum(tg.stack(o)) if o[0] > 0.0 else tg.sum(o[1]), compiled=True)
+    assert repr(ours) == before
+
+
+def test_where_patience_ends_gradients_are_those_of_the_last_row():
+    found = []
+    for compiled in (False, None):
+        ours = network()
+        history = ours.train(X, Y, 200, update=tg.nn.SGD(3.0), patience=1, compiled=compiled)
+        found.append((len(history), [np.asarray(p.grad).tobytes() for p in ours.parameters()], repr(ours)))
+    assert found[0] == found[1]
+    assert found[0][0] < 199
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

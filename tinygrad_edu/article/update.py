@@ -27,15 +27,24 @@ def update_counts(part: Network | Layer | Dense | Neuron) -> list[int]:
     >>> update_counts(tg.Network.create([3, 1]))
     [1, 1, 1, 3]
     """
-    if isinstance(part, Neuron):
-        return [1] * len(part.weights) + [len(part.weights)]
-    if isinstance(part, Dense):
-        return [1, part.n_inputs]
-    return [
-        count
-        for inner in (part.layers if isinstance(part, Network) else part.neurons)
-        for count in update_counts(inner)
-    ]
+    found: dict[Value, int] = {}
+    for p, count in counted(part):
+        found.setdefault(p, count)  # one that stands in several places is one parameter
+    return list(found.values())
+
+
+def counted(part: Any) -> list[tuple[Value, int]]:
+    """Each parameter with its count: what isn't a neuron's or a dense layer's bias is updated once."""
+    if isinstance(part, (Network, Layer)):
+        inner: Sequence[Any] = part.layers if isinstance(part, Network) else part.neurons
+        return [pair for one in inner for pair in counted(one)]
+    biases = (
+        [(part.bias, part.n_inputs if isinstance(part, Dense) else len(part.weights))]
+        if isinstance(part, (Dense, Neuron))
+        else []
+    )
+    known = dict(biases)
+    return [(p, known.get(p, 1)) for p in (part.parameters() if hasattr(part, "parameters") else [])]
 
 
 class PrintedError:

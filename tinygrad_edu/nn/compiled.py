@@ -7,7 +7,8 @@ the network then meets is raised from that of the printed source: together they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from tinygrad_edu.compiler.recording import program_seen, roots_of, watched
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.graph import gradients
-from tinygrad_edu.nn.further_layers import Dropout, dropping
+from tinygrad_edu.nn.further_layers import Conv2d, Dropout, dropping
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.metric import metric_name
 from tinygrad_edu.nn.update import takes_state
@@ -74,6 +75,9 @@ class Trainer:
         latest = self.recordings.latest
         return latest.source if latest else self.network.printed_epoch(backend=self.backend).source
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.network, self.backend)  # a copy records anew
+
     def train(self, inputs: Any, targets: Any, epochs: int, **options: Any) -> History:
         """As `Network.train`, with its options."""
         return self.network.train(inputs, targets, epochs, **options, compiled=self)
@@ -114,18 +118,52 @@ def key_of(network: Network, form: Form) -> Any:
     """What an epoch is known by: all that its source depends on."""
     settings = {name: setting for name, setting in vars(form.update).items() if name not in ("rate", "kept")}
     layouts = tuple(layout_of(p._data) for p in network.parameters())
-    activations = tuple(getattr(unit, "activation", None) for unit in network.units())
+    parts = parts_of(network)
     return (
         type(form.update),
         repr(settings),
-        (form.loss, *form.metrics),
+        tuple(map(hashable, (form.loss, *form.metrics))),
         (form.row, form.target, form.rows, form.scheduled),
-        tuple(network.layers),
-        tuple(network.units()),
-        activations,
+        tuple(map(hashable, parts)),
+        tuple(getattr(part, "activation", None) for part in parts if says_plain(part)),
+        tuple(settings_of(part) for part in parts if isinstance(part, (Conv2d, Dropout))),
         layouts,
         form.run,
     )
+
+
+def parts_of(network: Network) -> list[Any]:
+    """All layers and neurons, those of networks that are layers too."""
+    found = []
+    for layer in network.layers:
+        found.append(layer)
+        if isinstance(layer, Layer):
+            found += layer.neurons
+        elif hasattr(layer, "_recordings"):  # a network
+            found += parts_of(layer)
+    return found
+
+
+def settings_of(layer: Conv2d | Dropout) -> tuple[Any, ...]:
+    """What its source depends on beside its activation."""
+    return (layer.stride, layer.padding) if isinstance(layer, Conv2d) else (layer.rate,)
+
+
+class Itself:
+    """A key for what has no hash of its own, such as an instance of a dataclass: it alone."""
+
+    def __init__(self, known: Any) -> None:
+        self.known = known
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and other.known is self.known
+
+    def __hash__(self) -> int:
+        return id(self.known)
+
+
+def hashable(part: Any) -> Any:
+    return part if type(part).__hash__ is not None else Itself(part)
 
 
 def is_plain(network: Network, update: Any, loss: Any, metrics: Sequence[Any]) -> bool:
@@ -133,15 +171,11 @@ def is_plain(network: Network, update: Any, loss: Any, metrics: Sequence[Any]) -
 
     Classes say so by an attribute `plain` of their own, which a subclass doesn't inherit.
     """
-    parts = [
-        network,
-        *network.layers,
-        *(neuron for layer in network.layers for neuron in getattr(layer, "neurons", ())),
-    ]
+    parts = [network, *parts_of(network)]
     return (
         all(map(says_plain, [*parts, update, loss, *metrics]))
         and not any("feed_forward" in vars(part) for part in parts if hasattr(part, "__dict__"))
-        and all(says_plain(unit.activation) for unit in network.units())
+        and all(says_plain(part.activation) for part in parts if hasattr(part, "activation"))
         and all(type(p._data) is float or p.dtype == np.float64 for p in network.parameters())
     )
 
@@ -254,19 +288,19 @@ def epoch_of(
     """
     update = form.update
     check_rule(update)
-    scalar = all(isinstance(layer, Layer) for layer in network.layers)
     parameters = network.parameters()
     given_row, given_target = example or (np.full(form.row, 0.25), np.full(form.target, 0.25))
-    row = inputs_named("row", np.asarray(given_row), scalar)
-    target = inputs_named("target", np.asarray(given_target), scalar and not form.rows)
+    row = inputs_named("row", np.asarray(given_row), begins_with_neurons(network))
+    target = inputs_named("target", np.asarray(given_target), ends_with_neurons(network) and not form.rows)
     fixed = [
-        inputs_named(metric.fixed_name, np.full(network.n_outputs, 0.25), scalar) if hasattr(metric, "fixed") else None
+        inputs_named(metric.fixed_name, np.full(network.n_outputs, 0.25), ends_with_neurons(network))
+        if hasattr(metric, "fixed")
+        else None
         for metric in form.metrics
     ]
     rate = Value(0.25, "rate")
     start = update.start([p._data for p in parameters])
     state = [Value(x, name) for x, name in zip(leaves_of(start), state_names(start, parameters), strict=True)]
-    kept = [neuron_state(unit) for unit in network.units()]
     masks: list[Value] = []
     drops: list[tuple[Dropout, tuple[int, ...]]] = []
 
@@ -275,7 +309,7 @@ def epoch_of(
         masks.append(Value(np.ones(shape), f"mask_{len(masks)}"))
         return masks[-1]
 
-    with watched() as recorder, dropping(draw):
+    with as_they_were(network), watched() as recorder, dropping(draw):
         outputs = network.feed_forward(row)
         error = form.loss(outputs, target)
         slopes = gradients(error, parameters)
@@ -284,8 +318,6 @@ def epoch_of(
         totals = [error if mean_of_rows(form.loss) is False else times(error, form.rows)]
         for metric, x in zip(form.metrics, fixed, strict=True):
             totals.append(times(metric(outputs, target, *([] if x is None else [x])), form.rows))
-    for unit, (weighted_sum, activated) in zip(network.units(), kept, strict=True):
-        unit.weighted_sum, unit.activated = weighted_sum, activated
     results = [*new, *leaves_of(new_state)]
     if not all(map(same_layout, [*parameters, *state], results)):
         return None
@@ -302,6 +334,18 @@ def epoch_of(
         if backend == "numba" and not form.rows
         else made
     )
+
+
+def begins_with_neurons(network: Network) -> bool:
+    """Whether rows come to neurons first, which take lists of floats."""
+    first = network.layers[0]
+    return isinstance(first, Layer) or (hasattr(first, "_recordings") and begins_with_neurons(first))
+
+
+def ends_with_neurons(network: Network) -> bool:
+    """Whether a row's outputs are a list of numbers."""
+    last = network.layers[-1]
+    return isinstance(last, Layer) or (hasattr(last, "_recordings") and ends_with_neurons(last))
 
 
 def check_rule(update: Any) -> None:
@@ -500,5 +544,12 @@ def unpacked(names: Any) -> str:
     return f"({', '.join(map(unpacked, names))}{',' if len(names) == 1 else ''})"
 
 
-def neuron_state(unit: Any) -> tuple[Any, Any]:
-    return unit.weighted_sum, unit.activated
+@contextmanager
+def as_they_were(network: Network) -> Iterator[None]:
+    """Neurons show afterwards what they showed before."""
+    kept = [(unit, unit.weighted_sum, unit.activated) for unit in network.units()]
+    try:
+        yield
+    finally:
+        for unit, weighted_sum, activated in kept:
+            unit.weighted_sum, unit.activated = weighted_sum, activated

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,11 +50,13 @@ class Progress:
         steps: How many updates were done.
         state: That of the update.
         order: That of what shuffles the rows.
+        best: With patience, the best epoch's loss, how many epochs were no better since, and its parameters.
     """
 
     steps: int = 0
     state: Any = None
     order: Any = None
+    best: Any = None
 
     def hold(self, state: Any, steps: int) -> None:
         self.state, self.steps = state, steps
@@ -130,10 +134,12 @@ class History:
         """Go on with the run for `epochs` more epochs, as if it had never stopped; arguments are `Network.train`'s.
 
         Raises:
-            ValueError: The history doesn't know its settings: it was pickled.
+            ValueError: The history doesn't know its settings: it was pickled, and they can't be.
         """
         if self.settings is None:
-            raise ValueError("this history has been pickled, without settings; go on from a checkpoint instead")
+            raise ValueError(
+                "this history has been pickled, without settings, of which some can't be: go on from a checkpoint"
+            )
         self.settings.validation = validation or self.settings.validation
         run = self.settings.run(self, inputs, targets)
         run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
@@ -152,7 +158,16 @@ class History:
         save_run(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "settings": None}  # functions of the user's may not pickle
+        try:
+            pickle.dumps(self.settings)
+        except Exception:  # functions of the user's may not pickle
+            return {**self.__dict__, "settings": None}
+        return self.__dict__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> History:
+        twin = memo[id(self)] = History.__new__(type(self))
+        twin.__dict__.update({name: deepcopy(part, memo) for name, part in self.__dict__.items()})
+        return twin
 
     def __len__(self) -> int:
         return len(self.loss)

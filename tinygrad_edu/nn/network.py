@@ -223,9 +223,8 @@ class Network:
             else:
                 token = context.set(inner)
                 try:
-                    x = layer(
-                        stack(x) if type(x) is list and not isinstance(layer, (Layer, Dense)) and has_values(x) else x
-                    )
+                    takes_lists = isinstance(layer, (Layer, Dense, Network))
+                    x = layer(stack(x) if type(x) is list and not takes_lists and has_values(x) else x)
                 finally:
                     context.reset(token)
         return x

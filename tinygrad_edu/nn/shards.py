@@ -21,7 +21,7 @@ from tinygrad_edu.compiler.compiled import built
 from tinygrad_edu.compiler.recording import program_seen, watched
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.graph import gradients
-from tinygrad_edu.nn.compiled import Form, mean_of_rows, neuron_state, times
+from tinygrad_edu.nn.compiled import Form, as_they_were, mean_of_rows, times
 from tinygrad_edu.nn.further_layers import Dropout, dropping, masks_at
 
 if TYPE_CHECKING:
@@ -59,15 +59,12 @@ def shard_of(network: Network, form: Form, x: Any, goal: Any) -> Shard:
         masks.append(Value(np.ones(shape), f"mask_{len(masks)}"))
         return masks[-1]
 
-    kept = [neuron_state(unit) for unit in network.units()]
-    with watched() as recorder, dropping(draw):
+    with as_they_were(network), watched() as recorder, dropping(draw):
         outputs = network.feed_forward(row)
         error = form.loss(outputs, target)
         slopes = gradients(weighed(error, form.loss, part), parameters)
         sums = [error if mean_of_rows(form.loss) is False else times(error, rows)]
         sums += [times(metric(outputs, target), rows) for metric in form.metrics]
-    for unit, (weighted_sum, activated) in zip(network.units(), kept, strict=True):
-        unit.weighted_sum, unit.activated = weighted_sum, activated
     values, results = [row, target, part, *masks, *parameters], [*sums, *slopes]
     return Shard(*built(program_seen(recorder, values, results, results), "shard"), drops)
 

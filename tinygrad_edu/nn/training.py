@@ -29,14 +29,17 @@ from tinygrad_edu.nn.compiled import (
     Form,
     Recordings,
     Trainer,
+    begins_with_neurons,
     check_rule,
+    ends_with_neurons,
     is_plain,
+    key_of,
     mean_of_rows,
     times,
 )
 from tinygrad_edu.nn.data import are_numbers, check_count, check_data, check_outputs
 from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
-from tinygrad_edu.nn.history import History
+from tinygrad_edu.nn.history import History, Progress
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
 from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
@@ -178,6 +181,8 @@ class Run:
         self.by_rule = takes_state(self.update)
         self.needed = needed_by(self.update, network)
         self.scalar = all(isinstance(layer, Layer) for layer in network.layers)
+        self.takes_lists = begins_with_neurons(network)
+        self.wraps = network.has_neurons and not self.takes_lists
         progress = history.progress
         if progress.state is None and self.by_rule:
             progress.state = self.update.start([p._data for p in self.parameters])
@@ -214,7 +219,7 @@ class Run:
         plain = is_plain(self.network, self.update, self.loss, self.metrics)
         self.recorded_for = None if plain else object()
         self.recordings = self.recordings_for(compiled, len(history) + epochs, record, plain)
-        end, best = len(history) + epochs, Best(self.parameters, patience)
+        end, best = len(history) + epochs, Best(self.parameters, patience, history.progress)
         with bar(progress, epochs, len(history)) as tell:
             # in a context of its own, so that an interrupt at any moment leaves no group or observer behind
             copy_context().run(self.loop, end, looked_at, best, on_epoch, record, tell)
@@ -235,15 +240,25 @@ class Run:
         while len(history) < end:
             found = None if looked_at or best.patience or self.validation or self.order else self.compiled_epochs(end)
             if not found:
-                shown = looked_at or len(history) == end - 1
+                shown = looked_at or best.patience is not None or len(history) == end - 1
                 found = [self.epoch(shown)]
             self.report(found, record)
+            best.look(history)
             if on_epoch:
                 on_epoch(len(history) - 1, history)
+                self.check_same()
                 self.recorded_for = self.recorded_for and object()  # what functions of the user's read may be changed
             tell(history)
-            if best.is_over(history):
+            if best.is_over():
                 break
+
+    def check_same(self) -> None:
+        """Raise ValueError where the network has other parameters than those that are trained."""
+        if [*map(id, self.network.parameters())] != [*map(id, self.parameters)]:
+            raise ValueError(
+                "on_epoch has given the network other parameters, by other layers or weights: change their data "
+                "(p.data), or train some epochs, change the network, and train again"
+            )
 
     def recordings_for(
         self, compiled: bool | Backend | Trainer | None, epochs: int, record: bool, plain: bool
@@ -328,11 +343,10 @@ class Run:
         """What the loop goes over: rows, or batches of them; plain numbers for neurons."""
         size = self.batch_size
         if size == 1:
-            if self.scalar:
-                return rows.tolist(), goals.tolist()
-            return list(rows), list(goals)
+            numbers = ends_with_neurons(self.network)
+            return (rows.tolist() if self.takes_lists else list(rows)), (goals.tolist() if numbers else list(goals))
         batches = [rows[i : i + size] for i in range(0, len(rows), size)]
-        if self.scalar:
+        if self.takes_lists:
             batches = [batch.tolist() for batch in batches]
         return batches, [goals[i : i + size] for i in range(0, len(goals), size)]
 
@@ -416,6 +430,8 @@ class Run:
 
     def forward(self, x: Any, goal: Any, shard: int) -> tuple[Any, Any]:
         """Outputs and loss; dropouts drop."""
+        if self.wraps:  # neurons behind other layers get parts of arrays, not floats, as they do in printed source
+            x = Value(x)
         self.draws.begin(self.history.progress.steps, shard)
         token = drawing.set(self.draws)
         try:
@@ -444,7 +460,7 @@ class Run:
     @property
     def is_sharded(self) -> bool:
         """Whether batches are cut: large ones are, where the loss says how shards make up a batch."""
-        if self.batch_size <= ROWS or self.scalar or any(self.fixed):
+        if self.batch_size <= ROWS or self.network.has_neurons or any(self.fixed):
             return False
         return mean_of_rows(self.loss) is not None
 
@@ -494,10 +510,14 @@ class Run:
 
     def shard(self, x: Any, goal: Any) -> Shard:
         """The printed shard of so many rows."""
-        if len(x) not in self.shards:
-            form = Form(self.update, self.loss, self.metrics, np.shape(x), np.shape(goal), len(x))
-            self.shards[len(x)] = shard_of(self.network, form, x, goal)
-        return self.shards[len(x)]
+        shapes = np.shape(x), np.shape(goal)
+        form = Form(self.update, self.loss, self.metrics, *shapes, len(x), run=self.recorded_for)
+        key = key_of(self.network, form)
+        if key not in self.shards:
+            if len(self.shards) == 8:
+                del self.shards[next(iter(self.shards))]
+            self.shards[key] = shard_of(self.network, form, x, goal)
+        return self.shards[key]
 
     def check_workers(self, compiled: Any) -> None:
         """Raise where a run can't be done by workers."""
@@ -512,8 +532,13 @@ class Run:
                 "workers compute shards of a batch, so that the loss must say how it is made of its rows': by an "
                 'attribute over_rows, "mean" or "sum"'
             )
-        if self.batch_size <= ROWS or self.scalar:
+        if self.batch_size <= ROWS or self.network.has_neurons:
             raise ValueError(f"workers are for dense networks and batches of more than {ROWS} rows, which is a shard")
+        if any(self.fixed):
+            raise ValueError(
+                f"{type(self.update).__name__} brings a figure that is made of all rows' targets, so that batches "
+                "can't be cut into shards for workers: use tg.nn.SGD or tg.nn.Adam"
+            )
         for n in {min(ROWS, len(self.rows)), len(self.rows) % self.batch_size % ROWS} - {0}:
             check_source(self.shard(self.rows[:n], self.goals[:n]).source)
 
@@ -554,29 +579,40 @@ class Run:
 
 
 class Best:
-    """The best epoch so far, for early stopping."""
+    """The best epoch so far, for early stopping: its loss, how many epochs were no better since, its parameters.
 
-    def __init__(self, parameters: Sequence[Value], patience: int | None) -> None:
-        self.parameters, self.patience = parameters, patience
-        self.loss, self.waited, self.data = math.inf, 0, None if patience is None else self.now()
+    It is part of a run's progress, so that a run that was interrupted goes on waiting where it was.
+    """
+
+    def __init__(self, parameters: Sequence[Value], patience: int | None, progress: Progress) -> None:
+        self.parameters, self.patience, self.progress = parameters, patience, progress
+        if patience is None:
+            progress.best = None
+        elif progress.best is None:
+            progress.best = [math.inf, 0.0, self.now()]
 
     def now(self) -> list[Any]:
         return [np.copy(p.data) if p.ndim else p.data for p in self.parameters]
 
-    def is_over(self, history: History) -> bool:
-        """Whether patience is at its end."""
+    def look(self, history: History) -> None:
+        """Take an epoch into account."""
         if self.patience is None:
-            return False
+            return
+        least, waited, data = self.progress.best
         loss = (history.validation or history.loss)[-1]
-        if loss < self.loss:
-            self.loss, self.waited, self.data = loss, 0, self.now()
-        else:
-            self.waited += 1
-        return self.waited >= self.patience
+        self.progress.best = [loss, 0.0, self.now()] if loss < least else [least, waited + 1.0, data]
+
+    def is_over(self) -> bool:
+        """Whether patience is at its end."""
+        return self.patience is not None and self.progress.best[1] >= self.patience
 
     def restore(self) -> None:
-        if self.data is not None and self.waited:
-            assign(self.parameters, self.data)
+        """Go back to the best epoch."""
+        if self.patience is not None:
+            _, waited, data = self.progress.best
+            if waited:
+                assign(self.parameters, data)
+            self.progress.best = None
 
 
 def rows_to_repay(parameters: Sequence[Value], scalar: bool, batch_size: int) -> float:
