@@ -68,6 +68,47 @@ def test_what_a_file_cannot_name_must_be_given_again(tmp_path):
         tg.nn.resume(tmp_path / "network.npz")
 
 
+def test_a_loss_with_a_penalty_comes_back_and_so_does_a_number_of_numpy(tmp_path):
+    def trained(epochs, then=lambda history: history):
+        network = make()
+        loss = tg.nn.cross_entropy + tg.nn.penalty(network, l2=0.1, l1=0.01)
+        return then(network.train(X, Y, epochs, batch_size=np.int64(4), shuffle=np.int64(5), loss=loss))
+
+    trained(3, lambda history: history.checkpoint(tmp_path / "run.npz"))
+    resumed = tg.nn.resume(tmp_path / "run.npz").train(X, Y, 3)
+    assert resumed.loss == trained(6).loss
+
+
+def test_a_metric_of_the_users_is_never_taken_for_one_of_the_library(tmp_path):
+    def accuracy(outputs, targets):
+        return 7.0
+
+    make().train(X, Y, 1, metrics=[accuracy]).checkpoint(tmp_path / "run.npz")
+    with pytest.raises(ValueError, match="metrics of the user's own: give metrics= again"):
+        tg.nn.resume(tmp_path / "run.npz")
+    assert tg.nn.resume(tmp_path / "run.npz", metrics=[accuracy]).train(X, Y, 1).accuracy == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("stopped_at", [1, 4, 5])
+def test_an_interrupted_run_goes_on_waiting_where_it_was(stopped_at, tmp_path):
+    path = tmp_path / "run.npz"
+    options = {"loss": tg.nn.cross_entropy, "update": tg.nn.SGD(4.0), "batch_size": 4}
+
+    def stop(epoch, history):
+        history.checkpoint(path)
+        if epoch == stopped_at:
+            raise KeyboardInterrupt
+
+    whole = make()
+    history = whole.train(X, Y, 50, patience=4, **options)
+    assert stopped_at < len(history) < 50
+    with pytest.raises(KeyboardInterrupt):
+        make().train(X, Y, 50, patience=4, on_epoch=stop, **options)
+    resumed = tg.nn.resume(path).train(X, Y, 50 - stopped_at - 1, patience=4)
+    assert resumed.loss == history.loss
+    assert bits(resumed.network) == bits(whole)
+
+
 PROGRAM = """
 import sys
 sys.path.insert(0, {here!r})

@@ -150,3 +150,65 @@ def test_a_trained_network_and_its_history_are_copied_whole(copied, kind):
         trained.train([[0.0, 1.0], [1.0, 0.0]], [0, 1], 60)
     assert bits(twin) == bits(network)
     assert twin.layers[0] is not network.layers[0]
+
+
+def tied():
+    shared = tg.Value(np.eye(2) * 0.5, name="shared")
+    layer = tg.Dense(shared, np.ones(2), tg.tanh)
+    return tg.Network([layer, tg.Network([tg.Dense(shared, np.zeros(2)), layer])])
+
+
+def tied_neurons():
+    weight = tg.Value(0.5)
+    return tg.Network([tg.Layer([tg.Neuron([weight, 1.0], 0.0), tg.Neuron([2.0, weight], 0.25)])])
+
+
+@pytest.mark.parametrize("make", [tied, tied_neurons])
+def test_weights_that_are_one_stay_one_in_a_file(make, tmp_path):
+    network = make()
+    network.save(tmp_path / "a.npz")
+    loaded = tg.Network.load(tmp_path / "a.npz")
+    options = {"update": tg.nn.Adam(0.1)}
+    for one in (network, loaded):
+        one.train([[0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], 5, **options)
+    assert bits(loaded) == bits(network)
+    assert (
+        len(loaded.parameters()) == len(network.parameters()) == len(pickle.loads(pickle.dumps(network)).parameters())
+    )
+
+
+@tg.compile
+def half_square(x):
+    return 0.5 * tg.sum(x * x)
+
+
+def cube(x):
+    return tg.sum(x * x * x)
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy], ids=["pickle", "deepcopy"])
+def test_functions_trainers_and_histories_are_copied(copied):
+    for function in (tg.argmax, tg.greater, tg.zeros_like, tg.any, tg.tanh, tg.nn.huber, half_square):
+        assert copied(function) is function
+    compiled = tg.compile(cube)
+    assert compiled(np.ones(3)) == copied(compiled)(np.ones(3)) == 3.0
+    network = tg.Network.create([2, 3, 2], seed=0)
+    trainer = network.compile()
+    rows, labels = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
+    trainer.train(rows, labels, 3)
+    twin = copied(trainer)
+    assert twin.train(rows, labels, 3).loss == trainer.train(rows, labels, 3).loss
+    history = network.train(rows, labels, 3, update=tg.nn.Adam(0.1), shuffle=0)
+    assert copied(history).train(rows, labels, 3).loss == history.train(rows, labels, 3).loss
+
+
+def test_a_value_of_an_operation_without_a_name_is_copied():
+    x = tg.Value(2.0)
+    double = tg.operation(lambda x: x * 2.0, lambda g, out, x: (g * 2.0,), name="double")
+    twin = copy.deepcopy(double(x))
+    twin.backward()
+    assert (twin.data, twin.parents[0].grad, x.grad) == (4.0, 2.0, None)
+    history = tg.Network.create([2, 2], seed=0).train([[0.0, 1.0]], [0], 1, update=tg.nn.SGD(lambda step: 0.1))
+    assert len(copy.deepcopy(history).train([[0.0, 1.0]], [0], 1)) == 2
+    with pytest.raises(ValueError, match="pickled, without settings"):
+        pickle.loads(pickle.dumps(history)).train([[0.0, 1.0]], [0], 1)

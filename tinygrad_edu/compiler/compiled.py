@@ -10,6 +10,7 @@ import builtins
 import keyword
 import linecache
 import math
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -214,6 +215,13 @@ class Compiled(Generic[P]):
                 raise
             return eager
         return rebuilt(recording.structure, iter(results))
+
+    def __reduce__(self) -> Any:
+        """Pickled by its name where that is what its module has, else as its function, to be recorded anew."""
+        found: Any = sys.modules.get(self.__module__)
+        for name in (path := str(getattr(self, "__qualname__", ""))).split("."):
+            found = getattr(found, name, None)
+        return path if found is self else (Compiled, (self.function, self.static, self.backend, self.pure))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method, of an object whose attributes are a part of what it reads."""

@@ -129,12 +129,15 @@ class Operation:
     def __reduce__(self) -> str:
         """Pickled by the name that it has in a module of its package, as a function is."""
         package = str(self.forward.__module__).partition(".")[0]
-        for module in [name for name in sys.modules if name.partition(".")[0] == package]:
-            for name, x in vars(sys.modules[module]).items():
-                if x is self:
-                    self.__module__ = module
-                    return name
+        modules = [name for name in sys.modules if name.partition(".")[0] == package]
+        for module, name in [(place, name) for place in modules for name in vars(sys.modules[place])]:
+            if vars(sys.modules[module])[name] is self:
+                self.__module__ = module
+                return name
         raise TypeError(f"{self.name} can't be pickled: {package} has no name for it; assign the operation to one")
+
+    def __deepcopy__(self, memo: Any) -> Operation:
+        return self  # as of a function, there is no second one
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"

@@ -14,7 +14,7 @@ from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn import loss as losses
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.network import Network
-from tinygrad_edu.nn.saving import RUN, network_of, read
+from tinygrad_edu.nn.saving import RUN, read, whole_from
 from tinygrad_edu.nn.training import Settings
 from tinygrad_edu.nn.update import SGD
 
@@ -42,19 +42,20 @@ def resume(
     """
     found, arrays = read(path, RUN)
     try:
-        history = History(network_of(found["network"], arrays, Network))
+        history = History(whole_from(found["network"], arrays, Network))
         progress = history.progress
         progress.steps, progress.order = found["steps"], found["order"]
         progress.state = state_of(found["state"], arrays)
+        progress.best = state_of(found.get("best"), arrays)  # files of earlier versions don't say
         history.loss, history.metrics = found["loss_figures"], found["metric_figures"]
         history.validation, history.validation_metrics = found["validation"], found["validation_metrics"]
         named = {
-            "update": update or update_of(found["update"]),
-            "loss": loss or (found["loss"] and getattr(losses, found["loss"])),
+            "update": update_of(found["update"]) if update is None else update,
+            "loss": loss_of(found["loss"], history.network) if loss is None else loss,
             "metrics": metrics_of(found["metrics"]) if metrics is None else metrics,
         }
         settings = Settings(found["batch_size"], found["shuffle"], **named, validation=validation)
-    except (KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # a file may say anything
         raise ValueError(f"{path} is broken: {error!r}") from None
     for name, part in named.items():
         if part is None:
@@ -76,10 +77,28 @@ def update_of(described: Mapping[str, Any] | None) -> Any:
     return update
 
 
-def metrics_of(names: list[str]) -> Any:
+def loss_of(described: Any, network: Network) -> Any:
+    """A loss of the library: by its name, a penalty of the network, or a sum; None where it is the user's."""
+    if described is None:
+        return None
+    if isinstance(described, str):
+        return named_loss(described)
+    if "sum" in described:
+        first, second = (loss_of(part, network) for part in described["sum"])
+        return first + second
+    return losses.penalty(network, described["l2"], described["l1"])
+
+
+def named_loss(name: str) -> Any:
+    found = getattr(losses, name, None)
+    if not isinstance(found, losses.Loss):
+        raise ValueError(f"there is no loss {name!r}")
+    return found
+
+
+def metrics_of(names: list[str | None]) -> Any:
     """Metrics that their names tell: accuracy, and the library's losses; None where one is the user's."""
-    found = [name if name == "accuracy" else getattr(losses, name, None) for name in names]
-    return found if all(x == "accuracy" or isinstance(x, losses.Loss) for x in found) else None
+    return None if None in names else [name if name == "accuracy" else named_loss(str(name)) for name in names]
 
 
 def state_of(described: Any, arrays: Mapping[str, Array]) -> Any:

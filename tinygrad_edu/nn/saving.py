@@ -21,6 +21,7 @@ from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn import loss as losses
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding
 from tinygrad_edu.nn.layer import Dense, Layer, identity, name_of
+from tinygrad_edu.nn.metric import Accuracy
 from tinygrad_edu.nn.neuron import Neuron
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FORMAT, RUN, VERSION = "tinygrad_edu network", "tinygrad_edu run", 1
 def save_network(network: Network, path: str | Path) -> None:
     """As `Network.save`."""
     arrays: dict[str, Array] = {}
-    structure = structure_of(network, arrays, "network")
+    structure = whole(network, arrays)
     write(path, FORMAT, structure, arrays)
 
 
@@ -41,8 +42,8 @@ def load_network(path: str | Path, make: type[Network]) -> Network:
     """As `Network.load`."""
     structure, arrays = read(path, FORMAT)
     try:
-        return network_of(structure, arrays, make)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return whole_from(structure, arrays, make)
+    except Exception as error:  # a file may say anything
         raise ValueError(f"{path} is broken: {error}") from None
 
 
@@ -53,15 +54,16 @@ def save_run(history: History, path: str | Path) -> None:
     if settings is None:
         raise ValueError("this history has been pickled, without settings: there is nothing to resume")
     structure = {
-        "network": structure_of(history.network, arrays, "network"),
+        "network": whole(history.network, arrays),
         "update": described_update(settings.update),
-        "loss": loss_name(settings.loss),
-        "metrics": [m if isinstance(m, str) else name_of(m) for m in listed(settings.metrics)],
+        "loss": described_loss(settings.loss, history.network),
+        "metrics": [described_metric(metric) for metric in listed(settings.metrics)],
         "batch_size": settings.batch_size,
         "shuffle": settings.shuffle,
         "steps": progress.steps,
         "state": described_state(progress.state, arrays, "state"),
         "order": progress.order,
+        "best": described_state(progress.best, arrays, "best"),
         "loss_figures": history.loss,
         "metric_figures": history.metrics,
         "validation": history.validation,
@@ -78,9 +80,24 @@ def described_update(update: Any) -> dict[str, Any] | None:
     return {"kind": kind.__name__, **update.settings()}
 
 
-def loss_name(loss: Any) -> str | None:
+def described_loss(loss: Any, network: Network) -> Any:
+    """A loss of the library by its name, its penalties and sums by what they are made of; None where it is another."""
+    function = loss.function if type(loss) is losses.Loss else None
+    if isinstance(function, losses.Added):
+        parts = [described_loss(part, network) for part in (function.first, function.second)]
+        return None if None in parts else {"sum": parts}
+    if isinstance(function, losses.Penalty):
+        return {"l2": function.l2, "l1": function.l1} if function.network is network else None
     name = name_of(loss)
     return name if getattr(losses, name, None) is loss else None
+
+
+def described_metric(metric: Any) -> str | None:
+    """A metric of the library by its name; None where it is another, whatever its name is."""
+    if isinstance(metric, (str, Accuracy)):
+        return "accuracy"
+    name = name_of(metric)
+    return name if getattr(losses, name, None) is metric else None
 
 
 def described_state(state: Any, arrays: dict[str, Array], place: str) -> Any:
@@ -89,7 +106,7 @@ def described_state(state: Any, arrays: dict[str, Array], place: str) -> Any:
         return [described_state(part, arrays, f"{place}[{i}]") for i, part in enumerate(state)]
     if isinstance(state, dict):
         return {"parts": {key: described_state(part, arrays, f"{place}[{key!r}]") for key, part in state.items()}}
-    if state is None or type(state) is float:
+    if state is None or type(state) in (float, int, bool):
         return state
     arrays[place] = np.asarray(state)
     return {"array": place}
@@ -97,6 +114,43 @@ def described_state(state: Any, arrays: dict[str, Array], place: str) -> Any:
 
 def listed(metrics: Any) -> list[Any]:
     return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+
+
+def whole(network: Network, arrays: dict[str, Array]) -> dict[str, Any]:
+    """A network as what JSON can say, with which of its parameters are one and the same."""
+    values = [holder[key] for holder, key in places_of(network)]
+    first = {value: i for i, value in reversed([*enumerate(values)])}
+    tied = [[i, first[value]] for i, value in enumerate(values) if first[value] != i]
+    return {**structure_of(network, arrays, "network"), "tied": tied}
+
+
+def whole_from(structure: Mapping[str, Any], arrays: Mapping[str, Array], make: type[Network]) -> Network:
+    """The network of which this is said."""
+    network = network_of(structure, arrays, make)
+    places = places_of(network)
+    for i, k in structure.get("tied", []):  # files of earlier versions don't say
+        holder, key = places[i]
+        other, its_key = places[k]
+        if np.shape(holder[key].data) != np.shape(other[its_key].data):
+            raise ValueError(f"parameters {i} and {k} are one, but differ in shape")
+        holder[key] = other[its_key]
+    return network
+
+
+def places_of(network: Network) -> list[tuple[Any, Any]]:
+    """Where parameters stand, in order: a list or the attributes of an object, and the place or name there."""
+    found: list[tuple[Any, Any]] = []
+    for layer in network.layers:
+        if isinstance(layer, Layer):
+            for neuron in layer.neurons:
+                found += [*((neuron.weights, i) for i in range(len(neuron.weights))), (vars(neuron), "bias")]
+        elif isinstance(layer, (Dense, Conv2d)):
+            found += [(vars(layer), "weights"), (vars(layer), "bias")]
+        elif isinstance(layer, Embedding):
+            found.append((vars(layer), "table"))
+        elif hasattr(layer, "_recordings"):
+            found += places_of(layer)
+    return found
 
 
 def structure_of(network: Network, arrays: dict[str, Array], place: str) -> dict[str, Any]:
@@ -185,7 +239,7 @@ def activation_of(name: str) -> Any:
 
 def write(path: str | Path, format: str, structure: Any, arrays: Mapping[str, Array]) -> None:
     """Write arrays and a structure to the side, and move the file into place: there is always a whole one."""
-    text = json.dumps({"format": format, "version": VERSION, "structure": structure})
+    text = json.dumps({"format": format, "version": VERSION, "structure": structure}, default=plain_number)
     content = io.BytesIO()
     names = {f"array_{i}": name for i, name in enumerate(arrays)}
     kept = {place: arrays[name] for place, name in names.items()}
@@ -203,6 +257,13 @@ def write(path: str | Path, format: str, structure: Any, arrays: Mapping[str, Ar
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def plain_number(x: Any) -> Any:
+    """A number of numpy's as Python's."""
+    if isinstance(x, np.generic):
+        return x.item()
+    raise TypeError(f"a file can't hold {x!r}, a {type(x).__name__}")
 
 
 def read(path: str | Path, format: str) -> tuple[Any, dict[str, Array]]:

@@ -268,8 +268,7 @@ def plain(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **options: Any) -> Any:
         return numpy_function(*map(without_values, args), **{k: without_values(x) for k, x in options.items()})
 
-    PLAIN.add(function)
-    return function
+    return ours(function)
 
 
 def comparing(numpy_function: Callable[..., Any], comparison: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -285,8 +284,7 @@ def comparing(numpy_function: Callable[..., Any], comparison: Callable[[Any, Any
                 return found
         return function(a, b, **options)
 
-    PLAIN.add(compare)
-    return compare
+    return ours(compare)
 
 
 def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
@@ -296,8 +294,14 @@ def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     def unread(*args: Any, **options: Any) -> Any:
         return numpy_function(*map(data_of, args), **options)
 
-    PLAIN.add(unread)
-    return unread
+    return ours(unread)
+
+
+def ours(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of this module, by whose name it is pickled."""
+    function.__module__ = __name__
+    PLAIN.add(function)
+    return function
 
 
 def without_values(x: Any) -> Any:
