@@ -1,6 +1,7 @@
 """Networks in files: what comes back, what is refused, and that there is always a whole file."""
 
 import copy
+import json
 import os
 import pickle
 import stat
@@ -123,6 +124,56 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         tg.Network.create([2, 2], seed=1).save(path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_what_cannot_be_written_or_read_is_named(tmp_path):
+    network = tg.Network.create([2, 2], seed=0)
+    with pytest.raises(IsADirectoryError, match="path must be the name of a file, and '.*' is a directory"):
+        network.save(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no directory '.*nowhere' to write 'a.npz' in"):
+        network.save(tmp_path / "nowhere" / "a.npz")
+    for act in (network.save, tg.Network.load):
+        with pytest.raises(TypeError, match="path must be the name of a file, got 3"):
+            act(3)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(OSError, match="is no file that can be replaced"):
+            network.save(tmp_path / "pipe")
+        assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+
+    class Louder(tg.Network):
+        def feed_forward(self, x, within=None):
+            return [2.0 * y for y in super().feed_forward(x, within)]
+
+    with pytest.raises(TypeError, match="Louder is a class of your own, which a file can't name"):
+        Louder(network.layers).save(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("steps", "x"),
+        ("state", []),
+        ("order", 3),
+        ("best", [1.0]),
+        ("batch_size", 0),
+        ("loss", "Loss"),
+        ("loss_figures", {}),
+        ("update", {"kind": "SGD", "rate": 0.1, "rule": 3}),
+        ("update", {"kind": "resume", "rate": 0.1}),
+    ],
+)
+def test_a_run_whose_parts_do_not_fit_is_refused(name, part, tmp_path):
+    path = tmp_path / "run.npz"
+    network = tg.Network.create([2, 2], seed=0)
+    network.train([[0.0, 1.0]], [1], 2, update=tg.nn.Adam(0.1), shuffle=1, patience=3).checkpoint(path)
+    with np.load(path) as found:
+        parts = dict(found)
+    about = json.loads(str(parts["structure"]))
+    about["structure"][name] = part
+    np.savez(path, **{**parts, "structure": np.array(json.dumps(about))})
+    with pytest.raises(ValueError, match=r"run\.npz is broken"):
+        tg.nn.resume(path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes and symbolic links of POSIX")

@@ -146,6 +146,8 @@ class Dropout:
     def __init__(self, rate: float, seed: int = 0) -> None:
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0.0 <= rate < 1.0:
             raise ValueError(f"rate must be at least 0 and below 1, got {rate!r}")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**128:
+            raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
         self.rate, self.seed = float(rate), int(seed)
 
     def __call__(self, x: Any) -> Any:

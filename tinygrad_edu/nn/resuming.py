@@ -5,18 +5,23 @@ The one thing to know: `History.checkpoint` writes what this reads. What a file 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn import loss as losses
+from tinygrad_edu.nn.data import check_count
 from tinygrad_edu.nn.history import History
 from tinygrad_edu.nn.network import Network
 from tinygrad_edu.nn.saving import RUN, read, whole_from
-from tinygrad_edu.nn.training import Settings
+from tinygrad_edu.nn.training import Settings, generator
 from tinygrad_edu.nn.update import SGD
+from tinygrad_edu.tree import mapped
 
 
 def resume(
@@ -55,6 +60,7 @@ def resume(
             "metrics": metrics_of(found["metrics"]) if metrics is None else metrics,
         }
         settings = Settings(found["batch_size"], found["shuffle"], **named, validation=validation)
+        check_run(history, settings)
     except Exception as error:  # a file may say anything
         raise ValueError(f"{path} is broken: {error!r}") from None
     for name, part in named.items():
@@ -73,8 +79,37 @@ def update_of(described: Mapping[str, Any] | None) -> Any:
     if not issubclass(kind, SGD):
         raise TypeError(f"{kind} is no update")
     update = kind(settings.pop("rate"))
-    vars(update).update(settings)
+    for name, setting in settings.items():
+        if not (name in vars(update) and type(setting) in (int, float) and 0.0 <= setting < math.inf):
+            raise ValueError(f"{name} of {kind.__name__} is {setting!r}")
+        vars(update)[name] = setting
     return update
+
+
+def check_run(history: History, settings: Settings) -> None:
+    """Raise ValueError or TypeError where a run's parts don't fit each other."""
+    progress, data = history.progress, [p.data for p in history.network.parameters()]
+    check_count(progress.steps, "steps", 0)
+    check_count(settings.batch_size, "batch_size", 1)
+    if settings.shuffle is not None:
+        generator(settings.shuffle, progress.order)
+    if vars(type(settings.update)).get("plain"):
+        check_forms("state", settings.update.start(data), progress.state)
+    if progress.best is not None:
+        check_forms("best", [0.0, 0.0, data], progress.best)
+    curves = [history.loss, *history.metrics.values()]
+    curves += [curve for curve in (history.validation, *history.validation_metrics.values()) if curve]
+    if not all(type(curve) is list and len(curve) == len(history) for curve in curves) or not all(
+        isinstance(x, float) for curve in curves for x in curve
+    ):
+        raise ValueError("its figures aren't one for each epoch")
+
+
+def check_forms(name: str, wanted: Any, found: Any) -> None:
+    """Raise ValueError where lists of numbers and arrays are of other lengths, shapes, or kinds."""
+    forms = [mapped(lambda x: (np.shape(x), np.result_type(x).kind), part) for part in (wanted, found)]
+    if forms[0] != forms[1]:
+        raise ValueError(f"{name} is of another form than the run's")
 
 
 def loss_of(described: Any, network: Network) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn import loss as losses
+from tinygrad_edu.nn.checks import shown
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding
 from tinygrad_edu.nn.layer import Dense, Layer, identity, name_of
 from tinygrad_edu.nn.metric import Accuracy
@@ -118,6 +119,11 @@ def listed(metrics: Any) -> list[Any]:
 
 def whole(network: Network, arrays: dict[str, Array]) -> dict[str, Any]:
     """A network as what JSON can say, with which of its parameters are one and the same."""
+    if not vars(type(network)).get("plain"):
+        raise TypeError(
+            f"{type(network).__name__} is a class of your own, which a file can't name: pickle the network, or save "
+            "tg.Network(network.layers)"
+        )
     values = [holder[key] for holder, key in places_of(network)]
     first = {value: i for i, value in reversed([*enumerate(values)])}
     tied = [[i, first[value]] for i, value in enumerate(values) if first[value] != i]
@@ -244,8 +250,8 @@ def write(path: str | Path, format: str, structure: Any, arrays: Mapping[str, Ar
     names = {f"array_{i}": name for i, name in enumerate(arrays)}
     kept = {place: arrays[name] for place, name in names.items()}
     np.savez(content, structure=np.array(text), names=np.array(json.dumps(names)), **kept)  # type: ignore[arg-type]
-    target = Path(os.path.realpath(path))  # a symbolic link stays, and what it leads to is replaced
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    target = target_of(path)
+    beside = target.with_name(f".{secrets.token_hex(8)}.npz")  # a longer name might be too long
     try:
         with open(beside, "xb") as file:
             file.write(content.getvalue())
@@ -259,6 +265,25 @@ def write(path: str | Path, format: str, structure: Any, arrays: Mapping[str, Ar
         raise
 
 
+def target_of(path: str | Path) -> Path:
+    """The file to write: a symbolic link stays, and what it leads to is replaced. Raises OSError where it can't be."""
+    target = Path(os.path.realpath(file_name(path)))
+    if target.is_dir():
+        raise IsADirectoryError(f"path must be the name of a file, and {str(path)!r} is a directory")
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        raise OSError(f"{str(path)!r} is no file that can be replaced, but a device, a pipe, or a link to itself")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no directory {str(target.parent)!r} to write {target.name!r} in")
+    return target
+
+
+def file_name(path: Any) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path must be the name of a file, got {shown(path)}") from None
+
+
 def plain_number(x: Any) -> Any:
     """A number of numpy's as Python's."""
     if isinstance(x, np.generic):
@@ -268,6 +293,7 @@ def plain_number(x: Any) -> Any:
 
 def read(path: str | Path, format: str) -> tuple[Any, dict[str, Array]]:
     """The structure and the arrays of a file. Raises ValueError where it is broken or another's."""
+    path = file_name(path)
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no file {path}")
     try:
@@ -283,4 +309,6 @@ def read(path: str | Path, format: str) -> tuple[Any, dict[str, Array]]:
         raise ValueError(f"{path} is no {format}")
     if about.get("version") != VERSION:
         raise ValueError(f"{path} has version {about.get('version')}; this library reads version {VERSION}")
+    if "structure" not in about:
+        raise ValueError(f"{path} is broken: it has no structure")
     return about["structure"], arrays

@@ -200,7 +200,7 @@ def assign(parameters: Sequence[Value], new: Sequence[Any], then: Callable[[], N
 def check_rate(rate: float, name: str) -> float:
     """The learning rate as a float. Raises ValueError unless it is finite and positive."""
     try:
-        number = float(rate)
+        number = math.nan if isinstance(rate, (bool, str, bytes)) else float(rate)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and number > 0.0):
