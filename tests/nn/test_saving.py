@@ -128,9 +128,9 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_what_cannot_be_written_or_read_is_named(tmp_path):
     network = tg.Network.create([2, 2], seed=0)
-    with pytest.raises(IsADirectoryError, match="path must be the name of a file, and '.*' is a directory"):
+    with pytest.raises(IsADirectoryError, match=r"path must be the name of a file, and '.*' is a directory"):
         network.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match="there is no directory '.*nowhere' to write 'a.npz' in"):
+    with pytest.raises(FileNotFoundError, match=r"there is no directory '.*nowhere' to write 'a.npz' in"):
         network.save(tmp_path / "nowhere" / "a.npz")
     for act in (network.save, tg.Network.load):
         with pytest.raises(TypeError, match="path must be the name of a file, got 3"):
