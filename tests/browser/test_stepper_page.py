@@ -244,6 +244,22 @@ def test_what_is_done_is_quiet_and_what_is_to_come_is_faint(opened, article):
     assert look("lit") == [*hidden, *output]
 
 
+def test_the_heads_of_arrows_are_seen_in_the_frames_of_layers_in_which_they_end(opened, article):
+    _, loss = article
+    page = opened(loss, page={"theme": "light"})
+    page.keyboard.press("f")
+    page.wait_for_timeout(300)  # of the movement
+    found = page.evaluate("""() => [...document.querySelectorAll("#picture .edge polygon")].map((head) => {
+        const corners = [...head.points].slice(0, 3);
+        const mean = (key) => corners.reduce((sum, corner) => sum + corner[key] / 3, 0);
+        const at = new DOMPoint(mean("x"), mean("y")).matrixTransform(head.getScreenCTM());
+        const seen = document.elementFromPoint(at.x, at.y);
+        return seen.tagName === "polygon" && Boolean(seen.closest(".edge"));
+    })""")
+    assert len(found) == 10  # one of the two that end at the result may lie below its thick border
+    assert sum(found) >= 9
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_shown_and_do_nothing(opened, name):
     x = tg.Value(2.0, name=name)

@@ -86,9 +86,10 @@
     }
     cells[id] = { data: value.data.map(numberAt), grads, here: true, sum: undefined };
   }
-  // Arrows lie below boxes.
+  // Arrows lie below boxes, and above the grounds of layers, in which they end.
   const firstNode = svg.querySelector(".node, .cluster");
-  for (const e of svg.querySelectorAll(".edge")) firstNode.parentElement.insertBefore(e, firstNode);
+  const grounds = svg.querySelectorAll(".cluster > path, .cluster > polygon");
+  for (const e of [...grounds, ...svg.querySelectorAll(".edge")]) firstNode.parentElement.insertBefore(e, firstNode);
 
   // When a value becomes known, the gradients that it gets, and for each phase the first step of every part in it.
   const known = {};
