@@ -102,7 +102,9 @@ def __getattr__(name: str) -> Any:
     elif name in ops.FAMILY_OF or name in ops.NUMPY_ALIASES:
         found = getattr(ops, name)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from tinygrad_edu.misspelt import no_attribute
+
+        raise no_attribute(__name__, name)
     globals()[name] = found
     return found
 

@@ -31,6 +31,20 @@ def tell_doubts(cotangents: Iterable[Any]) -> None:
         warnings.warn(noted[0], RuntimeWarning, stacklevel=3)
 
 
+def check_function(function: Any, name: str) -> None:
+    """Raise TypeError, with what to write, unless `name` was given a function."""
+    if callable(function):
+        return
+    came = f"a {type(function).__name__}: {function!r}"
+    if isinstance(function, str):
+        hint = ": give the function itself, without quotes"
+    elif hasattr(function, "backward"):
+        hint = f": give the function that computes it, tg.{name}(f)"
+    else:
+        hint = f": the function comes first, tg.{name}(f)"
+    raise TypeError(f"{name} needs a function, got {came}{hint}")
+
+
 PLAIN_RULE = (
     "its derivatives would be lost. Where derivatives are recorded (second derivatives, jvp, jacobian) a rule computes "
     "with what it is given, by operators and functions of tg, without .data or .item(). For a derivative of 0 it gives "

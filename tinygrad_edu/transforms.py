@@ -58,6 +58,7 @@ def grad(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, Any]:
     {'w': 5.0, 'x': 2.0}
     """
 
+    check(f, "grad", argnum)
     both = value_and_grad(f, argnum)
 
     @wraps(f)
@@ -74,6 +75,8 @@ def value_and_grad(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, tuple
     >>> tg.value_and_grad(lambda x: x**3)(2.0)
     (8.0, 12.0)
     """
+
+    check(f, "value_and_grad", argnum)
 
     @wraps(f)
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
@@ -116,13 +119,13 @@ def as_value(leaf: Any) -> Value:
 def elementwise_grad(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, Any]:
     """The gradient of Σ f(x): for an elementwise f the derivative at each entry.
 
-        >>> import numpy as np
-
-    from tinygrad_edu import advice
-        >>> import tinygrad_edu as tg
-        >>> tg.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
-        array([2., 4., 6.])
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
+    array([2., 4., 6.])
     """
+
+    check(f, "elementwise_grad", argnum)
 
     @wraps(f)
     def derivative(*args: Any, **options: Any) -> Any:
@@ -141,6 +144,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
     >>> out, pullback(1.0)
     (10.0, (5.0, 2.0))
     """
+    check(f, "vjp")
     with Trace(primals, tuple(range(len(primals)))) as trace:
         out = f(*trace.args)
         outputs = results_of(out)
@@ -160,6 +164,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     >>> tg.jvp(lambda x, y: x * y, (2.0, 5.0), (1.0, 0.0))
     (10.0, 5.0)
     """
+    check(f, "jvp")
     out, push_forward = linearize(f, *primals)
     return out, push_forward(*tangents)
 
@@ -174,6 +179,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
     >>> out, push_forward(1.0), push_forward(0.5)
     (9.0, 6.0, 3.0)
     """
+    check(f, "linearize")
     with Trace(primals, tuple(range(len(primals)))) as trace:
         out = f(*trace.args)
         outputs = results_of(out)
@@ -199,16 +205,16 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
 def jacobian(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, Any]:
     """The derivatives of all results with respect to all inputs: shape (*shape of f, *shape of x), for each leaf of x.
 
-        Row by row in reverse mode or, where there are fewer inputs than results, column by column in forward mode.
+    Row by row in reverse mode or, where there are fewer inputs than results, column by column in forward mode.
 
-        >>> import numpy as np
-
-    from tinygrad_edu import advice
-        >>> import tinygrad_edu as tg
-        >>> tg.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.zeros(2))
-        array([[1., 2.],
-               [3., 4.]])
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.zeros(2))
+    array([[1., 2.],
+           [3., 4.]])
     """
+
+    check(f, "jacobian", argnum)
 
     @wraps(f)
     def derivative(*args: Any, **options: Any) -> Any:
@@ -271,27 +277,25 @@ def joined(parts: list[Any], axis: int, shape: tuple[int, ...], nested: bool) ->
 def hessian(f: Callable[P, Any], argnum: int = 0) -> Callable[P, Any]:
     """The second derivatives of a function of one number as result: shape (*shape of x, *shape of x).
 
-        >>> import numpy as np
-
-    from tinygrad_edu import advice
-        >>> import tinygrad_edu as tg
-        >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
-        array([[6., 2.],
-               [2., 0.]])
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
     """
+    check(f, "hessian", argnum)
     return jacobian(grad(f, argnum), argnum)
 
 
 def hessian_vector_product(f: Function, argnum: int = 0) -> Function:
     """A function of f's arguments and a vector v, shaped as x, that gives ∂²f/∂x² · v without making the Hessian.
 
-        >>> import numpy as np
-
-    from tinygrad_edu import advice
-        >>> import tinygrad_edu as tg
-        >>> tg.hessian_vector_product(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
-        array([6., 2.])
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> tg.hessian_vector_product(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
+    array([6., 2.])
     """
+    check(f, "hessian_vector_product", argnum)
     gradient = grad(f, argnum)
 
     @wraps(f)
@@ -325,6 +329,7 @@ def checkpoint(f: Function) -> Function:
     >>> y.parents == (x,), round(x.grad, 6)
     (True, 1.417424)
     """
+    check(f, "checkpoint")
     name = getattr(f, "__name__", "checkpoint").strip("<>")
 
     @wraps(f)
@@ -403,6 +408,8 @@ def custom_gradient(f: Function) -> Operation:
     >>> tg.grad(lambda x: 100.0 * clipped_gradient(x))(2.0)
     1.0
     """
+
+    check(f, "custom_gradient")
 
     def forward(*inputs: Any) -> Any:
         return f(*inputs)[0]
@@ -502,6 +509,17 @@ class Trace:
         return trees[0] if self.single else trees
 
 
+def check(f: Any, transform: str, argnum: Argnum = 0) -> None:
+    """Raise TypeError unless a transform is given a function, and places of arguments."""
+    advice.check_function(f, transform)
+    for i in argnum if isinstance(argnum, (tuple, list)) else (argnum,):
+        if not isinstance(i, (int, np.integer)):
+            raise TypeError(
+                f"argnum must be a whole number, or several, got {i!r}: arguments come in a call of their own, "
+                f"tg.{transform}(f)(x)"
+            )
+
+
 def places_of(argnum: Argnum, n_args: int) -> list[int]:
     """The places of the arguments that `argnum` names, counted from the front. Raises as the transforms do."""
     numbers = argnum if isinstance(argnum, (tuple, list)) else (argnum,)
@@ -509,7 +527,7 @@ def places_of(argnum: Argnum, n_args: int) -> list[int]:
     for i in numbers:
         place = operator.index(i)
         if not -n_args <= place < n_args:
-            raise TypeError(f"argnum is {i}, but there are {n_args} positional arguments")
+            raise TypeError(f"argnum is {i}, but there are {n_args} positional arguments, counted from 0")
         places.append(place % n_args)
     if len(set(places)) < len(places):
         raise ValueError(f"argnum is {argnum}, which names an argument twice")

@@ -239,7 +239,7 @@ def test_what_is_no_value_is_refused_with_what_to_give_instead():
 @pytest.mark.parametrize("kind", ["svg", "png", "dot", "html"])
 def test_a_file_that_can_not_be_written_is_refused_by_the_users_own_words(tmp_path, kind):
     y = tg.Value(2.0) * 2.0
-    with pytest.raises(FileNotFoundError, match=r"there is no folder to write to: .*nodir'$"):
+    with pytest.raises(FileNotFoundError, match=r"there is no directory '.*nodir' to write 'y."):
         tg.save(y, tmp_path / "nodir" / f"y.{kind}")
     wrong, words = ("heat", r"\(.svg, .*have it\)") if kind == "html" else ("history", r"\(.html has it\)")
     with pytest.raises(TypeError, match=rf"\(\.{kind}\) has no {wrong} {words}"):

@@ -130,7 +130,7 @@ def test_heat_colours_by_the_size_of_the_gradient():
         ({"theme": "pink"}, "theme must be one of light, dark, auto, print, got 'pink'"),
         ({"show": ("data", "colour")}, "show may hold cards, nodes, data, grad, local, shape, got 'colour'"),
         ({"depth": -1}, "depth must be at least 0"),
-        ({"max_nodes": 0}, "max_nodes at least 1"),
+        ({"max_nodes": 0}, "max_nodes must be at least 1"),
     ],
 )
 def test_options_that_there_are_not_are_refused(options, message):

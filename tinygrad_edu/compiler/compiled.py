@@ -21,6 +21,7 @@ from typing import Any, Generic, Literal, NamedTuple, NoReturn, ParamSpec, cast,
 
 import numpy as np
 
+from tinygrad_edu.advice import check_function
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.printer import RESERVED, Printer, identifier, new_buffer
 from tinygrad_edu.compiler.program import Program, Step, program_of
@@ -564,8 +565,8 @@ def compile(
     <BLANKLINE>
     """
     check_backend(backend)
-    if function is not None and not callable(function):
-        raise TypeError(f"compile needs a function, got a {type(function).__name__}: {function!r}")
+    if function is not None:
+        check_function(function, "compile")
     return Compiled(function, static, backend, pure) if function else lambda f: Compiled(f, static, backend, pure)
 
 

@@ -189,7 +189,8 @@ def explain(loss: Value, wrt: Value, format: Format = "text", limit: int = 12) -
         raise ValueError(f"loss must be a number, got shape {loss.shape}")
     between = order_between([loss], [wrt])[::-1]
     if loss is not wrt and loss not in set(between):
-        raise ValueError("loss doesn't depend on wrt")
+        turned = ": the other way round it does, tg.explain(wrt, loss)" if order_between([wrt], [loss]) else ""
+        raise ValueError(f"loss doesn't depend on wrt{turned}")
     seed = 1.0 if isinstance(loss.data, float) else np.ones_like(loss.data)
     (total,) = pull_back([loss], [seed], [wrt], create_graph=False)
     inside = {*between, wrt}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from tinygrad_edu.core.value import Value
 
@@ -24,6 +26,19 @@ def parts_of(show: Part | Collection[Part]) -> frozenset[str]:
     if not words & {"data", "grad", "local", "shape"}:
         words |= {"data", "grad", "shape"}
     return frozenset(words)
+
+
+def check_limits(depth: Any, max_nodes: Any, names: Any) -> None:
+    """Raise TypeError or ValueError, with its name, for what is no whole number or no names of Values."""
+    for name, given, least in (("depth", depth, 0), ("max_nodes", max_nodes, 1)):
+        if given is None and name == "depth":
+            continue
+        if not isinstance(given, (int, np.integer)) or isinstance(given, bool):
+            raise TypeError(f"{name} must be a whole number, got {given!r}")
+        if given < least:
+            raise ValueError(f"{name} must be at least {least}, got {given}")
+    if names is not None and not isinstance(names, Mapping):
+        raise TypeError(f"names must be a dict from names to Values, such as names=locals(), got {names!r}")
 
 
 def check_value(x: Any, needs: str, call: str) -> None:

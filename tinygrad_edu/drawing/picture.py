@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinygrad_edu.core.value import Value
-from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, check_value, parts_of
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, check_limits, check_value, parts_of
+from tinygrad_edu.files import file_name, target_of, write_whole
 
 if TYPE_CHECKING:
     import graphviz
@@ -86,8 +87,7 @@ def draw(
     for name, given, allowed in (("direction", direction or "LR", DIRECTIONS), ("theme", theme, THEMES)):
         if given not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {given!r}")
-    if (depth is not None and depth < 0) or max_nodes < 1:
-        raise ValueError(f"depth must be at least 0 and max_nodes at least 1, got {depth} and {max_nodes}")
+    check_limits(depth, max_nodes, names)
     parts = parts_of(show)
     if gradient is None:
         return digraph(drawn, direction, theme, parts, depth, max_nodes, heat, names)
@@ -112,15 +112,16 @@ def save(value: Value | Sequence[Value], path: str | Path, **options: Any) -> Pa
         ValueError: Another ending. FileNotFoundError: there is no such folder. TypeError: an option that this kind of
             file doesn't take, such as `heat` for a page. RuntimeError: there is no `dot` program.
     """
-    target = Path(path)
+    if isinstance(path, Value):
+        raise TypeError("path must be the name of a file, got a Value: tg.save(value, path)")
+    target = Path(file_name(path))
     kind = target.suffix.removeprefix(".").lower()
     if kind not in ("svg", "png", "pdf", "dot", "html"):
         raise ValueError(f"path must end with .svg, .png, .pdf, .dot or .html, got {target.name!r}")
-    from tinygrad_edu.drawing.renderer import check_folder, write_whole
     from tinygrad_edu.drawing.stepper import stepper
 
     check_saving_options(kind, options, draw, stepper)
-    check_folder(target)
+    target_of(target)
     if kind == "html":
         one: Any = value
         write_whole(target, stepper(one, **options).encode())

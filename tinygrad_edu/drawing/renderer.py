@@ -1,13 +1,11 @@
-"""Finding the program that lays a graph out, running it, and writing files."""
+"""Finding the program that lays a graph out and running it."""
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from graphviz.backend import dot_command
 from tinygrad_edu.drawing.svg import finished
 from tinygrad_edu.drawing.themes import Theme
 from tinygrad_edu.extras import how_to_install
+from tinygrad_edu.files import write_whole
 
 HOW_TO_GET_DOT = (
     "rendering needs the Graphviz program `dot`, and there is none: install Graphviz with your system's packages, "
@@ -47,7 +46,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     theme: Theme = "light"
 
     def pipe(self, format: str | None = None, *args: Any, **options: Any) -> Any:
-        use_found_dot()
+        use_found_dot(format or self.format)
         drawn = super().pipe(format, *args, **options)
         if (format or self.format) != "svg":
             return drawn
@@ -56,7 +55,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         return whole if isinstance(drawn, str) else whole.encode()
 
     def render(self, *args: Any, **options: Any) -> Any:
-        use_found_dot()
+        use_found_dot(options.get("format") or self.format)
         path = super().render(*args, **options)
         if path.endswith(".svg"):
             svg = Path(path).read_text("utf-8")
@@ -69,29 +68,13 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         return drawn
 
 
-def use_found_dot() -> None:
-    """Tell the graphviz package which program to call. Raises RuntimeError if there is none."""
+def use_found_dot(format: str) -> None:
+    """Tell the graphviz package which program to call. Raises RuntimeError if there is none that knows the format."""
     found = find_dot()
     if found is None:
         raise RuntimeError(HOW_TO_GET_DOT)
+    if format == "pdf" and found.stem == "graphviz-pure":
+        raise RuntimeError(
+            "PDF needs the Graphviz program `dot`, of your system's packages; the one of pip knows svg and png"
+        )
     dot_command.DOT_BINARY = found
-
-
-def check_folder(path: Path) -> None:
-    """Raise FileNotFoundError, with its name, where the folder that a file should go to isn't there."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no folder to write to", str(path.parent))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is never there in part: beside it first, then in its place."""
-    check_folder(path)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise

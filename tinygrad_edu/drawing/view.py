@@ -272,7 +272,7 @@ def stand_in(node: Value, number: int, outputs: set[Value]) -> str:
 
 def name_of(node: Value) -> str:
     """What a user called it; "" where that is nothing, or blank."""
-    return node.name if node.name and node.name.strip() else ""
+    return str(node.name) if node.name and str(node.name).strip() else ""
 
 
 def short_name(name: str, path: Path = ()) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.advice import check_function
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.following.origin import library_file
 from tinygrad_edu.following.rebuilt import Rebuilder
@@ -52,6 +53,8 @@ def follow(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> tg.grad(tg.follow(running_sums))(np.array([1.0, 2.0, 3.0]))
     array([20., 18., 12.])
     """
+
+    check_function(function, "follow")
 
     @wraps(function)
     def followed(*args: Any, **options: Any) -> Any:

@@ -55,4 +55,6 @@ def __getattr__(name: str) -> Any:
         from tinygrad_edu.article.update import ArticleUpdate
 
         return ArticleUpdate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tinygrad_edu.misspelt import no_attribute
+
+    raise no_attribute(__name__, name)

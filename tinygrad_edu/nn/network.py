@@ -68,7 +68,9 @@ class Network:
             if isinstance(layer, type):
                 raise TypeError(f"layers[{i}] is {shown(layer)}: write {layer.__name__}(…)")
             if not callable(layer):
-                raise TypeError(f"layers[{i}] is {layer!r}, which can't be called")
+                sizes = all(isinstance(size, int) for size in self.layers)
+                hint = f": layers of these sizes makes tg.Network.create({self.layers})" if sizes else ""
+                raise TypeError(f"layers[{i}] is {layer!r}, which can't be called{hint}")
         for i, (layer, following) in enumerate(itertools.pairwise(self.layers)):
             given, taken = size_of(layer, "n_outputs"), size_of(following, "n_inputs")
             if given is not None and taken is not None and given != taken:
@@ -118,6 +120,8 @@ class Network:
             ValueError: Fewer than two sizes, one below 1, or another kind or start.
             TypeError: An activation isn't a function.
         """
+        if not isinstance(sizes, (Sequence, np.ndarray)) or isinstance(sizes, str):
+            raise TypeError(f"sizes must be a list, inputs first, such as [2, 3, 2], got {sizes!r}")
         kinds: dict[str, type[Layer] | type[Dense]] = {"scalar": Layer, "dense": Dense}
         if kind not in kinds:
             raise ValueError(f'kind must be "scalar" or "dense", got {kind!r}')

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +16,8 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.core.data import Array
+from tinygrad_edu.files import file_name, write_whole
 from tinygrad_edu.nn import loss as losses
-from tinygrad_edu.nn.checks import shown
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding
 from tinygrad_edu.nn.layer import Dense, Layer, identity, name_of
 from tinygrad_edu.nn.metric import Accuracy
@@ -250,38 +248,7 @@ def write(path: str | Path, format: str, structure: Any, arrays: Mapping[str, Ar
     names = {f"array_{i}": name for i, name in enumerate(arrays)}
     kept = {place: arrays[name] for place, name in names.items()}
     np.savez(content, structure=np.array(text), names=np.array(json.dumps(names)), **kept)  # type: ignore[arg-type]
-    target = target_of(path)
-    beside = target.with_name(f".{secrets.token_hex(8)}.npz")  # a longer name might be too long
-    try:
-        with open(beside, "xb") as file:
-            file.write(content.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(beside, target.stat().st_mode & 0o7777)
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def target_of(path: str | Path) -> Path:
-    """The file to write: a symbolic link stays, and what it leads to is replaced. Raises OSError where it can't be."""
-    target = Path(os.path.realpath(file_name(path)))
-    if target.is_dir():
-        raise IsADirectoryError(f"path must be the name of a file, and {str(path)!r} is a directory")
-    if target.is_symlink() or (target.exists() and not target.is_file()):
-        raise OSError(f"{str(path)!r} is no file that can be replaced, but a device, a pipe, or a link to itself")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no directory {str(target.parent)!r} to write {target.name!r} in")
-    return target
-
-
-def file_name(path: Any) -> str:
-    try:
-        return os.fsdecode(path)
-    except TypeError:
-        raise TypeError(f"path must be the name of a file, got {shown(path)}") from None
+    write_whole(path, content.getvalue())
 
 
 def plain_number(x: Any) -> Any:

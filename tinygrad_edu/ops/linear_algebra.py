@@ -43,9 +43,22 @@ from tinygrad_edu.ops.shaping import (
 
 def _matmul(a: Any, b: Any, /) -> Any:
     """a @ b for vectors, matrices and stacks of matrices. With matrices ∂/∂a = g @ bᵀ and ∂/∂b = aᵀ @ g."""
-    if np.ndim(a) > 2 and np.ndim(b) == 2:
-        return np.matmul(for_blas(a.reshape(-1, a.shape[-1])), for_blas(b)).reshape(*a.shape[:-1], b.shape[-1])
-    return np.matmul(for_blas(a), for_blas(b))
+    try:
+        if np.ndim(a) > 2 and np.ndim(b) == 2:
+            return np.matmul(for_blas(a.reshape(-1, a.shape[-1])), for_blas(b)).reshape(*a.shape[:-1], b.shape[-1])
+        return np.matmul(for_blas(a), for_blas(b))
+    except ValueError as error:
+        raise ValueError(misfit(np.shape(a), np.shape(b)) or str(error)) from None
+
+
+def misfit(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    """Why arrays of these shapes have no matrix product; "" where it is for their stacks."""
+    if not a or not b:
+        return "a number has no axes to multiply along, write * in place of @"
+    length = b[-2] if len(b) > 1 else b[0]
+    if a[-1] == length:
+        return ""
+    return f"rows of the first have length {a[-1]}, columns of the second {length}"
 
 
 def for_blas(x: Any) -> Any:

@@ -15,9 +15,11 @@ from collections.abc import Callable, Collection, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.drawing.dot import digraph
-from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, check_value, parts_of
+from tinygrad_edu.drawing.options import DIRECTIONS, Direction, Part, check_limits, check_value, parts_of
 from tinygrad_edu.drawing.stepper.by_hand import compared
 from tinygrad_edu.drawing.stepper.colours import colour_rules
 from tinygrad_edu.drawing.stepper.epochs import epochs_of
@@ -91,6 +93,8 @@ def stepper(
     >>> page = tg.stepper(x * x + 1.0, gradient={"x": 2.0})  # opens where the 2.0 should be 4.0
     """
     check_options(loss, language=language, theme=theme, direction=direction or "LR")
+    check_limits(depth, max_nodes, names)
+    check_run(learning_rate, history)
     parts = parts_of(show)
     recording = record(loss, learning_rate, max_nodes, names, parts, depth, history)
     if history is not None:
@@ -106,6 +110,13 @@ def check_options(loss: Any, **given: Any) -> None:
     for name, value in given.items():
         if value not in allowed[name]:
             raise ValueError(f"{name} must be {' or '.join(map(quoted, allowed[name]))}, got {value!r}")
+
+
+def check_run(learning_rate: Any, history: Any) -> None:
+    if learning_rate is not None and not isinstance(learning_rate, (int, float, np.number)):
+        raise TypeError(f"learning_rate must be a number, got {learning_rate!r}")
+    if history is not None and not hasattr(history, "snapshots"):
+        raise TypeError(f"history must be what network.train(…, record=True) gave, got a {type(history).__name__}")
 
 
 def quoted(word: str) -> str:

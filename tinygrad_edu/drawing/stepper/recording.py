@@ -105,7 +105,8 @@ def record(
     The update at the end is plain gradient descent; that of `history` where no learning rate is given.
     """
     if loss.ndim or loss.operation is None:
-        raise ValueError(f"the stepper needs a number made by an operation, got {loss!r}")
+        hint = "a leaf: there is nothing to step through" if loss.operation is None else "sum it, or take one entry"
+        raise ValueError(f"the stepper needs a number made by an operation, got {loss!r}: {hint}")
     view = whole_view(loss, depth, names, show)
     if size_of(view) > max_nodes:
         raise ValueError(too_many(loss, view, max_nodes, names, show))
