@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -282,3 +283,34 @@ def test_singular_values_that_are_0_have_slope_0_and_leave_others_their_derivati
     x = RNG.normal(size=(3, 2))
     assert tg.gradcheck(twice, x, order=2)
     assert np.allclose(twice(x), math.sqrt(2.0) * np.linalg.norm(x, "nuc"))
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200, 5e-324, 1e-160, 1.0])
+@pytest.mark.parametrize("norm", [np.linalg.norm, lambda x: np.linalg.norm(x, 3), lambda x: np.linalg.norm(x, 1.5)])
+def test_norms_have_their_slopes_where_powers_over_or_underflow(norm, unit):
+    x = np.array([3.0, -4.0])
+    np.testing.assert_allclose(tg.grad(norm)(x * unit), tg.grad(norm)(x), rtol=1e-12)
+    if 1e-200 <= unit <= 1e150:
+        np.testing.assert_allclose(tg.hessian(norm)(x * unit) * unit, tg.hessian(norm)(x), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_std_has_its_slope_where_squares_over_or_underflow(unit):
+    x, std = np.array([1.0, 1.0, 2.0, 5.0]), lambda x: np.std(x)
+    np.testing.assert_allclose(tg.grad(std)(x * unit), tg.grad(std)(x), rtol=1e-12)
+    np.testing.assert_allclose(tg.compile(tg.grad(std))(x * unit), tg.grad(std)(x), rtol=1e-12)
+
+
+def test_a_norm_of_negative_order_with_a_0_has_slope_0_beside_it():
+    with np.errstate(all="ignore"):
+        slopes = tg.grad(lambda x: np.linalg.norm(x, -1))(np.array([2.0, 0.0]))
+    assert slopes[0] == 0.0
+    assert np.isnan(slopes[1])
+
+
+@pytest.mark.parametrize("x", [0.1, 0.3, -0.1, 0.01, 0.7])
+@pytest.mark.parametrize("f", [np.mod, np.fmod, lambda a, b: divmod(a, b)[1]], ids=["mod", "fmod", "divmod"])
+def test_the_slope_of_a_remainder_by_its_divisor_is_the_quotient_that_was_taken(f, x):
+    """1.0 / 0.1 rounds to 10, but 0.1 is more than a tenth, so that it goes 9 times into 1."""
+    quotient = (Fraction(1.0) - Fraction(float(f(1.0, x)))) / Fraction(x)
+    assert tg.grad(lambda x: f(1.0, x))(x) == -round(quotient)

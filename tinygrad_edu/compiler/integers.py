@@ -96,7 +96,7 @@ class Whole(Value):
     def __getitem__(self, key: Any) -> Any:
         return self.like(super().__getitem__(key))
 
-    def reshape(self, *shape: Any, order: Any = "C") -> Any:
+    def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
         return self.like(super().reshape(*shape, order=order))
 
     def transpose(self, *axes: Any) -> Any:
@@ -112,26 +112,38 @@ class Whole(Value):
     def flatten(self, order: Any = "C") -> Any:
         return self.like(super().flatten(order))
 
-    def copy(self) -> Any:
+    @property
+    def flat(self) -> Any:
+        return self.ravel()
+
+    def copy(self, order: Any = "C") -> Any:
         return self
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def sum(self, axis: Any = None, *others: Any, keepdims: bool = False, **options: Any) -> Any:
+        if others or options:  # such as a dtype
+            return self.read().sum(axis, *others, keepdims=keepdims, **options)
         found = summed(self, axis=axis, keepdims=keepdims)
         return self.recorder.whole(found, np.dtype(int), self.bound.times(Bound(float(self.size), 0)))
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return as_number(super().mean(axis, keepdims))
+    def mean(self, axis: Any = None, *others: Any, keepdims: bool = False, **options: Any) -> Any:
+        if others or options:
+            return self.read().mean(axis, *others, keepdims=keepdims, **options)
+        return as_number(super().mean(axis, keepdims=keepdims))
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return self.like(super().max(axis, keepdims))
+    def max(self, axis: Any = None, *others: Any, keepdims: bool = False, **options: Any) -> Any:
+        if others or options:
+            return self.read().max(axis, *others, keepdims=keepdims, **options)
+        return self.like(super().max(axis, keepdims=keepdims))
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return self.like(super().min(axis, keepdims))
+    def min(self, axis: Any = None, *others: Any, keepdims: bool = False, **options: Any) -> Any:
+        if others or options:
+            return self.read().min(axis, *others, keepdims=keepdims, **options)
+        return self.like(super().min(axis, keepdims=keepdims))
 
     def like(self, found: Value) -> Any:
         return self.recorder.whole(found, self.kind, self.bound)
 
-    def astype(self, dtype: Any, *, copy: bool = True) -> Any:
+    def astype(self, dtype: Any, *layout: Any, copy: bool = True, **others: Any) -> Any:
         wanted = np.dtype(dtype)
         if wanted == np.float64:
             return self.recorder.alias(Value(self._data), self)
@@ -177,8 +189,11 @@ class Whole(Value):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return np.asarray(self.read(), dtype)
 
-    def item(self) -> Any:
-        return self.read().item() if self.ndim else self.read()
+    def item(self, *at: Any) -> Any:
+        return self.read().item(*at) if self.ndim else self.read()
+
+    def as_integer_ratio(self) -> Any:
+        return int(self).as_integer_ratio()
 
     def __hash__(self) -> int:
         return object.__hash__(self) if asked_by_us() else hash(self.read())

@@ -64,7 +64,7 @@ NUMPY_ALIASES = {
 """numpy's second names for the same functions."""
 
 
-CALLED_BY_VALUE = {"entries": "indexing", "joined": "shaping"}
+CALLED_BY_VALUE = {"entries": "indexing", "joined": "shaping", "reshape_in_order": "shaping"}
 """What Value calls beside the public functions, and the family that it is in."""
 
 

@@ -233,7 +233,7 @@ def copysign(a: Any, b: Any) -> Any:
 remainder: Operation = binary(
     np.remainder,
     None,
-    (lambda g, out, a, b: g, lambda g, out, a, b: -g * floor(divide(a, b))),
+    (lambda g, out, a, b: g, lambda g, out, a, b: -g * floor_divide(a, b)),
     "∂(a mod b) = ∂a − ⌊a/b⌋·∂b",
     "a - b·⌊a/b⌋, elementwise: it has the sign of b. ∂/∂a = 1, ∂/∂b = -⌊a/b⌋.",
     "mod",
@@ -242,11 +242,11 @@ mod = remainder
 fmod: Operation = binary(
     np.fmod,
     None,
-    (lambda g, out, a, b: g, lambda g, out, a, b: -g * trunc(divide(a, b))),
+    (lambda g, out, a, b: g, lambda g, out, a, b: -g * rint(divide(a - out, b))),
     "∂fmod(a, b) = ∂a − trunc(a/b)·∂b",
-    "a - b·trunc(a/b), elementwise: it has the sign of a. ∂/∂a = 1, ∂/∂b = -trunc(a/b).",
+    "a - b·trunc(a/b), elementwise: it has the sign of a. ∂/∂a = 1, ∂/∂b = -trunc(a/b), the whole number (a - out)/b.",
 )
-floor_divide = binary(
+floor_divide: Operation = binary(
     np.floor_divide,
     None,
     (lambda g, out, a, b: zero_of(a), lambda g, out, a, b: zero_of(b)),

@@ -61,7 +61,7 @@ def unary(
         except (ValueError, OverflowError, ZeroDivisionError):
             return float(numpy_function(x))
 
-    forward.__doc__ = doc
+    forward.__doc__, forward.__qualname__ = doc, numpy_function.__name__
     return operation(
         forward,
         (rule,),
@@ -94,7 +94,7 @@ def binary(
         except (ValueError, OverflowError, ZeroDivisionError):
             return float(numpy_function(a, b))
 
-    forward.__doc__ = doc
+    forward.__doc__, forward.__qualname__ = doc, numpy_function.__name__
     return operation(
         forward,
         rules,

@@ -112,7 +112,7 @@ def moving(numpy_function: Callable[..., Any], *names: str, doc: str, formula: s
     def rule(g: Any, out: Any, x: Any, /, **params: Any) -> Any:
         return put_back(g, positions(numpy_function, shape_of(x), params), shape_of(x))
 
-    name = numpy_function.__name__
+    name = forward.__qualname__ = numpy_function.__name__
     forward.__doc__ = doc
     entry = Operation(
         forward,
@@ -152,9 +152,17 @@ def put_back(g: Any, where_from: Any, shape: tuple[int, ...]) -> Any:
     return add_at(g.reshape(-1), key=where_from.reshape(-1), shape=(math.prod(shape),)).reshape(shape)
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """The entries at `indices` along an axis, of all numbers in order where None: an indexing."""
+def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    """The entries at `indices` along an axis, of all numbers in order where None: an indexing.
+
+    With the mode "wrap" indices outside count on from the other end, with "clip" they are the first or the last.
+    """
     indices = indices if isinstance(indices, Value) else whole(indices)
+    if mode != "raise":
+        n = np.size(data_of(x)) if axis is None else np.shape(data_of(x))[axis]
+        if mode not in ("wrap", "clip"):
+            raise ValueError(f'take: mode must be "raise", "wrap" or "clip", got {mode!r}')
+        indices = indices % n if mode == "wrap" else np.clip(indices, 0, n - 1)
     if axis is None:
         return entries((x if isinstance(x, Value) else np.asarray(x)).reshape(-1), indices)
     return entries(x, (*(slice(None),) * (axis % np.ndim(data_of(x))), indices))

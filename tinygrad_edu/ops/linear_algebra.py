@@ -12,8 +12,8 @@ import builtins
 import math
 import string
 from collections.abc import Sequence
-from functools import reduce
-from typing import Any
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from tinygrad_edu.ops.comparison import greater_mask, kink, not_equal_mask, one_
 from tinygrad_edu.ops.entry import axes_of, each, shape_of, zero_of
 from tinygrad_edu.ops.exponential import power
 from tinygrad_edu.ops.indexing import add_at, index
-from tinygrad_edu.ops.reduction import REDUCED, euclidean_norm, max, min, spread, sum
+from tinygrad_edu.ops.reduction import REDUCED, euclidean_norm, max, min, spread, sum, within_range
 from tinygrad_edu.ops.shaping import (
     array,
     broadcast_to,
@@ -600,9 +600,16 @@ log_abs_det = operation(
 )
 
 
-def slogdet(a: Any) -> tuple[Any, Any]:
+class SignAndLog(NamedTuple):
+    """What `slogdet` gives."""
+
+    sign: Any
+    logabsdet: Any
+
+
+def slogdet(a: Any) -> SignAndLog:
     """The sign of the determinant, which has no gradient, and the logarithm of its absolute value."""
-    return det_sign(a), log_abs_det(a)
+    return SignAndLog(det_sign(a), log_abs_det(a))
 
 
 def _det_sign(a: Any, /) -> Any:
@@ -707,12 +714,19 @@ eigh_vectors: Operation = operation(
 )
 
 
-def eigh(a: Any, UPLO: Any = "L") -> tuple[Any, Any]:
+class Eigen(NamedTuple):
+    """What `eigh` gives."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+def eigh(a: Any, UPLO: Any = "L") -> Eigen:
     """Eigenvalues, ascending, and eigenvectors as columns, of a symmetric matrix: as numpy's, of one triangle of it.
 
     The lower one is read or, with UPLO="U", the upper; the gradient is in that triangle.
     """
-    return eigh_values(a, UPLO=UPLO), eigh_vectors(a, UPLO=UPLO)
+    return Eigen(eigh_values(a, UPLO=UPLO), eigh_vectors(a, UPLO=UPLO))
 
 
 def _eigvalsh(a: Any, /, UPLO: Any = "L") -> Any:
@@ -770,9 +784,22 @@ qr_r: Operation = operation(
 )
 
 
-def qr(a: Any) -> tuple[Any, Any]:
-    """a = q @ r, q with orthonormal columns, r upper triangular (numpy's mode "reduced")."""
-    return qr_q(a), qr_r(a)
+class QR(NamedTuple):
+    """What `qr` gives."""
+
+    Q: Any
+    R: Any
+
+
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """a = q @ r, q with orthonormal columns, r upper triangular; with mode="r" r alone.
+
+    Raises:
+        ValueError: Another mode than "reduced" and "r": the columns that "complete" adds have no derivative.
+    """
+    if mode not in ("reduced", "r"):
+        raise ValueError(f'qr: mode must be "reduced" or "r", got {mode!r}')
+    return qr_r(a) if mode == "r" else QR(qr_q(a), qr_r(a))
 
 
 def _svd_u(a: Any, /) -> Any:
@@ -844,6 +871,14 @@ svd_v: Operation = operation(
 )
 
 
+class SVD(NamedTuple):
+    """What `svd` gives."""
+
+    U: Any
+    S: Any
+    Vh: Any
+
+
 def svd(a: Any, full_matrices: bool = False, compute_uv: bool = True) -> Any:
     """a = u @ diag(s) @ vᵀ, reduced; s alone with compute_uv=False.
 
@@ -853,8 +888,11 @@ def svd(a: Any, full_matrices: bool = False, compute_uv: bool = True) -> Any:
     if not compute_uv:
         return svd_s(a)
     if full_matrices:
-        raise ValueError("svd: full_matrices=True has no gradient; use full_matrices=False")
-    return svd_u(a), svd_s(a), svd_v(a)
+        raise ValueError(
+            "svd: full_matrices=True has no gradient, and is numpy's default: write full_matrices=False, or "
+            "np.linalg.svdvals for s alone"
+        )
+    return SVD(svd_u(a), svd_s(a), svd_v(a))
 
 
 def svdvals(a: Any) -> Any:
@@ -868,7 +906,13 @@ def _lstsq_part(a: Any, b: Any, /, part: int, rcond: float | None = None) -> Any
     Of r = ‖a @ x - b‖² it is ∂r/∂b = 2(b - a @ x) and ∂r/∂a = -2(b - a @ x) xᵀ: by x the slope is 0 at the least.
     A rank has no gradient.
     """
-    return np.asarray(np.linalg.lstsq(a, b, rcond=rcond)[part], dtype=np.result_type(a, b))
+    found = np.linalg.lstsq(a, b, rcond=rcond)
+    if rcond is not None and found[2] != np.linalg.lstsq(a, b)[2]:
+        raise ValueError(
+            f"rcond={rcond} leaves out singular values, of which the gradient is not supported: leave them out "
+            "yourself, in x = v.T @ ((u.T @ b) / s) of the svd of a"
+        )
+    return np.asarray(found[part], dtype=np.result_type(a, b))
 
 
 def _lstsq_part_by_a(g: Any, out: Any, a: Any, b: Any, part: int, rcond: float | None = None) -> Any:
@@ -949,18 +993,19 @@ def matrix_norm_of(x: Any, ord: Any, axes: Any, keepdims: bool) -> Any:
 
 def _p_norm(x: Any, /, p: float, axis: Any = None, keepdims: bool = False) -> Any:
     """(Σ|xᵢ|ᵖ)^(1/p) over the axes. ∂/∂xᵢ = sign(xᵢ)·(|xᵢ|/‖x‖)ᵖ⁻¹, by convention 0 where the norm is 0; second
-    derivatives are nan there.
+    derivatives are nan there. For a negative p, an xᵢ that is 0 makes the norm 0: its slope is nan, others have 0.
     """
     return np.sum(np.abs(x) ** p, axis=axis, keepdims=keepdims) ** (1.0 / p)
 
 
 def _p_norm_rule(g: Any, out: Any, x: Any, p: float, axis: Any = None, keepdims: bool = False) -> Any:
+    x, out = within_range(partial(p_norm, p=p), x, out, p, axis=axis, keepdims=keepdims)
     length = spread(out, x, axis, keepdims)
-    slope = sign(x) * power(divide(absolute(x), one_for_zero(length)), p - 1.0)
+    slope = sign(x) * power(divide(absolute(x), one_for_zero(length) if p > 0.0 else length), p - 1.0)
     return kink(spread(g, x, axis, keepdims), slope, x, length)
 
 
-p_norm = operation(
+p_norm: Operation = operation(
     _p_norm,
     (_p_norm_rule,),
     name="norm p",

@@ -1,6 +1,7 @@
 """The methods of a Value: numpy's, and those that users of other engines know, such as `v.tanh()` and `v.relu()`.
 
-The one thing to know: a method is the function of its name, `tg.std(v)` as `v.std()`; what it does stands there.
+The one thing to know: a method is the function of its name, `tg.std(v)` as `v.std()`; what it does stands there. What
+has numpy's arguments beyond the library's is called as numpy's function is.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ Axes = int | tuple[int, ...] | None
 def call(name: str, value: Any, *args: Any, **options: Any) -> Value:
     """The function of that name on a Value."""
     result: Value = getattr(ops, name)(value, *args, **options)
+    return result
+
+
+def numpys(name: str, value: Any, *args: Any, **options: Any) -> Value:
+    """numpy's function of that name on a Value, with all of numpy's arguments, by position too."""
+    from tinygrad_edu.ops import numpy_protocol  # which is built on Value
+
+    given = {k: v for k, v in options.items() if v is not None}
+    result: Value = numpy_protocol.called(getattr(ops, name), name, (value, *args), given, getattr(np, name))
     return result
 
 
@@ -61,7 +71,11 @@ class Methods:
     floor, ceil, rint, trunc, sign = map(elementwise, ("floor", "ceil", "rint", "trunc", "sign"))
     deg2rad, rad2deg, degrees, radians = map(elementwise, ("deg2rad", "rad2deg", "degrees", "radians"))
     sigmoid, relu, softplus, silu, gelu = map(elementwise, ("sigmoid", "relu", "softplus", "silu", "gelu"))
-    abs, conj, conjugate, copy = map(elementwise, ("abs", "conj", "conjugate", "copy"))
+    abs, conj, conjugate = map(elementwise, ("abs", "conj", "conjugate"))
+
+    def copy(self, order: str = "C") -> Value:
+        """A Value with the same numbers, through which the gradient flows."""
+        return call("copy", self)
 
     def leaky_relu(self, slope: float = 0.01) -> Value:
         """x where it is above 0, else slope·x."""
@@ -85,45 +99,85 @@ class Methods:
 
     # Reductions.
 
-    def sum(self, axis: Axes = None, keepdims: bool = False) -> Value:
+    def sum(
+        self,
+        axis: Axes = None,
+        dtype: DTypeLike | None = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Value:
         """The sum over the axes, all where None."""
-        return call("sum", self, axis=axis, keepdims=keepdims)
+        if dtype is out is initial is None and where is True:
+            return call("sum", self, axis=axis, keepdims=keepdims)
+        return numpys("sum", self, axis, dtype, out, keepdims, initial, where)
 
-    def mean(self, axis: Axes = None, keepdims: bool = False) -> Value:
+    def mean(
+        self, axis: Axes = None, dtype: DTypeLike | None = None, out: None = None, keepdims: bool = False
+    ) -> Value:
         """The mean over the axes, all where None."""
-        return call("mean", self, axis=axis, keepdims=keepdims)
+        if dtype is out is None:
+            return call("mean", self, axis=axis, keepdims=keepdims)
+        return numpys("mean", self, axis, dtype, out, keepdims)
 
-    def prod(self, axis: Axes = None, keepdims: bool = False) -> Value:
+    def prod(
+        self,
+        axis: Axes = None,
+        dtype: DTypeLike | None = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Value:
         """The product over the axes, all where None."""
-        return call("prod", self, axis=axis, keepdims=keepdims)
+        if dtype is out is initial is None and where is True:
+            return call("prod", self, axis=axis, keepdims=keepdims)
+        return numpys("prod", self, axis, dtype, out, keepdims, initial, where)
 
-    def max(self, axis: Axes = None, keepdims: bool = False) -> Value:
+    def max(
+        self, axis: Axes = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    ) -> Value:
         """The largest over the axes, all where None; ties share the gradient."""
-        return call("max", self, axis=axis, keepdims=keepdims)
+        if out is initial is None and where is True:
+            return call("max", self, axis=axis, keepdims=keepdims)
+        return numpys("max", self, axis, out, keepdims, initial, where)
 
-    def min(self, axis: Axes = None, keepdims: bool = False) -> Value:
+    def min(
+        self, axis: Axes = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    ) -> Value:
         """The smallest over the axes, all where None; ties share the gradient."""
-        return call("min", self, axis=axis, keepdims=keepdims)
+        if out is initial is None and where is True:
+            return call("min", self, axis=axis, keepdims=keepdims)
+        return numpys("min", self, axis, out, keepdims, initial, where)
 
-    def ptp(self, axis: Axes = None, keepdims: bool = False) -> Value:
+    def ptp(self, axis: Axes = None, out: None = None, keepdims: bool = False) -> Value:
         """The largest less the smallest over the axes."""
-        return call("ptp", self, axis=axis, keepdims=keepdims)
+        return numpys("ptp", self, axis, out, keepdims)
 
-    def var(self, axis: Axes = None, ddof: int = 0, keepdims: bool = False) -> Value:
+    def var(
+        self, axis: Axes = None, dtype: DTypeLike | None = None, out: None = None, ddof: int = 0, keepdims: bool = False
+    ) -> Value:
         """The variance over the axes: Σ(xᵢ - mean)² / (n - ddof)."""
-        return call("var", self, axis=axis, ddof=ddof, keepdims=keepdims)
+        if dtype is out is None:
+            return call("var", self, axis=axis, ddof=ddof, keepdims=keepdims)
+        return numpys("var", self, axis, dtype, out, ddof, keepdims)
 
-    def std(self, axis: Axes = None, ddof: int = 0, keepdims: bool = False) -> Value:
+    def std(
+        self, axis: Axes = None, dtype: DTypeLike | None = None, out: None = None, ddof: int = 0, keepdims: bool = False
+    ) -> Value:
         """The standard deviation over the axes: √var."""
-        return call("std", self, axis=axis, ddof=ddof, keepdims=keepdims)
+        if dtype is out is None:
+            return call("std", self, axis=axis, ddof=ddof, keepdims=keepdims)
+        return numpys("std", self, axis, dtype, out, ddof, keepdims)
 
-    def cumsum(self, axis: int | None = None) -> Value:
+    def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None, out: None = None) -> Value:
         """Running sums along an axis, over all numbers in order where None."""
-        return call("cumsum", self, axis=axis)
+        return numpys("cumsum", self, axis, dtype, out)
 
-    def cumprod(self, axis: int | None = None) -> Value:
+    def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None, out: None = None) -> Value:
         """Running products along an axis, over all numbers in order where None."""
-        return call("cumprod", self, axis=axis)
+        return numpys("cumprod", self, axis, dtype, out)
 
     def __getitem__(self: Any, key: Any) -> Value:
         return call("entries", self, key)
@@ -154,6 +208,10 @@ class Methods:
         return numpy_protocol.function(function, args, options)
 
     # Python's functions.
+
+    def as_integer_ratio(self: Any) -> Any:
+        """Refused, as `float(v)` is: modules of Python's ask for it. Raises TypeError that says what to write."""
+        raise advice.lost_gradient(self.data, "a fraction")
 
     def __abs__(self) -> Value:
         return call("absolute", self)
@@ -193,18 +251,16 @@ class Methods:
         """The axes in another order, reversed where none are named: `v.transpose(1, 0)` or `v.transpose((1, 0))`."""
         return call("transpose", self, axes=spread_out(axes))
 
-    def reshape(self, *shape: Any, order: Literal["C", "F"] = "C") -> Value:
+    def reshape(self, *shape: Any, order: Literal["C", "F", "A"] = "C", copy: bool | None = None) -> Value:
         """The same numbers in another shape: `v.reshape(2, 3)` or `v.reshape((2, 3))`."""
         to = shape[0] if len(shape) == 1 else shape
-        if order == "F":
-            return self.T.reshape(tuple(reversed(to)) if isinstance(to, (tuple, list)) else to).T
-        return call("reshape", self, to)
+        return call("reshape", self, to) if order == "C" else call("reshape_in_order", self, to, order)
 
-    def ravel(self, order: Literal["C", "F"] = "C") -> Value:
-        """All numbers in one row, the last index moving fastest or, for "F", the first."""
+    def ravel(self, order: Literal["C", "F", "A", "K"] = "C") -> Value:
+        """All numbers in one row, the last index moving fastest or, for "F", the first; "K": as in memory."""
         return call("ravel", self, order)
 
-    def flatten(self, order: Literal["C", "F"] = "C") -> Value:
+    def flatten(self, order: Literal["C", "F", "A", "K"] = "C") -> Value:
         """The same as `ravel`."""
         return call("ravel", self, order)
 
@@ -220,23 +276,29 @@ class Methods:
         """The entries on a diagonal."""
         return call("diagonal", self, offset=offset, axis1=axis1, axis2=axis2)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
+    def trace(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DTypeLike | None = None, out: None = None
+    ) -> Value:
         """The sum of a diagonal."""
-        return call("trace", self, offset, axis1, axis2)
+        return numpys("trace", self, offset, axis1, axis2, dtype, out)
 
     def repeat(self, repeats: Any, axis: int | None = None) -> Value:
         """Each entry repeated."""
         return call("repeat", self, repeats=repeats, axis=axis)
 
-    def take(self, indices: Any, axis: int | None = None) -> Value:
+    def take(self, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise") -> Value:
         """The entries at `indices` along an axis, of all numbers in order where None."""
-        return call("take", self, indices, axis)
+        return call("take", self, indices, axis, mode) if out is None else numpys("take", self, indices, axis, out)
 
-    def compress(self, condition: Any, axis: int | None = None) -> Value:
+    def compress(self, condition: Any, axis: int | None = None, out: None = None) -> Value:
         """The entries along an axis at which the condition holds."""
-        return call("compress", condition, self, axis)
+        return (
+            call("compress", condition, self, axis) if out is None else numpys("compress", condition, self, axis, out)
+        )
 
-    def sort(self, axis: int | None = -1) -> Value:
+    def sort(
+        self, axis: int | None = -1, kind: str | None = None, order: None = None, *, stable: bool | None = None
+    ) -> Value:
         """A Value with the numbers in ascending order; unlike an array, a Value isn't changed in place.
 
         Raises:
@@ -244,57 +306,64 @@ class Methods:
         """
         if advice.result_is_dropped():
             raise TypeError("a Value can't be sorted in place, so that v.sort() alone does nothing: write v = v.sort()")
-        return call("sort", self, axis=axis)
+        return numpys("sort", self, axis, kind, order)
 
-    def dot(self, other: Operand) -> Value:
+    def dot(self, other: Operand, out: None = None) -> Value:
         """Of vectors the inner product, of matrices `@`, with a scalar the product."""
-        return call("dot", self, other)
+        return call("dot", self, other) if out is None else numpys("dot", self, other, out=out)
 
-    def clip(self, min: Any = None, max: Any = None) -> Value:
+    def clip(self, min: Any = None, max: Any = None, out: None = None) -> Value:
         """No less than min and no more than max."""
-        return call("clip", self, min, max)
+        return call("clip", self, min, max) if out is None else numpys("clip", self, min, max, out)
 
-    def round(self, decimals: int = 0) -> Value:
+    def round(self, decimals: int = 0, out: None = None) -> Value:
         """Rounded to so many decimals; the derivative is 0."""
-        return call("round", self, decimals=decimals)
+        return numpys("round", self, decimals, out)
 
-    def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Value:
+    def astype(
+        self, dtype: DTypeLike, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Value:
         """With numbers of another float dtype. Raises TypeError for a dtype that isn't float."""
         return call("astype", self, dtype=dtype)
 
+    @property
+    def flat(self) -> Value:
+        """All numbers in one row, to index and to go through."""
+        return call("ravel", self)
+
     # Plain results: positions, and what is true. They have no gradient.
 
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    def argmax(self, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Any:
         """The position of the largest along an axis: plain whole numbers."""
-        return call("argmax", self, axis=axis, keepdims=keepdims)
+        return call("argmax", self, axis=axis, out=out, keepdims=keepdims)
 
-    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    def argmin(self, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Any:
         """The position of the smallest along an axis: plain whole numbers."""
-        return call("argmin", self, axis=axis, keepdims=keepdims)
+        return call("argmin", self, axis=axis, out=out, keepdims=keepdims)
 
-    def argsort(self, axis: int | None = -1) -> Any:
+    def argsort(self, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
         """The positions in the order that sorts: plain whole numbers."""
-        return call("argsort", self, axis=axis)
+        return call("argsort", self, axis=axis, kind=kind, order=order, stable=stable)
 
-    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+    def argpartition(self, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:
         """The positions in the order that parts at kth: plain whole numbers."""
-        return call("argpartition", self, kth, axis=axis)
+        return call("argpartition", self, kth, axis=axis, kind=kind)
 
-    def searchsorted(self, v: Any, side: Literal["left", "right"] = "left") -> Any:
+    def searchsorted(self, v: Any, side: Literal["left", "right"] = "left", sorter: Any = None) -> Any:
         """Where numbers would be inserted to keep the order: plain whole numbers."""
-        return call("searchsorted", self, v, side=side)
+        return call("searchsorted", self, v, side=side, sorter=sorter)
 
     def nonzero(self) -> Any:
         """The positions of what isn't 0: plain whole numbers."""
         return call("nonzero", self)
 
-    def any(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
+    def any(self, axis: Axes = None, out: Any = None, keepdims: bool = False, **options: Any) -> Any:
         """Whether any isn't 0: plain booleans."""
-        return call("any", self, axis=axis, keepdims=keepdims)
+        return call("any", self, axis=axis, out=out, keepdims=keepdims, **options)
 
-    def all(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
+    def all(self, axis: Axes = None, out: Any = None, keepdims: bool = False, **options: Any) -> Any:
         """Whether none is 0: plain booleans."""
-        return call("all", self, axis=axis, keepdims=keepdims)
+        return call("all", self, axis=axis, out=out, keepdims=keepdims, **options)
 
     def tolist(self) -> Any:
         """The numbers as a float, or nested lists of floats, without a gradient."""

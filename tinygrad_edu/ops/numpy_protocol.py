@@ -6,21 +6,24 @@ function of the same name. So an operation that has numpy's name needs nothing m
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu import ops
+from tinygrad_edu.arguments import VARARGS
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Value
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.ops.comparison import PLAIN
 from tinygrad_edu.ops.linear_algebra import linalg_diagonal, linalg_trace
 from tinygrad_edu.ops.shaping import reshape_in_order
 
 REFUSED = {
     "out": "results can't be written into an array; use the returned Value",
-    "where": "use tg.where(condition, result, otherwise) on the result",
+    "where": "use tg.where(condition, x, otherwise), on the entries or on the result",
     "initial": "combine the result with it, as in np.maximum(result, initial)",
     "casting": "convert the data before it becomes a Value",
     "subok": "there are no subclasses",
@@ -33,7 +36,14 @@ def reshaped(x: Any, shape: Any = None, order: Any = "C", *, newshape: Any = Non
     return reshape_in_order(x, newshape if shape is None else shape, order)
 
 
+def full_svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """As `np.linalg.svd`, which gives the full matrices where nothing else is said."""
+    rows, columns = np.shape(data_of(a))[-2:]
+    return ops.svd(a, full_matrices and rows != columns, compute_uv)
+
+
 OTHERWISE: dict[Any, Callable[..., Any]] = {
+    np.linalg.svd: full_svd,
     np.linalg.trace: linalg_trace,
     np.linalg.diagonal: linalg_diagonal,
     np.reshape: reshaped,
@@ -47,6 +57,7 @@ ARGUMENTS = {
     **dict.fromkeys(["nansum", "nanmean", "nanprod"], "axis dtype out keepdims"),
     **dict.fromkeys(["cumsum", "cumprod", "nancumsum"], "axis dtype out"),
     "trace": "offset axis1 axis2 dtype out",
+    "take": "indices axis out mode",
     "ptp": "axis out keepdims",
     "median": "axis out overwrite_input keepdims",
     **dict.fromkeys(["quantile", "percentile"], "q axis out overwrite_input method keepdims"),
@@ -116,9 +127,7 @@ def ufunc(function: Any, method: str, inputs: tuple[Any, ...], options: dict[str
 def function(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """A call of one of numpy's other functions."""
     name = function.__name__
-    if function in OTHERWISE:
-        return OTHERWISE[function](*args, **options)
-    return called(found(function, name), name, args, options)
+    return called(OTHERWISE.get(function) or found(function, name), name, args, options, function)
 
 
 def found(function: Any, name: str) -> Callable[..., Any]:
@@ -134,20 +143,67 @@ def found(function: Any, name: str) -> Callable[..., Any]:
     return ours  # type: ignore[no-any-return]
 
 
-def called(ours: Callable[..., Any], name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """The library's function with numpy's arguments."""
+def called(
+    ours: Callable[..., Any], name: str, args: tuple[Any, ...], options: dict[str, Any], numpys: Any = None
+) -> Any:
+    """The library's function with numpy's arguments, those that numpy's function takes by other names too."""
     if ours in PLAIN:
         return ours(*args, **options)
     if name in ARGUMENTS and len(args) > 1:
         options = {**dict(zip(ARGUMENTS[name].split(), args[1:], strict=False)), **options}
         args = args[:1]
-    options = accepted(name, options)
+    takes = accepts(ours)
+    args, options = by_position(ours, numpys, args, options)
+    options = {k: v for k, v in options.items() if not says_nothing(k, v)}
+    if "order" not in takes and options.get("order") in ("F", "A", "K"):
+        del options["order"]  # how the result lies in memory
     dtype = options.pop("dtype", None)
-    if dtype is not None and "dtype" not in accepts(ours):
+    if dtype is not None and "dtype" not in takes:
         args = tuple(in_dtype(name, x, dtype) for x in args)
     elif dtype is not None:
         options["dtype"] = dtype
-    return ours(*args, **options)
+    initial = options.pop("initial", None) if name in COMBINED else None
+    if name in COMBINED and "where" in options and (name in NEUTRAL or initial is not None):
+        args = (ops.where(options.pop("where"), args[0], NEUTRAL.get(name, initial)), *args[1:])
+    for option in options.keys() - set(takes):
+        write = f": {REFUSED[option]}" if option in REFUSED else f"; it takes {', '.join(takes)}"
+        module = str(getattr(numpys, "__module__", None) or "numpy").replace("numpy", "np", 1)
+        raise TypeError(f"{module}.{name}: {option}= isn't supported for Values{write}")
+    result = ours(*args, **options)
+    return result if initial is None else getattr(ops, COMBINED[name])(result, initial)
+
+
+COMBINED = {
+    "sum": "add",
+    "prod": "multiply",
+    "max": "maximum",
+    "min": "minimum",
+    "amax": "maximum",
+    "amin": "minimum",
+}
+"""What joins the result of a reduction with numpy's `initial`."""
+NEUTRAL = {"sum": 0.0, "prod": 1.0}
+"""What stands in a reduction for an entry that numpy's `where` leaves out; `initial` does where none is named."""
+
+
+def by_position(
+    ours: Callable[..., Any], numpys: Any, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments whose names only numpy has by position, and those beyond the library's by numpy's names."""
+    most, by_name = len(accepts(ours)), named_by(ours)
+    if numpys is None or takes_any_number(ours) or (len(args) <= most and options.keys() <= by_name):
+        return args, options
+    try:
+        names = list(inspect.signature(numpys).parameters)
+    except ValueError:  # some of numpy's functions tell nothing of their arguments
+        return args, options
+    options = {**dict(zip(names[most:], args[most:], strict=False)), **options}
+    args = args[:most]
+    for name in names[len(args) : most]:
+        if name not in options or name in by_name:
+            break
+        args = (*args, options.pop(name))
+    return args, options
 
 
 def accepts(ours: Callable[..., Any]) -> Sequence[str]:
@@ -158,6 +214,15 @@ def accepts(ours: Callable[..., Any]) -> Sequence[str]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
+def named_by(ours: Callable[..., Any]) -> set[str]:
+    """Those that it takes by name: all but an operation's inputs."""
+    return set(accepts(ours)[ours.n_inputs :] if isinstance(ours, Operation) else accepts(ours))
+
+
+def takes_any_number(ours: Any) -> bool:
+    return bool(ours.n_inputs == sys.maxsize if isinstance(ours, Operation) else ours.__code__.co_flags & VARARGS)
+
+
 def in_dtype(name: str, x: Any, dtype: Any) -> Any:
     """An argument with the float dtype that was asked for."""
     if np.dtype(dtype) not in (np.float64, np.float32):
@@ -165,18 +230,14 @@ def in_dtype(name: str, x: Any, dtype: Any) -> Any:
     return x.astype(dtype) if isinstance(x, Value) and x.dtype != dtype else x
 
 
-def accepted(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options without those that say nothing; raises TypeError for one that Values can't have."""
-    kept = {k: v for k, v in options.items() if not says_nothing(k, v)}
-    for option in REFUSED.keys() & kept.keys():
-        raise TypeError(f"np.{name}: {option}= isn't supported for Values: {REFUSED[option]}")
-    return kept
-
-
 def says_nothing(option: str, value: Any) -> bool:
-    """Whether an option is as numpy has it anyway."""
+    """Whether an option is as numpy has it anyway, or can't change a number."""
     if value is None or value is np._NoValue:
-        return option in (*REFUSED, "dtype") or value is not None
+        return option in (*REFUSED, "dtype", "order", "kind", "stable") or value is not None
     if option in ("where", "subok"):
         return value is True
-    return (option, value) in (("casting", "same_kind"), ("overwrite_input", False), ("order", "C"), ("order", "K"))
+    if option == "kind":  # equal numbers in another order are the same numbers
+        return value in ("quicksort", "mergesort", "heapsort", "stable", "introselect")
+    if option == "casting":  # data is float, and so are results
+        return value in ("same_kind", "unsafe")
+    return option == "stable" or (option, value) in (("overwrite_input", False), ("order", "C"), ("hermitian", False))

@@ -11,8 +11,8 @@ import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
 from tinygrad_edu.core.value import Value
-from tinygrad_edu.ops.arithmetic import divide, square
-from tinygrad_edu.ops.comparison import equal_mask, kink, one_for_zero, shared
+from tinygrad_edu.ops.arithmetic import absolute, divide, square
+from tinygrad_edu.ops.comparison import choose, equal_mask, greater_mask, kink, less_mask, one_for_zero, shared
 from tinygrad_edu.ops.entry import axes_of, shape_of, zero_of
 from tinygrad_edu.ops.shaping import array, broadcast_to, concatenate, flip, reshape, stack
 
@@ -270,11 +270,25 @@ def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    over_length = divide(g, one_for_zero(out))
-    return kink(spread(over_length, x, axis, keepdims), x, x, spread(out, x, axis, keepdims))
+    x, length = within_range(euclidean_norm, x, out, axis=axis, keepdims=keepdims)
+    over_length = divide(g, one_for_zero(length))
+    return kink(spread(over_length, x, axis, keepdims), x, x, spread(length, x, axis, keepdims))
 
 
-euclidean_norm = operation(
+def within_range(norm: Any, x: Any, out: Any, p: float = 2.0, **params: Any) -> tuple[Any, Any]:
+    """x and its norm, both over the largest |x| where p-th powers over- or underflow: the slope stays as it is."""
+    digits = (280.0 if x.dtype == np.float64 else 30.0) / builtins.max(abs(p), 1.0)
+    if not isinstance(out, Value) and np.all((10.0**-digits < out) & (out < 10.0**digits)):
+        return x, out
+    lost = less_mask(out, 10.0**-digits) + greater_mask(out, 10.0**digits)
+    largest = max(absolute(x), axis=params["axis"], keepdims=params["keepdims"])
+    largest = largest.detach() if isinstance(largest, Value) else largest
+    scale = choose(lost, one_for_zero(largest), 1.0)
+    scaled = divide(x, spread(scale, x, params["axis"], params["keepdims"]))
+    return scaled, choose(lost, norm(scaled, **params), out)
+
+
+euclidean_norm: Operation = operation(
     _euclidean,
     (_euclidean_rule,),
     name="norm",
@@ -294,11 +308,12 @@ def _root_mean_square(x: Any, /, n: float, axis: Axis = None, keepdims: bool = F
 
 
 def _root_mean_square_rule(g: Any, out: Any, x: Any, n: float, axis: Axis = None, keepdims: bool = False) -> Any:
-    over_length = divide(g, one_for_zero(out) * n)
-    return kink(spread(over_length, x, axis, keepdims), x, x, spread(out, x, axis, keepdims))
+    x, length = within_range(root_mean_square, x, out, n=n, axis=axis, keepdims=keepdims)
+    over_length = divide(g, one_for_zero(length) * n)
+    return kink(spread(over_length, x, axis, keepdims), x, x, spread(length, x, axis, keepdims))
 
 
-root_mean_square = operation(
+root_mean_square: Operation = operation(
     _root_mean_square,
     (_root_mean_square_rule,),
     symbol="√mean(·²)",

@@ -38,8 +38,15 @@ reshape: Operation = operation(
 
 
 def ravel(x: Any, order: Order = "C") -> Any:
-    """All numbers in one row, the last index moving fastest, or with order="F" the first: a reshape."""
-    return reshape_in_order(x, (-1,), order)
+    """All numbers in one row, the last index moving fastest, or with order="F" the first: a reshape.
+
+    "A" is "F" where x lies so in memory, and "K" the order in memory.
+    """
+    x = x if isinstance(x, Value) else array(x)
+    if order == "K":
+        steps = getattr(data_of(x), "strides", ())
+        x = transpose(x, axes=tuple(sorted(range(len(steps)), key=lambda i: -abs(steps[i]))))
+    return reshape_in_order(x, (-1,), "C" if order == "K" else order)
 
 
 flatten = ravel
@@ -47,10 +54,12 @@ flatten = ravel
 
 def reshape_in_order(x: Any, shape: Shape, order: Order) -> Any:
     """A reshape that reads and writes with the last index moving fastest or, for "F", the first."""
-    if order in ("C", "K", "A"):
+    if order == "A":
+        order = "F" if np.isfortran(np.asarray(data_of(x))) else "C"
+    if order == "C":
         return reshape(x, shape=shape)
     if order != "F":
-        raise ValueError(f'order must be "C" or "F", got {order!r}')
+        raise ValueError(f'order must be "C", "F" or "A", got {order!r}')
     reverse = tuple(reversed(shape)) if isinstance(shape, (tuple, list)) else shape
     return transpose(reshape(transpose(x), shape=reverse))
 
