@@ -1,8 +1,11 @@
 """Numbers leave the graph only where the code says so; else the gradient is kept, or an error says what to write."""
 
 import copy
+import decimal
+import json
 import math
 import pickle
+import statistics
 
 import numpy as np
 import pytest
@@ -348,3 +351,32 @@ def test_arrays_that_mean_more_than_their_numbers_are_refused():
 
     with pytest.raises(TypeError, match="Series as an argument would lose"):
         tg.grad(lambda s: tg.std(s))(Series())
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: statistics.mean([x[0], x[1]]), r"statistics\.mean\(…\) write tg\.mean"),
+        (lambda x: statistics.stdev(list(x)), r"tg\.std\(.*ddof=1"),
+        (lambda x: math.fsum(x), r"math\.fsum\(…\) write tg\.sum"),
+        (lambda x: pickle.loads(pickle.dumps(x)).sum(), "can't become a pickle"),
+        (lambda x: json.loads(json.dumps(x[0])), r"JSON.*v\.item\(\)"),
+        (lambda x: decimal.Decimal(x[0]), r"Decimal.*v\.item\(\)"),
+        (lambda x: np.frombuffer(x.tobytes()).sum(), r"v\.data\.tobytes"),
+    ],
+)
+def test_modules_of_pythons_that_want_numbers_are_refused(function, message):
+    with pytest.raises(LostGradientError, match=message):
+        tg.grad(function)(np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("data", [2**53 + 1, [1, -(2**53) - 1], np.array([2**60 + 1]), np.uint64(2**64 - 1)])
+def test_an_integer_that_no_float_equals_is_refused(data):
+    with pytest.raises(ValueError, match="which no float equals"):
+        tg.Value(data)
+
+
+def test_integers_that_floats_equal_are_taken():
+    assert tg.Value(2**60).data == 2**60
+    assert tg.Value([2**53, True]).tolist() == [2.0**53, 1.0]
+    assert (tg.Value(1.0) / (2**53 + 1)).data == 1.0 / (2**53 + 1)  # Python rounds it, too

@@ -76,6 +76,14 @@ def behind(error: BaseException) -> LostGradientError | None:
             f"numpy can't compute with an array that holds Values ({error}): make it by tg.stack([…]) or tg.array([…]) "
             "in place of np.array([…])"
         )
+    if isinstance(error, TypeError) and re.search(r"(type|from|not) '?Value\b|Rational instance", str(error)):
+        return LostGradientError(
+            f"{error}: what is differentiated is a Value, which functions of tg and numpy take; v.item(), v.data and "
+            "v.tolist() are its numbers, without a gradient"
+        )
+    name = error.name if isinstance(error, AttributeError) and type(error.obj).__name__ == "Value" else None
+    if name is not None and hasattr(np.ndarray, name):
+        return LostGradientError(f"a Value has no .{name}: v.data.{name} is that of its numbers, without a gradient")
     return None
 
 
@@ -84,7 +92,7 @@ def in_place(mask: bool) -> TypeError:
     frame, line = user_frame(), "v[mask] = new"
     if frame is not None:
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() or line
-    parts = re.fullmatch(r"(.+?)\[(.+)\]\s*([-+*/]?)=\s*([^=].*)", line)
+    parts = re.fullmatch(r"([^;]+?)\[([^;]+)\]\s*([-+*/]?)=\s*([^=;][^;]*)", line)
     value, key, operator, new = parts.groups() if parts else ("v", "key", "", "new")
     new = f"{value} {operator} ({new})" if operator else new
     chosen = key if mask else "mask"
@@ -97,10 +105,14 @@ def in_place(mask: bool) -> TypeError:
     )
 
 
+PASSED = ("tinygrad_edu", "numpy", "statistics", "json", "fractions", "copy")
+"""Modules whose frames are passed over on the way to the user's line."""
+
+
 def user_frame() -> FrameType | None:
     """The nearest frame that is neither the library's nor numpy's."""
     frame: FrameType | None = sys._getframe(1)
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_edu", "numpy"):
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED:
         frame = frame.f_back
     return frame
 
@@ -129,6 +141,8 @@ def way_out(frame: FrameType | None) -> str:
         )
     called = re.match(r"(?:\w+\.)*(\w+)\s*\(", expression_at(frame))
     name = called[1] if called else ""
+    if name in ELSEWHERE:
+        return f"in place of {called[0]}…) write {ELSEWHERE[name]}; {reading}"  # type: ignore[index]
     if name in ("float", "int", "complex", "float64", "float32"):
         return f"leave {name}(…) out, or, if only the number is wanted, write v.item()"
     if called and name in (*ops.FAMILY_OF, *ops.NUMPY_ALIASES):
@@ -137,6 +151,19 @@ def way_out(frame: FrameType | None) -> str:
     if called and name in ("array", "asarray", "asanyarray"):
         return f"in place of {called[0]}…) write tg.stack([…]); {reading}"
     return f"use a function of tg, such as tg.exp, or join Values with tg.stack([…]); {reading}"
+
+
+ELSEWHERE = {
+    "fsum": "tg.sum(tg.stack([…]))",
+    "dist": "tg.norm(a - b)",
+    "fmean": "tg.mean(tg.stack([…]))",
+    "geometric_mean": "tg.exp(tg.mean(tg.log(tg.stack([…]))))",
+    "pvariance": "tg.var(tg.stack([…]))",
+    "variance": "tg.var(tg.stack([…]), ddof=1)",
+    "pstdev": "tg.std(tg.stack([…]))",
+    "stdev": "tg.std(tg.stack([…]), ddof=1)",
+}
+"""What to write for functions of `math` and `statistics` that have another name here."""
 
 
 def expression_at(frame: FrameType) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_edu import advice, core, ops
 from tinygrad_edu.core.context import OBSERVED, Context, context, current, depth
-from tinygrad_edu.core.data import KEPT, Data, as_data, as_result
+from tinygrad_edu.core.data import KEPT, Data, as_data, as_leaf, as_result
 from tinygrad_edu.ops.methods import Methods
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Value(Methods):
 
     Raises:
         TypeError: The data isn't real numbers.
-        ValueError: The data is ragged, or an integer too large for a float.
+        ValueError: The data is ragged, or has an integer that no float equals.
 
     >>> import tinygrad_edu as tg
     >>> x = tg.Value(3.0, name="x")
@@ -91,7 +91,7 @@ class Value(Methods):
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
         if isinstance(data, Value):
             raise TypeError("data is a Value already; for a leaf with the same data use detach()")
-        self._data = as_data(data)
+        self._data = as_leaf(data)
         self.grad = None
         self.name = name
         self.operation = None
@@ -128,14 +128,14 @@ class Value(Methods):
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(float) if isinstance(self._data, float) else self._data.dtype
 
-    def item(self) -> float:
-        """The one number in it, as a Python float. Raises ValueError if there are more, or none."""
+    def item(self, *at: Any) -> float:
+        """The one number in it, or the one at a place, as a Python float. Raises ValueError if there isn't just one."""
         data = self.data
         if isinstance(data, float):
             return data
-        if data.size != 1:
+        if data.size != 1 and not at:
             raise ValueError(f"item() needs a single number, but the data has shape {self.shape}")
-        return float(data.item())
+        return float(data.item(*at))
 
     def backward(self, seed: ArrayLike | Value | None = None, create_graph: bool = False) -> None:
         """Compute the gradient of this value with respect to every node it was made of, into their `grad`.
@@ -201,7 +201,7 @@ class Value(Methods):
     __index__ = __int__
 
     def __format__(self, spec: str) -> str:
-        return format(self._data, spec) if spec else repr(self)
+        return format(self.data, spec) if spec else repr(self)
 
     # A copy of a leaf is independent of it; in a function that is being differentiated a copy is a node like any other.
 
@@ -215,6 +215,8 @@ class Value(Methods):
         return value_from(copy.deepcopy(records, memo))  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if depth.get():
+            raise advice.lost_gradient(self.data, "a pickle")
         return core.copying.value_from, (core.copying.records_of(self),)
 
     def __repr__(self) -> str:

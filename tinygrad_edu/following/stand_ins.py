@@ -341,7 +341,7 @@ def of_numbers(original: Callable[..., Any], ours: Any) -> Callable[..., Any]:
             return original(*bare(tuple(args)))
         if ours is None:
             result = original(*plain(bare(tuple(args))))
-            if isinstance(result, float):
+            if not isinstance(result, int):  # whole numbers and truths have no derivative, but others have
                 raise TypeError(f"math.{original.__name__} isn't followed")
             return result
         return wrapped(ours(*bare(tuple(args))))
