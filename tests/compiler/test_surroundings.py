@@ -1,9 +1,16 @@
 """What a compiled function reads beside its arguments counts at every call, or is refused with the line."""
 
 import functools
+import importlib
 import itertools
+import json
+import operator
+import os
+import pickle
 import random
+import sys
 import time
+import weakref
 from argparse import Namespace
 from types import SimpleNamespace
 
@@ -349,3 +356,121 @@ def test_no_result_shares_memory_with_an_argument_or_another_result():
 def test_a_result_that_hides_its_numbers_is_refused():
     with pytest.raises(TypeError, match="a compiled function returns numbers"):
         tg.compile(lambda x: SimpleNamespace(x=x))(1.0)
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """A module of the user's, which functions import when they run."""
+    (tmp_path / "settings_of_test.py").write_text("rate = 2.0\ndef scaled(x):\n    return x * rate\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "settings_of_test"
+    sys.modules.pop("settings_of_test", None)
+
+
+def import_module(x):
+    import settings_of_test
+
+    return x * settings_of_test.rate
+
+
+def import_name(x):
+    from settings_of_test import rate
+
+    return x * rate
+
+
+def import_function(x):
+    from settings_of_test import scaled as f
+
+    return f(x)
+
+
+@pytest.mark.parametrize("function", [import_module, import_name, import_function])
+def test_a_module_that_is_imported_within_the_function_counts_at_every_call(function, settings):
+    compiled = tg.compile(function)
+    assert compiled(3.0) == 6.0
+    sys.modules[settings].rate = 5.0
+    assert compiled(3.0) == 15.0
+
+
+def test_environment_getters_references_and_shadowed_names_count_at_every_call(monkeypatch):
+    monkeypatch.setenv("RATE", "2.0")
+    assert_follows(lambda: (lambda x: x * float(os.environ["RATE"]), None), lambda _: monkeypatch.setenv("RATE", "4.0"))
+    rate, twice = operator.attrgetter("inner.shift"), operator.methodcaller("line", 2.0)
+
+    def of_model():
+        model = Model()
+        reference = weakref.ref(model)
+        return lambda x: x * rate(model) * twice(model) * reference().slope, model
+
+    assert_follows(
+        of_model, lambda model: setattr(model.inner, "shift", 7.0), lambda model: setattr(model, "slope", 9.0)
+    )
+
+    def shadowed():
+        space = {}
+        exec("f = lambda x: abs(x)", space)
+        return space["f"], space
+
+    assert_follows(shadowed, lambda space: space.update(abs=lambda x: x * 3.0), x=-2.0)
+
+
+class Permissive:
+    """An object that has every attribute."""
+
+    def __getattr__(self, name):
+        return SCALE
+
+
+def test_an_object_with_every_attribute_is_followed(monkeypatch):
+    anything = Permissive()
+    compiled = tg.compile(lambda x: x * anything.rate)
+    assert compiled(3.0) == 6.0
+    monkeypatch.setitem(globals(), "SCALE", 5.0)
+    assert compiled(3.0) == 15.0
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda x: x * globals()["SCALE"], "globals"),
+        (lambda x: x * eval("SCALE"), "eval"),
+        (lambda x: x * importlib.import_module("math").pi, "import_module"),
+        (lambda x: x * sys.modules["math"].pi, "modules"),
+        (lambda x: x * with_scale.__globals__["SCALE"], "__globals__"),
+    ],
+)
+def test_names_by_which_anything_may_be_read_are_refused(function, name):
+    with pytest.raises(TypeError, match=rf"test_surroundings\.py:\d+: while compiling, <lambda> uses {name}"):
+        tg.compile(function)(1.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: float(f"{x:.1f}"), "is to become a text"),
+        (lambda x: pickle.loads(pickle.dumps(x)), "while compiling"),
+        (lambda x: np.std([x, 2.0 * x]), r"while compiling, .*tg\.std"),
+        (lambda x: np.float64(x), "leave float64"),
+        (lambda x: json.loads(json.dumps(x)), r"while compiling, .*v\.item"),
+        (lambda x: np.add(x, 1.0, out=np.zeros(())), r"while compiling, np\.add with out="),
+    ],
+)
+def test_what_numpy_or_python_makes_of_an_error_names_the_line_and_what_to_write(function, message):
+    with pytest.raises(TypeError, match=rf"test_surroundings\.py:\d+: .*{message}"):
+        tg.compile(function)(3.14)
+
+
+def test_an_error_of_the_functions_own_stays_as_it_is():
+    def checked(x, n):
+        if n < 0:
+            raise ValueError("n must not be negative")
+        return x * n
+
+    with pytest.raises(ValueError, match=r"^n must not be negative$"):
+        tg.compile(checked)(1.0, -1)
+
+
+def test_whole_numbers_that_floats_do_not_tell_apart_are_compared_by_python():
+    compiled = tg.compile(lambda x, n: np.where(n == 2**53, x, -x))
+    assert [compiled(3.0, n) for n in (2**53 + 1, 2**53, 5)] == [-3.0, 3.0, -3.0]

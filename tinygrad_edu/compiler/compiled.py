@@ -48,7 +48,7 @@ from tinygrad_edu.compiler.signature import (
     put_together,
 )
 from tinygrad_edu.compiler.surroundings import Checks, Surroundings, line_of, line_of_change, state_of_draws
-from tinygrad_edu.compiler.traced import FixedError, Recorder
+from tinygrad_edu.compiler.traced import FixedError, Recorder, refusal_of
 from tinygrad_edu.core.context import current, depth
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
@@ -106,7 +106,7 @@ class Recording:
         return self.fixed is None or values_at(self.fixed[0], data) == self.fixed[1]
 
     def within_bounds(self, data: list[Any]) -> bool:
-        return all(np.all(np.abs(np.asarray(data[i], float)) <= self.most) for i in self.whole)
+        return all(np.all(np.abs(np.asarray(data[i], float)) < self.most) for i in self.whole)
 
 
 def form_of(x: Any) -> Any:
@@ -317,8 +317,13 @@ class Compiled(Generic[P]):
         recorder.arrays = [x for x, part in zip(values, parts_in(call), strict=True) if is_plain_array(x, part)]
         args, named = put_together(call, queue)
         before = [*map(form_of_tree, (*args, *named.values()))]
-        with recorded(recorder), local_names(not again) as local:
-            result = self.function(*args, **named)
+        try:
+            with recorded(recorder), local_names(not again) as local:
+                result = self.function(*args, **named)
+        except (TypeError, ValueError, AttributeError) as error:
+            if (refused := refusal_of(error)) is None:
+                raise
+            raise refused.with_traceback(error.__traceback__) from None
         for i, tree in enumerate((*args, *named.values())):
             if form_of_tree(tree) != before[i]:
                 self.refuse_change(names_of_arguments(self.function, call)[i])

@@ -14,17 +14,21 @@ import contextvars
 import dis
 import enum
 import functools
+import importlib
 import io
+import operator
 import os
 import pickle
 import random
+import re
 import struct
 import sys
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -58,15 +62,27 @@ IMPURE = frozenset(
 )
 """Names of what may be otherwise at the next call, or be made so."""
 
+UNSEEN = frozenset({"globals", "eval", "exec", "__import__"})
+UNSEEN_ATTRIBUTES = frozenset({"import_module", "__globals__", "f_globals"})
+"""Names by which code may read anything."""
+
+ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
+"""Names by which code reads environment variables."""
+
 EVERY_ATTRIBUTE = frozenset({"__dict__", "vars", "getattr", "__getattribute__"})
 """Names by which code may read any attribute."""
 
 
 class Names(NamedTuple):
-    """The names that a code object has, with those of the functions defined in it."""
+    """The names that a code object has, with those of the functions defined in it.
+
+    Attributes:
+        of_modules: The modules that it imports: for each how many packages up it starts, and the rest of its name.
+    """
 
     of_globals: frozenset[str]
     of_attributes: frozenset[str]
+    of_modules: frozenset[tuple[int, str]]
 
 
 @cache
@@ -74,7 +90,13 @@ def names_in(code: types.CodeType) -> Names:
     """Its names: of globals, and of attributes (texts too, which `getattr` may be given)."""
     of_globals: set[str] = set()
     of_attributes: set[str] = set()
+    of_modules: set[tuple[int, str]] = set()
+    loaded: list[Any] = [0, 0]  # what was loaded last: before an import, its level and what is taken from it
     for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":
+            level = loaded[-2] if isinstance(loaded[-2], int) else 0
+            of_modules.add((level, str(instruction.argval)))
+        loaded.append(instruction.argval)
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "STORE_NAME"):
             of_globals.add(str(instruction.argval))
         elif instruction.opcode in dis.hasname:
@@ -87,11 +109,20 @@ def names_in(code: types.CodeType) -> Names:
             inner = names_in(constant)
             of_globals |= inner.of_globals
             of_attributes |= inner.of_attributes
+            of_modules |= inner.of_modules
         elif isinstance(constant, str) and constant.isidentifier():
             of_attributes.add(constant)
         elif isinstance(constant, tuple):
             of_attributes.update(x for x in constant if isinstance(x, str))
-    return Names(frozenset(of_globals), frozenset(of_attributes))
+    return Names(frozenset(of_globals), frozenset(of_attributes), frozenset(of_modules))
+
+
+def imported(level: int, name: str, package: str) -> Any:
+    """A module that a function imports, as it would; `MISSING` where there is none."""
+    try:
+        return importlib.import_module("." * level + name, package or None)
+    except Exception:  # of whatever the module does
+        return MISSING
 
 
 class Surroundings:
@@ -168,6 +199,8 @@ class Surroundings:
         if isinstance(x, GENERATORS):
             self.checks, self.is_pure = None, False
             return (type(x), repr(state_of(x)))
+        if isinstance(x, GETTERS):
+            self.attributes |= set(re.findall(r"\w+", repr(x)))
         for kinds, parts in PARTS:
             if isinstance(x, kinds):
                 token, found = parts(x)
@@ -208,10 +241,20 @@ class Surroundings:
         self.is_pure = self.is_pure and not (names.of_globals | names.of_attributes) & IMPURE
         space = function.__globals__
         for name in names.of_globals:
+            found = space.get(name, MISSING)
+            self.note(global_of, space, name, found)
             if name in space or not hasattr(builtins, name):
-                found = space.get(name, MISSING)
-                self.note(global_of, space, name, found)
                 self.queue.append((found, f"{before}{name}"))
+        for level, name in names.of_modules:
+            if level or name.partition(".")[0] not in sys.stdlib_module_names:
+                module = imported(level, name, space.get("__package__") or "")
+                self.queue.append((module, f"{before}{name}"))
+        if names.of_attributes & ENVIRONMENT:
+            self.queue.append((dict(os.environ), f"{before}os.environ"))
+        for name in UNSEEN & names.of_globals - space.keys() | UNSEEN_ATTRIBUTES & names.of_attributes:
+            refuse(function, name)
+        if space.get("sys") is sys and "sys" in names.of_globals and "modules" in names.of_attributes:
+            refuse(function, "modules")
         for name in ("__defaults__", "__kwdefaults__"):
             if default := getattr(function, name):
                 self.note(getattr, function, name, default)
@@ -248,10 +291,10 @@ class Surroundings:
 
     def object_token(self, x: Any, way: str) -> Any:
         """That of an object with attributes; of one from a library, that it is this one."""
-        if getattr(x, "is_compiled", False):
+        if getattr(type(x), "is_compiled", False):
             self.queue.append((x.function, way))
             return "compiled"
-        wrapped = getattr(x, "__wrapped__", None)
+        wrapped = vars(x).get("__wrapped__") if hasattr(type(x), "__dict__") and hasattr(x, "__dict__") else None
         if wrapped is not None:
             self.queue.append((wrapped, way))
         if wrapped is None and is_foreign(x):
@@ -318,6 +361,7 @@ class Missing:
 
 
 MISSING = Missing
+GETTERS = (operator.attrgetter, operator.methodcaller)
 GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 
 
@@ -354,6 +398,10 @@ def parts_of_variable(x: Any) -> Any:
     return ("variable", id(x)), [("", x.get(MISSING))]
 
 
+def parts_of_reference(x: Any) -> Any:
+    return "reference", [("()", x())]
+
+
 def parts_of_buffer(x: Any) -> Any:
     view = memoryview(x)
     if view.nbytes > LARGEST:
@@ -373,6 +421,7 @@ PARTS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((types.BuiltinFunctionType, types.BuiltinMethodType), parts_of_builtin),
     (types.CellType, parts_of_cell),
     (contextvars.ContextVar, parts_of_variable),
+    (weakref.ref, parts_of_reference),
     ((array.array, bytearray, memoryview), parts_of_buffer),
 )
 """Of objects that are made of others: what stands for them in a key, and the others."""
@@ -562,6 +611,19 @@ def line_of(functions: list[types.FunctionType], way: str) -> str:
         code = functions[0].__code__
         return f"{code.co_filename}:{code.co_firstlineno}: "
     return ""
+
+
+def refuse(function: types.FunctionType, name: str) -> NoReturn:
+    """Raises TypeError for a name by which a function may read what isn't found; it names the line."""
+    line = function.__code__.co_firstlineno
+    for instruction in dis.get_instructions(function.__code__):
+        line = (instruction.positions and instruction.positions.lineno) or line
+        if instruction.argval == name:
+            break
+    raise TypeError(
+        f"{function.__code__.co_filename}:{line}: while compiling, {function.__name__} uses {name}, by which it may "
+        "read what a recording can't see, and would keep: name what it reads itself, or give it as an argument"
+    )
 
 
 CHANGING = {

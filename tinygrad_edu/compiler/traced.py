@@ -11,7 +11,7 @@ import dis
 import operator as op
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -147,6 +147,9 @@ class Recorder(Observer):
         logical = compare in (op.and_, op.or_, op.invert)
         if logical and any(integers.is_integers(x) and not integers.is_truths(x) for x in (a, b)):
             return NotImplemented
+        for x in (a, b):
+            if isinstance(x, Whole) and not logical:
+                self.needs(x.bound)
         found = as_double(MASKS[compare](a, b))
         return self.whole(found, bool if type(found._data) is float else np.dtype(bool), OF_TRUTHS)
 
@@ -202,7 +205,7 @@ class Recorder(Observer):
 
 
 def is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in ("tinygrad_edu", "numpy")
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in advice.PASSED
 
 
 BINARY_OP, FIRST_IN_PLACE = dis.opmap["BINARY_OP"], 13
@@ -231,11 +234,39 @@ def place() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame else ""
 
 
+def refusal_of(error: Exception) -> Exception | None:
+    """What an error means while recording: ours, which numpy may have put its own on top of, with the user's line.
+
+    None where it says that already, or is one of the user's own function.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TypeError) and "while compiling" in str(cause):
+            return None if cause is error else TypeError(*cause.args)
+        cause = cause.__cause__
+    frames = list(frames_of(error))
+    users = next((at for at in reversed(frames) if not is_ours(at.tb_frame)), None)
+    found = advice.behind(error)
+    by_us = type(error) in (TypeError, ValueError) and is_ours(frames[-1].tb_frame)
+    if users is None or (found is None and not by_us):
+        return None
+    line = f"{users.tb_frame.f_code.co_filename}:{users.tb_lineno}: while compiling, "
+    return TypeError(f"{line}{found}") if found else type(error)(f"{line}{error}")
+
+
+def frames_of(error: Exception) -> Iterator[TracebackType]:
+    at = error.__traceback__
+    while at is not None:
+        yield at
+        at = at.tb_next
+
+
 def refusal(value: Value, frame: FrameType | None) -> str:
     """Why a number can't be read: by whose rule, or at which line of the user's."""
-    made_plain = False
+    made_plain = as_text = False
     while frame and is_ours(frame):
-        made_plain = made_plain or frame.f_code.co_name in ("__float__", "__int__")
+        made_plain = made_plain or frame.f_code.co_name in ("__float__", "__int__", "as_integer_ratio", "__reduce__")
+        as_text = as_text or frame.f_code.co_name == "__format__"
         if frame.f_code is backward.cotangents.__code__:
             name = frame.f_locals["operation"].name
             return f"{name} can't be compiled: its gradient rule looks at numbers, and would be recorded for these only"
@@ -243,6 +274,11 @@ def refusal(value: Value, frame: FrameType | None) -> str:
     at = f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame else ""
     if made_plain:
         return f"{at}while compiling, {Value.__repr__(value)} is to become a plain number: {advice.way_out(frame)}"
+    if as_text:
+        return (
+            f"{at}while compiling, {Value.__repr__(value)} is to become a text, which would be that of this number "
+            "only: return the Value, and format what the call gives"
+        )
     return (
         f"{at}while compiling, Python reads the data of {Value.__repr__(value)}, as a branch or a loop bound does: "
         "only this way would be recorded. Use tg.where, or compile with static=True to take this way always"
