@@ -1,5 +1,6 @@
 """The command line, as a person types it: in a process of its own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -127,6 +128,26 @@ def test_an_output_that_is_no_folder_is_refused_before_training(tmp_path, capsys
     assert "--output" in captured.err
     assert captured.out == ""
     assert file.read_text() == "kept"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of Windows say something else")
+@pytest.mark.parametrize("arguments", [["article", "--epochs", "1"], ["operations"]])
+def test_where_nobody_reads_on_it_ends_without_a_word_and_says_neither_right_nor_wrong(arguments, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tinygrad_edu", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_what_can_not_be_written_is_said_in_a_line_with_exit_code_3(tmp_path):
+    command = [sys.executable, "-m", "tinygrad_edu", "operations"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert re.fullmatch(r"tinygrad-edu: .*No space left on device\n", done.stderr)
 
 
 def test_version_and_help(tmp_path):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tinygrad_edu import __version__
 from tinygrad_edu.article import LABELS, ArticleUpdate, network_from, recovered_start
@@ -26,18 +28,26 @@ from tinygrad_edu.ops.catalogue import page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 where a comparison fails, 3 where code that is checked can't be run.
+    """Run a command; returns the exit code: 0, 1 where a comparison fails, 3 where what was asked for can't be done.
 
-    Wrong arguments end the process with exit code 2.
+    Wrong arguments end the process with exit code 2; it is 141, as of other programs, where nobody reads on.
     """
     if hasattr(sys.stdout, "reconfigure"):  # a Windows console or pipe may be set to an encoding without Greek letters
         sys.stdout.reconfigure(encoding="utf-8")
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        print(end="", flush=True)
     except ArgumentError as error:
-        parser.error(str(error))
+        options.parser.error(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return 141
+    except OSError as error:
+        print(f"tinygrad-edu: {error}", file=sys.stderr)
+        return 3
+    return code
 
 
 class ArgumentError(Exception):
@@ -75,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--plot", action="store_true", help='write article.png, the error curve (extra "plot"), as well'
     )
     article.add_argument("--quiet", action="store_true", help="print the comparison only")
-    article.set_defaults(run=run_article)
+    article.set_defaults(run=run_article, parser=article)
     check = commands.add_parser(
         "check",
         help="check a gradient that someone wrote",
@@ -107,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="for the whole check (60)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.add_argument("--language", choices=("en", "zh"), default="en", help="of the report (en)")
-    check.set_defaults(run=run_check)
+    check.set_defaults(run=run_check, parser=check)
     compiled = commands.add_parser(
         "compile",
         help="print the source that the compiler writes",
@@ -116,10 +126,10 @@ def build_parser() -> argparse.ArgumentParser:
     compiled.add_argument("network", choices=("article",), help="which network")
     compiled.add_argument("--kind", choices=("scalar", "dense"), default="scalar", help="neurons or matrices (scalar)")
     compiled.add_argument("--language", choices=("en", "zh"), default="en", help="of the comments (en)")
-    compiled.set_defaults(run=run_compile)
+    compiled.set_defaults(run=run_compile, parser=compiled)
     about = "print the page of all operations, as Markdown"
     operations = commands.add_parser("operations", help=about, description=about)
-    operations.set_defaults(run=run_operations)
+    operations.set_defaults(run=run_operations, parser=operations)
     return parser
 
 
@@ -176,6 +186,7 @@ def run_article(options: argparse.Namespace) -> int:
         raise ArgumentError("argument --html: there is no epoch to step through with --epochs 0")
     try:
         options.output.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=options.output).close()
     except OSError as error:
         raise ArgumentError(f"argument --output: {options.output} is no folder to write to: {error.strerror}") from None
     result = replay(

@@ -143,10 +143,12 @@ def test_inputs_may_be_files(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["student", "--input", "1"], "must be MODULE:FUNCTION or FILE.py:FUNCTION, got 'student'"),
+        (["student", "--input", "1"], "a function is named MODULE:FUNCTION or FILE.py:FUNCTION, got 'student'"),
         (["nowhere:loss", "--input", "1"], "there is no module 'nowhere'"),
         (["nowhere.py:loss", "--input", "1"], "there is no file 'nowhere.py'"),
         (["student:nothing", "--input", "1"], "student has no function 'nothing'"),
+        (["student:los", "--input", "1"], "student has no function 'los': did you mean loss?"),
+        (["student:traced", "--input", "1", "--wrt", "x"], "--wrt is for layers, and for losses that give"),
         (["student:loss", "--input", "one"], "neither a number, a list or dict in JSON, nor a file"),
         (["student:traced", "--input", "[]"], "the input '[]' is empty"),
         (["student:loss"], "--input"),

@@ -75,7 +75,7 @@ class Operation:
         self.shapes = shapes
         self.analytic = analytic
         self.prints = prints
-        self.__doc__ = forward.__doc__
+        self.__doc__ = f"{(forward.__doc__ or '').rstrip()}\n\n    Shapes: {shapes}" if shapes else forward.__doc__
         self.__wrapped__ = forward  # where `inspect` and `help` find the arguments
         self.argument_names, self.n_inputs = arguments_of(forward)
         self.takes_wanted = not isinstance(rules, tuple) and "wanted" in arguments_of(rules)[0]

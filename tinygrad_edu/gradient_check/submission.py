@@ -19,6 +19,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,6 +148,7 @@ def report_on(job: Job) -> Any:
         gradient = named(job.gradient if ":" in job.gradient else f"{module}:{job.gradient}")
         fitting(function, inputs)
         fitting(gradient, inputs)
+        no_choice(job)
         return gradcheck(function, *inputs, gradient=gradient, **options)
     if isinstance(function, type):
         raise UsageError(f"{job.function} is a class: name a function, or an object that was made from it")
@@ -155,7 +157,14 @@ def report_on(job: Job) -> Any:
     fitting(function, inputs)
     if gives_gradients(function, inputs):
         return check_loss(function, *inputs, **wrt, **options)
+    no_choice(job)
     return gradcheck(function, *inputs, **options)
+
+
+def no_choice(job: Job) -> None:
+    """Raise UsageError for inputs that are chosen where each is checked."""
+    if job.wrt:
+        raise UsageError("--wrt is for layers, and for losses that give their gradients: here every input is checked")
 
 
 def gives_gradients(function: Callable[..., Any], inputs: Sequence[Any]) -> bool:
@@ -184,13 +193,14 @@ def named(text: str) -> Any:
     """What "module:name" or "file.py:name" names. Raises UsageError where there is no such thing."""
     module_name, colon, name = text.rpartition(":")
     if not (module_name and colon and name):
-        raise UsageError(f"must be MODULE:FUNCTION or FILE.py:FUNCTION, got {text!r}")
+        raise UsageError(f"a function is named MODULE:FUNCTION or FILE.py:FUNCTION, got {text!r}")
     module = from_file(Path(module_name)) if module_name.endswith(".py") else from_name(module_name)
     thing: Any = module
     for part in name.split("."):
         thing = getattr(thing, part, None)
     if thing is None:
-        raise UsageError(f"{module_name} has no function {name!r}")
+        near = get_close_matches(name, vars(module), 1)
+        raise UsageError(f"{module_name} has no function {name!r}" + (f": did you mean {near[0]}?" if near else ""))
     return thing
 
 

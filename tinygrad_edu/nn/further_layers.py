@@ -87,9 +87,11 @@ class Conv2d:
         return self.activation(out.reshape(out.shape[1:]))
 
     def parameters(self) -> list[Value]:
+        """Weights and bias."""
         return [self.weights, self.bias]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
+        """Each parameter with its name."""
         return [("weights", self.weights), ("bias", self.bias)]
 
 
@@ -121,9 +123,11 @@ class Embedding:
         return lookup(self.table, x if isinstance(x, Value) else np.asarray(x, dtype=float))
 
     def parameters(self) -> list[Value]:
+        """The table."""
         return [self.table]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
+        """Each parameter with its name."""
         return [("table", self.table)]
 
 

@@ -83,13 +83,16 @@ class Layer:
 
     @property
     def output(self) -> list[float | None]:
+        """What each neuron last gave; None before the first call."""
         return [neuron.output for neuron in self.neurons]
 
     @property
     def delta(self) -> list[float | None]:
+        """Each neuron's gradient at its weighted sum; None before a backward pass."""
         return [neuron.delta for neuron in self.neurons]
 
     def parameters(self) -> list[Value]:
+        """All neurons' weights and biases, neuron by neuron."""
         return [p for neuron in self.neurons for p in neuron.parameters()]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
@@ -196,6 +199,7 @@ class Dense:
         return np.asarray(grad.data if isinstance(grad, Value) else grad)
 
     def parameters(self) -> list[Value]:
+        """Weights and bias."""
         return [self.weights, self.bias]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
@@ -204,6 +208,7 @@ class Dense:
 
     @property
     def activation_name(self) -> str:
+        """What its activation is called."""
         return name_of(self.activation)
 
     def _repr_html_(self) -> str:

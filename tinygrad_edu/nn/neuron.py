@@ -80,6 +80,7 @@ class Neuron:
         )
 
     def parameters(self) -> list[Value]:
+        """The weights, then the bias."""
         return [*self.weights, self.bias]
 
     def __getstate__(self) -> dict[str, Any]:

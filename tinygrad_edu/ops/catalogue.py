@@ -73,7 +73,7 @@ def assigned_in(module: ModuleType) -> list[str]:
 
 def operation_lines(name: str, entry: Operation) -> Iterator[str]:
     yield f"### {heading(name, entry)}\n"
-    yield f"{' '.join((entry.__doc__ or '').split())}\n"
+    yield f"{' '.join((entry.forward.__doc__ or '').split())}\n"
     yield f"- formula: {entry.formula}"
     yield f"- shapes: {entry.shapes}"
     for label, rule in labelled_rules(entry):

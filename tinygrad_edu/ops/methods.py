@@ -54,7 +54,7 @@ def refused(name: str, instead: str) -> property:
     def refuse(self: Any) -> Any:
         raise AttributeError(f"a Value has no .{name}(…), which would change it in place: use {instead}, a new one")
 
-    return property(refuse)
+    return property(refuse, doc=f"There isn't one: use {instead}, a new Value.")
 
 
 class Methods:
