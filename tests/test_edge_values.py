@@ -78,6 +78,13 @@ def test_a_power_at_0_to_the_0_has_no_made_up_second_derivative():
             assert not np.isfinite(got[1, 0])
 
 
+@pytest.mark.parametrize("b", [0.3, 1.0, 2.5])
+def test_a_power_of_0_is_flat_in_its_exponent(b):
+    for f in (lambda y: tg.power(0.0, y), lambda y: tg.power(np.zeros(2), y)[0]):
+        assert tg.grad(f)(b) == tg.grad(tg.grad(f))(b) == tg.grad(tg.grad(tg.grad(f)))(b) == 0.0
+        assert tg.jvp(tg.grad(f), (b,), (1.0,))[1] == 0.0
+
+
 def test_polynomials_have_their_derivatives_of_every_order_at_0():
     f = lambda x: sum(k * x**k for k in range(5))  # noqa: E731
     for order, right in enumerate((0.0, 1.0, 4.0, 18.0, 96.0)):

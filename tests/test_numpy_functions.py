@@ -202,6 +202,7 @@ CASES |= {
     "divmod": (lambda x, y: np.divmod(x, y)[1], [X, positive(2, 3)]),
     "modf": (lambda x: np.modf(3.0 * x)[0], [X]),
     "conjugate": (lambda x: np.conj(x) * np.real(x) + np.imag(x), [X]),
+    "angle": (lambda x: np.real_if_close(x) * np.angle(x, deg=True), [X]),
     "astype": (lambda x: x.astype(x.dtype) * x, [X]),
     "copy": (lambda x: np.copy(x) * x, [X]),
     "ordered": (lambda x: np.sort(np.stack([x, x * x]), axis=0), [X]),

@@ -18,12 +18,12 @@ from tinygrad_edu.core.value import Value
 
 
 def gradients(output: Value, inputs: Iterable[Value], create_graph: bool = True) -> list[Any]:
-    """The derivatives of a scalar `output` with respect to `inputs`, as a list; no `grad` is touched.
+    """The derivatives of `output`, one number, with respect to `inputs`, as a list; no `grad` is touched.
 
     Values with `create_graph`, else floats and arrays. An input that `output` doesn't depend on gets zeros.
 
     Raises:
-        TypeError: `output` isn't a Value, or `inputs` aren't a list of Values. ValueError: `output` isn't a scalar.
+        TypeError: `output` isn't a Value, or `inputs` aren't a list of Values. ValueError: `output` isn't one number.
 
     >>> import tinygrad_edu as tg
     >>> x = tg.Value(3.0)

@@ -83,18 +83,14 @@ def value_and_grad(f: Callable[P, Any], argnum: Argnum = 0) -> Callable[P, tuple
         with Trace(args, argnum) as trace:
             out = f(*trace.args, **options)
             out = out if isinstance(out, Value) else the_result("grad", out)
-        if out.ndim:
+        if out.size != 1:
             raise ValueError(
                 f"grad needs a function of one number as result, got shape {out.shape}; "
                 "for arrays there are jacobian, vjp and elementwise_grad"
             )
-        return trace.result(out), trace.cotangents([out], [1.0 if type(out._data) is float else ONE])
+        return trace.result(out), trace.cotangents([out], [1.0 if type(out._data) is float else np.ones(out.shape)])
 
     return both
-
-
-ONE = np.array(1.0)
-ONE.flags.writeable = False
 
 
 def the_result(transform: str, out: Any) -> Value:
@@ -103,6 +99,8 @@ def the_result(transform: str, out: Any) -> Value:
         raise ValueError(f"{transform} needs a function with one array as result, got a {type(out).__name__}")
     if out is None:
         raise TypeError(f"{transform} needs a function with a result, but it gave None: does its `return` miss?")
+    if getattr(out, "dtype", type(out)) == bool:
+        raise TypeError(f"{transform} needs a function of numbers, but it gave {out}: a truth has no derivative")
     return results_of(out)[0]
 
 

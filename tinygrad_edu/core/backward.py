@@ -24,7 +24,7 @@ def backward(output: Value, seed: Operand | None = None, create_graph: bool = Fa
     """Set `grad` of every node that `output` was made of; leaves add to the gradient that they have.
 
     Raises:
-        ValueError: `output` isn't a scalar and no seed was given, or the seed has another shape.
+        ValueError: `output` isn't one number and no seed was given, or the seed has another shape.
     """
     create_graph = create_graph or isinstance(seed, Value)
     if (observer := current()[2]) is not None:
@@ -143,11 +143,11 @@ def is_broadcast(small: Sequence[int], large: Sequence[int]) -> bool:
 
 
 def starting_seed(output: Value, seed: Operand | None, create_graph: bool) -> Any:
-    """The output's own cotangent, checked: 1 for a scalar, else what the caller gave."""
+    """The output's own cotangent, checked: 1 for one number, else what the caller gave."""
     if seed is None:
-        if output.ndim:
+        if output.size != 1:
             raise ValueError(f"backward from an array of shape {output.shape} needs a seed of that shape")
-        one = 1.0 if isinstance(output._data, float) else np.array(1.0, output._data.dtype)
+        one = 1.0 if isinstance(output._data, float) else np.ones_like(output._data)
         return Value(one) if create_graph else one
     given = seed if isinstance(seed, Value) else as_data(seed)
     if np.shape(data_of(given)) != output.shape:

@@ -11,10 +11,10 @@ from typing import Any
 FAMILIES: dict[str, str] = {
     "arithmetic": "add subtract multiply divide negative positive absolute fabs sign reciprocal square sqrt cbrt "
     "remainder mod fmod floor_divide divmod modf floor ceil trunc rint round clip copysign hypot heaviside nan_to_num "
-    "conjugate real imag",
+    "conjugate real imag real_if_close",
     "exponential": "exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 power",
     "trigonometric": "sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh sinc deg2rad "
-    "rad2deg",
+    "rad2deg angle",
     "activation": "sigmoid relu leaky_relu elu softplus silu gelu softmax log_softmax logsumexp",
     "comparison": "maximum minimum fmax fmin where select equal not_equal less less_equal greater greater_equal "
     "logical_and logical_or logical_not logical_xor isfinite isinf isnan isposinf isneginf signbit isreal iscomplex "

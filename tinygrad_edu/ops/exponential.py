@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.ops.arithmetic import divide
-from tinygrad_edu.ops.comparison import choose, equal_mask, greater_mask, kink, one_for_zero
+from tinygrad_edu.ops.arithmetic import divide, sqrt
+from tinygrad_edu.ops.comparison import choose, equal_mask, greater_mask, kink, less_equal_mask, one_for_zero
 from tinygrad_edu.ops.entry import BROADCAST, binary, unary
 
 LOG_2, LOG_10 = math.log(2.0), math.log(10.0)
@@ -123,9 +123,12 @@ def power_slope(a: Any, b: Any) -> Any:
     return choose(both, kink(both, b, b, b), b * power(a, b + both - 1.0))
 
 
-def one_for_zero_where(holds: Any, x: Any) -> Any:
-    """`x` with 1 in place of 0 where a mask holds."""
-    return choose(holds * equal_mask(x, 0.0), 1.0, x)
+def log_slope(out: Any, a: Any, b: Any) -> Any:
+    """aᵇ·log a, and at a = 0 < b its limit 0: flat in b, but for b ≤ 1 as steep in a as -√a is there."""
+    at_zero = equal_mask(a, 0.0) * greater_mask(b, 0.0)
+    falling = at_zero * less_equal_mask(b, 1.0)
+    limit = choose(falling, 0.0 - sqrt(choose(falling, a, 1.0)), 0.0)
+    return choose(at_zero, limit, times_log(out, choose(at_zero, 1.0, a)))
 
 
 def _times_log(y: Any, x: Any, /) -> Any:
@@ -160,7 +163,7 @@ power: Operation = operation(
     _power,
     (
         lambda g, out, a, b: g * power_slope(a, b),
-        lambda g, out, a, b: g * times_log(out, one_for_zero_where(greater_mask(b, 1.0), a)),
+        lambda g, out, a, b: g * log_slope(out, a, b),
     ),
     symbol="^",
     formula="∂(aᵇ) = b·aᵇ⁻¹·∂a + aᵇ·log(a)·∂b",

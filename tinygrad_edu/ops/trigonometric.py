@@ -121,6 +121,15 @@ arctan2 = binary(
 )
 
 
+def angle(z: Any, deg: bool = False) -> Any:
+    """The angle of a number, which is real, in the complex plane: 0 for a positive one, π or 180 degrees for others.
+
+    ∂/∂z = 0, and nan at z = 0.
+    """
+    found = arctan2(0.0, z)
+    return rad2deg(found) if deg else found
+
+
 def _sinc(x: Any, /) -> Any:
     """sin(πx)/(πx), elementwise; 1 at 0. ∂/∂x = (cos(πx) - sinc(x))/x, 0 at 0."""
     return float(np.sinc(x)) if type(x) is float else np.sinc(x)
