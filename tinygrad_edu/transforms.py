@@ -99,7 +99,7 @@ def the_result(transform: str, out: Any) -> Value:
         raise ValueError(f"{transform} needs a function with one array as result, got a {type(out).__name__}")
     if out is None:
         raise TypeError(f"{transform} needs a function with a result, but it gave None: does its `return` miss?")
-    if getattr(out, "dtype", type(out)) == bool:
+    if np.asarray(data_of(out)).dtype.kind == "b":
         raise TypeError(f"{transform} needs a function of numbers, but it gave {out}: a truth has no derivative")
     return results_of(out)[0]
 
