@@ -92,3 +92,68 @@ def test_a_flat_side_of_a_kink_is_no_jump():
     assert tg.gradcheck(lambda w: float(np.sum(np.maximum(w, 0.0))), w, gradient=(w > 0.0) * 1.0)
     report = tg.gradcheck(lambda w: float(np.sum(np.maximum(w, 0.0))), w, gradient=np.ones(4))
     assert {entry.index for entry in report.entries if not entry.holds} == {(0,), (2,)}
+
+
+def mixed_logistic(w, X, y, factor=1.0):
+    """A logistic regression with a penalty, of which some is computed in float32 and some in float64."""
+    z = X.astype(np.float32) @ w.astype(np.float32)
+    p = 1.0 / (1.0 + np.exp(-z))
+    loss = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)) + 0.2 * np.sum(np.abs(w))
+    return loss, factor * (X.T.astype(np.float32) @ (p - y.astype(np.float32)) / np.float32(len(y))) + 0.2 * np.sign(w)
+
+
+def test_float32_inside_is_seen_beside_float64():
+    rng = np.random.default_rng(30)
+    w, X, y = rng.normal(size=4), rng.normal(size=(9, 4)), (rng.random(9) > 0.5) * 1
+    assert tg.check_loss(mixed_logistic, w, X, y, wrt="w")
+    for factor in (-1.0, 0.5, 0.0, 1.1):
+        assert not tg.check_loss(mixed_logistic, w, X, y, factor, wrt="w")
+
+
+def test_rounding_is_that_of_all_terms_where_their_sum_nearly_cancels():
+    rng = np.random.default_rng(45)
+    x, w = 1e-3 * rng.normal(size=(4, 3)), 1e-3 * rng.normal(size=(3, 40))
+
+    def forward(x, w):
+        z = (x @ w) ** 2
+        return 1.0 + z, (x, w)
+
+    def backward(dout, cache):
+        x, w = cache
+        dz = dout * 2 * (x @ w)
+        return dz @ w.T, x.T @ dz
+
+    assert tg.check_layer(forward, backward, x, w)
+    assert not tg.check_layer(forward, lambda dout, cache: [0.9 * g for g in backward(dout, cache)], x, w)
+
+
+def test_a_layer_object_in_float32_is_asked_in_float64_where_rounding_leaves_little():
+    class Elu:
+        def __init__(self, W):
+            self.W = W
+
+        def forward(self, x):
+            self.x = x
+            self.h = np.exp(x) - 1
+            return self.h @ self.W
+
+        def backward(self, dout):
+            self.dW = self.h.T @ dout
+            return (dout @ self.W.T) * (self.h + 1)
+
+    rng = np.random.default_rng(0)
+    x, W = [(1e-3 * rng.normal(size=shape)).astype(np.float32) for shape in ((5, 4), (4, 3))]
+    report = tg.check_layer(Elu(W), x)
+    assert report
+    assert any("wrong in float32 only" in note for note in report.notes)
+
+
+def test_what_float32_inside_hides_altogether_is_neither_wrong_nor_passed():
+    def loss(w):
+        return float(np.float32(3.0) + np.float32(1e-9) * np.sum(w.astype(np.float32) ** 2)), 2e-9 * w
+
+    report = tg.check_loss(loss, np.array([1.0, -2.0, 0.5]))
+    assert not report
+    assert all(entry.holds for entry in report.entries)
+    assert report.unchecked == ["w"]
+    assert "can't be judged" in report.diagnoses[0].text

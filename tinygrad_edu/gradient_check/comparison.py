@@ -22,6 +22,7 @@ from tinygrad_edu.gradient_check.numerical import (
     Point,
     Settled,
     Slopes,
+    Terms,
     at_step,
     copies_of,
     directions_of_slopes,
@@ -80,13 +81,12 @@ class Comparison:
         fast: bool,
         tolerances: Sizes,
         language: Language = "en",
-        size: Evaluate | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self.names, self.method, self.fast, self.language = list(names), method, fast, language
         self.data: list[Data] = [x if isinstance(x, float) else x.astype(np.float64) for x in given]
         self.single = any(isinstance(x, np.ndarray) and x.dtype == np.float32 for x in given)
         self.eps, self.atol = tolerances.eps, tolerances.atol
-        self.rtol = max(tolerances.rtol, 1e-3) if self.single else tolerances.rtol
         self.entries: list[Entry] = []
         self.findings: list[Finding] = []
         self.unchecked: list[str] = []
@@ -97,10 +97,13 @@ class Comparison:
         self.slopes: list[Slopes] = []
         self.worst = 0
         self.evaluate = quiet(evaluate)
-        self.refused = self.is_random(size or evaluate) or self.is_not_finite()
+        terms = terms and Terms(quiet(terms.parts), terms.weights)
+        self.refused = self.is_random(terms.largest if terms else evaluate) or self.is_not_finite()
         if not self.refused:
-            self.point = Point(self.evaluate, self.data, self.eps)
+            self.point = Point(self.evaluate, self.data, self.eps, terms)
+            self.single = self.single or self.point.single
             self.note_rounding()
+        self.rtol = max(tolerances.rtol, 1e-3) if self.single else tolerances.rtol
 
     @property
     def report(self) -> GradientReport:
@@ -320,6 +323,8 @@ class Comparison:
                 )
             )
         self.note_uncertainty(i, entries)
+        if self.is_hidden_by_rounding(entries):
+            self.not_judged("rounding hides it", self.names[i])
         return self.with_ties(i, k, entries, order)
 
     def not_judged(self, key: str, name: str) -> None:
@@ -338,6 +343,14 @@ class Comparison:
             note = say("float32", self.language, n=sum(rounded), name=self.names[i])
             self.notes += [note] if note not in self.notes else []
         return [b if mended else a for (a, b), mended in zip(pairs, rounded, strict=True)] if double else single
+
+    def is_hidden_by_rounding(self, entries: Sequence[Entry]) -> bool:
+        """Whether a function that rounds to few digits leaves nothing known of an input's derivatives but a bound."""
+        largest = max(
+            (max(abs(e.computed), abs(e.numerical)) for e in entries if math.isfinite(e.computed)), default=0.0
+        )
+        known = [e for e in entries if e.kink or e.error < 0.5 * largest or not e.holds]
+        return self.point.single and self.method == "central" and largest > 0.0 and not known
 
     def note_uncertainty(self, i: int, entries: Sequence[Entry]) -> None:
         """Say so where entries hold only because their numerical derivatives are hardly known."""
@@ -417,7 +430,10 @@ class Comparison:
         """The steps that are tried where the usual one doesn't settle it, the largest first."""
         usual = self.step(i) * max(1.0, abs(number))
         finer = min(usual, self.eps * max(1.0, abs(number)))
-        steps = [*([usual] if usual > finer else []), *(finer * factor for factor in FINER)]
+        between = [usual]
+        while between[-1] > 3.0 * finer:
+            between.append(0.1 * between[-1])
+        steps = [*between[:-1], *(finer * factor for factor in FINER)]
         while 0.0 < abs(number) < 1e4 * steps[-1] and steps[-1] > 1e-300 and not self.fast:
             steps.append(0.1 * steps[-1])  # a small number may be near the border of the function's domain
         return steps

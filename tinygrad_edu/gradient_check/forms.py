@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,9 @@ INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "input_grad")
 """Where layers keep a result that they don't return."""
 DOUTS = 3
 """How many random cotangents a backward pass is checked with."""
+
+
+FormT = TypeVar("FormT", bound="Form")
 
 
 class WrtError(ValueError):
@@ -114,7 +117,7 @@ class Form:
         raise NotImplementedError
 
     def in_double(self) -> Form | None:
-        """The same with float64 in place of float32 arguments; None where parameters are an object's own."""
+        """The same with float64 in place of float32; None where parameters are a model's own."""
         return None
 
 
@@ -363,8 +366,16 @@ class LayerForm(Form):
         parts = [*claims.parts, *of_parameters]
         return Claims(names, parts, claims.findings, claims.unchecked)
 
+    def in_double(self) -> Form | None:
+        other = with_arguments_in_double(self)
+        double = {name: x.astype(np.float64) for name, x in self.parameters.given.items()}
+        other.parameters = copy.copy(self.parameters)
+        other.parameters.layer = self.parameters.copy_with(list(double.values()))
+        other.leaves = other.leaves + [Leaf(name, x) for name, x in double.items()]
+        return other
 
-def with_arguments_in_double(form: Form) -> Form:
+
+def with_arguments_in_double(form: FormT) -> FormT:
     other = copy.copy(form)
     other.arguments = form.arguments.in_double()
     other.leaves = other.arguments.leaves

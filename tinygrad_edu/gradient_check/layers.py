@@ -12,6 +12,7 @@ from tinygrad_edu.gradient_check.black_box import with_experiments
 from tinygrad_edu.gradient_check.comparison import Comparison, Sizes, checked_sizes
 from tinygrad_edu.gradient_check.diagnosis import diagnoses_of
 from tinygrad_edu.gradient_check.forms import Form, LayerForm, LossForm, PairForm, Wrt
+from tinygrad_edu.gradient_check.numerical import Terms
 from tinygrad_edu.gradient_check.plain_data import with_lists_as_arrays
 from tinygrad_edu.gradient_check.report import GradientReport
 from tinygrad_edu.gradient_check.search.findings import Language
@@ -123,15 +124,12 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
         [np.concatenate([np.ravel(np.asarray(d, dtype=np.float64)) for d in of_one]) for of_one in douts]
     )
 
-    def evaluate(data: list[Data]) -> Array:
-        flat = np.concatenate([np.ravel(out) for out in form.outputs(data)])
-        result: Array = weights @ flat
-        return result
+    def parts(data: list[Data]) -> Array:
+        return np.concatenate([np.ravel(out) for out in form.outputs(data)])
 
-    def size(data: list[Data]) -> Array:
-        flat = np.concatenate([np.ravel(out) for out in form.outputs(data)])
-        terms: Array = np.abs(weights) @ np.abs(flat)
-        return terms
+    def evaluate(data: list[Data]) -> Array:
+        result: Array = weights @ parts(data)
+        return result
 
     comparison = Comparison(
         [leaf.name for leaf in form.leaves],
@@ -141,7 +139,7 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
         False,
         sizes,
         language,
-        size,
+        Terms(parts, weights),
     )
     if comparison.refused:
         return comparison.report

@@ -18,6 +18,7 @@ from tinygrad_edu.core.data import Array, Data
 Evaluate: TypeAlias = Callable[[list[Data]], Array]
 """The function of its inputs: one number for each cotangent that it is checked with."""
 EPSILON = float(np.finfo(float).eps)
+SINGLE = float(np.finfo(np.float32).eps)
 FINER = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 """Steps that are tried near a kink, as parts of the usual one."""
 COARSER = (1e3, 1e2, 1e1, 1.0)
@@ -40,6 +41,23 @@ class Slopes(NamedTuple):
     right: Array
 
 
+class Terms(NamedTuple):
+    """What a function's numbers are summed from: the terms for some inputs, and the weights of each sum."""
+
+    parts: Evaluate
+    weights: Array
+
+    def largest(self, data: list[Data]) -> Array:
+        """The sum of the terms' sizes, which bounds the rounding of each sum."""
+        sums: Array = np.abs(self.weights) @ np.abs(self.parts(copies_of(data)))
+        return sums
+
+    def spread(self, data: list[Data]) -> Array:
+        """About how large the sums would be if the terms' signs were random: so their rounding errors add up."""
+        sums: Array = np.sqrt(self.weights**2 @ self.parts(copies_of(data)) ** 2)
+        return sums
+
+
 class Point:
     """A function at the inputs of a check: its value there, how noisy it is, and the step that suits each input.
 
@@ -47,14 +65,20 @@ class Point:
         here: The function's value.
         noise: How far two values may differ by rounding, for each cotangent. It is measured, so that a function that
             computes in float32 inside gets larger steps.
+        single: Whether it does so: its numbers have no more than some nine digits.
         steps: For each input the step of a difference, relative to max(1, |x|).
     """
 
-    def __init__(self, evaluate: Evaluate, data: list[Data], eps: float) -> None:
+    def __init__(self, evaluate: Evaluate, data: list[Data], eps: float, terms: Terms | None = None) -> None:
         self.evaluate, self.data = evaluate, data
         self.here = evaluate(copies_of(data))
-        line = on_line(evaluate, data, [d * own_sizes(x) for d, x in zip(random_direction(data), data, strict=True)])
-        self.noise = np.maximum(EPSILON * np.abs(self.here), noise_of(line))
+        direction = [d * own_sizes(x) for d, x in zip(random_direction(data), data, strict=True)]
+        terms = terms or Terms(evaluate, np.eye(self.here.size))
+        spread = terms.spread(data)
+        self.single = in_single(on_line(terms.parts, data, direction))
+        rounding = (SINGLE if self.single else EPSILON) * np.maximum(spread, np.abs(self.here))
+        self.noise = np.maximum(rounding, noise_of(on_line(evaluate, data, direction)))
+        self.single |= bool(np.any(self.noise > 1e-9 * (np.abs(self.here) + spread)))
         self.steps = [self.step_for_input(i, eps) for i in range(len(data))]
 
     def step_for_input(self, i: int, eps: float) -> float:
@@ -248,24 +272,58 @@ def extrapolated(f: Callable[[float], float], x: float, first: float = 0.06, noi
     return best
 
 
+def in_single(line: Callable[[float], Array]) -> bool:
+    """Whether all numbers along a line are float32's, and not all so plain that any function could give them."""
+    numbers = np.concatenate([line(k * 1e-4) for k in (0.0, 1.0, 2.0)])
+    with np.errstate(all="ignore"):
+        single, half = (bool(np.all(numbers == numbers.astype(kind))) for kind in (np.float32, np.float16))
+    return single and not half
+
+
 def noise_of(line: Callable[[float], Array]) -> Array:
     """How far neighbouring values scatter, from their third differences: a smooth function has nearly none.
 
-    The least of three spacings counts, so that a steep function isn't taken for a noisy one, of those at which values
-    move at all. A kink is left out by a quantile.
+    Those of a smooth function fall with the third power of the spacing, so that a steep one isn't taken for a noisy
+    one; those of rounding inside fall slowly, or all at once. A kink is left out by a quantile.
 
     Source: Moré and Wild, Estimating computational noise, 2011.
     """
-    found: list[Array] = []
-    for spacing in (1e-6, 1e-8, 1e-10):
-        values = np.array([line(k * spacing) for k in range(-4, 5)])
-        moved = np.mean(np.diff(values, axis=0) != 0.0, axis=0) > 0.7
-        third = np.sort(np.abs(np.diff(values, 3, axis=0)) / math.sqrt(20.0), axis=0)[2]
-        found.append(np.where(moved & np.isfinite(third), 3.0 * third, np.inf))
-        if np.all(found[-1] <= 16.0 * EPSILON * np.abs(values[4])):
+    here, least = scatter_at(line, 1e-6)
+    floor = 16.0 * EPSILON * np.abs(here)
+    undecided = least > floor
+    still = undecided & ~np.isfinite(scatter_at(line, 1e-8)[1]) if np.any(undecided) else undecided
+    if np.any(still):  # it doesn't move in small steps: larger ones see its rounding
+        wide = scatter_at(line, 1e-4)[1]
+        rounding = still & (wide <= 1e-5 * np.abs(here)) & ((wide > least) | ~np.isfinite(least))
+        least = np.where(rounding, wide, least)
+        undecided &= ~still
+    for spacing in (1e-7, 1e-8, 1e-9):
+        if not np.any(undecided):
             break
-    least: Array = np.min(found, axis=0)
-    return np.where(np.isfinite(least), least, 0.0)
+        scatter, expected = scatter_at(line, spacing)[1], 1e-3 * least
+        undecided &= (scatter < 30.0 * expected + floor) & ((scatter > expected / 30.0) | (expected < 30.0 * floor))
+        least = np.where(undecided, scatter, least)
+        undecided &= least > floor
+    return np.where(np.isfinite(least), least, smallest_change(line, here))
+
+
+def smallest_change(line: Callable[[float], Array], here: Array) -> Array:
+    """By how much values change at the first step that changes them; 0 where that is a jump, or none does."""
+    found = np.zeros(here.shape)
+    for k in range(9):
+        change = np.abs(line(1e-6 * 8.0**k) - here)
+        found = np.where(found == 0.0, change, found)
+        if np.all(found):
+            break
+    return np.where(found <= 1e-5 * np.abs(here), found, 0.0)
+
+
+def scatter_at(line: Callable[[float], Array], spacing: float) -> tuple[Array, Array]:
+    """The value in the middle, and three times the scatter around it; infinite where values don't move."""
+    values = np.array([line(k * spacing) for k in range(-4, 5)])
+    moved = np.mean(np.diff(values, axis=0) != 0.0, axis=0) > 0.7
+    third = np.sort(np.abs(np.diff(values, 3, axis=0)) / math.sqrt(20.0), axis=0)[2]
+    return values[4], np.where(moved & np.isfinite(third), 3.0 * third, np.inf)
 
 
 def moves_in_jumps(f: Callable[[float], float], x: float, step: float) -> bool:

@@ -119,6 +119,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "(rounding, floor, a low precision inside?), which look like slopes",
         "它有元素无法判断：步长小时函数不变，步长大时则跳变（内部有取整或低精度？），看上去像斜率",
     ),
+    "rounding hides it": (
+        "it can't be judged: the function computes in few digits (float32 inside?), and its rounding is larger than "
+        "what steps change",
+        "无法判断：函数内部只有很少的有效位（float32？），其舍入误差大于步长带来的变化",
+    ),
     "jumps": (
         "the function is constant near entries of {name} and changes by jumps farther off; 0 is their derivative",
         "函数在 {name} 的一些元素附近不变，在更远处跳变；其导数为 0",
