@@ -223,6 +223,7 @@ def text_of(finding: Finding, language: Language) -> str:
         return str(finding) + hint
     lines = [finding.sentence("zh")]
     lines += [f"    {say('right', 'zh')}：{finding.repair}"] if finding.repair else []
+    lines += [f"    {text}" for text in (finding.evidence_zh, finding.hint_zh) if text]
     return "\n".join(lines)
 
 

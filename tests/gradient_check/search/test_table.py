@@ -23,6 +23,8 @@ def test_an_entry_explains_its_own_example(entry):
     assert finding.hint.startswith(entry.hint)
     assert "gives the claimed number" in finding.evidence
     assert finding.sentence("zh") != finding.sentence("en")
+    assert finding.evidence_zh != finding.evidence
+    assert finding.hint_zh.startswith(CHINESE[entry.hint])
 
 
 def test_the_page_is_made_from_the_table():
@@ -50,6 +52,7 @@ def templates():
         row[1] for row in [*activations.VARIANTS, *activations.SOFTMAX, *activations.NORMALISATION, *broadcasts.UNDO]
     )
     yield from (row[0] for row in cotangents.EXTRA)
+    yield from (entry.hint for entry in TABLE)
 
 
 @pytest.mark.parametrize("template", sorted(set(templates())))

@@ -280,6 +280,28 @@ def taken_as_one(scene: Scene) -> Iterator[Change]:
             yield Change(2.6, say, uses[0], None, Solved(known(solve), 0.0, 0.0, lambda _: Say()))
 
 
+def constants_as_one(scene: Scene) -> Iterator[Change]:
+    """A constant array, such as a mask, taken as 1 in all of the backward pass behind some line."""
+    tape = scene.tape
+    for i in range(tape.n_in, len(tape.nodes)):
+        if tape.ops[i] not in ("multiply", "divide") or scene.line_size[i] > 1 or not scene.useful(i):
+            continue
+        for k, x in enumerate(tape.primals[i]):
+            if k in tape.edges[i] or np.size(x) < 2 or (k == 0 and tape.ops[i] == "divide"):
+                continue
+            one = np.ones(np.shape(x))
+            for n in [q for q in forward_from(scene, i)[1:5] if q in tape.cot]:
+                text, behind = scene.operand(i, k), scene.name(n)
+                say = Say(
+                    "`{name}` is left out (taken as 1) in all of the backward pass behind `{node}`",
+                    name=text,
+                    node=behind,
+                )
+                change = {i: lambda given, k=k, one=one: [one if q == k else y for q, y in enumerate(given)]}
+                solve = recomputation(scene, change, n, False)
+                yield Change(2.7, say, i, None, Solved(known(solve), 0.0, 0.0, lambda _: Say()))
+
+
 def known(deltas: Callable[[], list[Any]]) -> Callable[[float], list[Any]]:
     return lambda _: deltas()
 

@@ -77,11 +77,20 @@ def leap(scene: Scene, extra: float, rank: float, say: Say, blocks: Sequence[Blo
 
 def named(blocks: Sequence[Block], scene: Scene) -> tuple[str, Say]:
     """The function's name, and "σ'" or "the derivative of `log`"."""
-    names = dict.fromkeys(b.name or scene.tape.ops[b.last] for b in blocks)
+    names = dict.fromkeys(b.name or written_name(scene, b) for b in blocks)
     label = " and ".join(names)
-    if all(b.name for b in blocks):
+    if all(b.name or len(b.inside) > 1 for b in blocks):
         return label, Say("{label}", label=" and ".join(f"{n}'" for n in names))
     return label, Say("the derivative of `{label}`", label=label)
+
+
+def written_name(scene: Scene, block: Block) -> str:
+    """The operation of a block that is no known function; of several, the function that they stand in, or "f"."""
+    if len(block.inside) == 1:
+        return scene.tape.ops[block.last]
+    frames = scene.tape.places[block.last].frames
+    own = frames[0][0].co_name if len(frames) > 1 else ""
+    return own if own.isidentifier() and own not in ("forward", "loss", "__call__") else "f"
 
 
 def variants_of(*which: int) -> Callable[[Scene], Iterator[Change]]:
@@ -138,6 +147,7 @@ VARIANTS: list[tuple[float, str, Make]] = [
         "1 minus the derivative is multiplied in: the mask of {f} is the wrong way round",
         lambda b, g: g * (1.0 - b.s),
     ),
+    (2.75, "{what} is taken at -z: its two sides are exchanged", lambda b, g: g * b.slope(-b.z)),
     (
         2.7,
         "a mask (gradient > 0) is multiplied in, not the derivative of {f}",
@@ -178,7 +188,33 @@ left_out = variants_of(0)
 twice = variants_of(1)
 divided = variants_of(2)
 elsewhere = variants_of(3, 4)
-another_slope = variants_of(*range(5, 20))
+another_slope = variants_of(*range(5, 21))
+
+
+def by_result_of(scene: Scene) -> Iterator[Change]:
+    """The gradient by f(z) given as that by the input z itself, as by sigma in place of log_sigma."""
+    tape = scene.tape
+    for block in scene.blocks:
+        p = block.source
+        if p in scene.wrong and p < tape.n_in and block.name != "relu":
+            name = scene.name(block.last)
+            say = Say("it is the gradient by `{name}`, not by `{input}`", name=name, input=tape.names[p])
+            yield Change(1.9, say, block.last, None, Deltas(ByResult(tape, block)))
+
+
+class ByResult:
+    """What dividing a block's source's gradient by the block's derivative changes."""
+
+    def __init__(self, tape: Tape, block: Block) -> None:
+        self.tape, self.block = tape, block
+
+    def __call__(self) -> dict[int, Any]:
+        p = self.block.source
+        slope = block_at(self.tape, self.block)[0]
+        delta = as_array(self.tape.cot[p]) * (1.0 / slope - 1.0)
+        if not np.all(np.isfinite(delta)) or np.any(np.abs(slope) == 1.0):  # such as a sign
+            raise UnfitError
+        return {p: delta}
 
 
 def by_result(scene: Scene) -> Iterator[Change]:
@@ -308,10 +344,22 @@ def normalisation_variants(scene: Scene, rows: Rows) -> Iterator[Variant]:
                     form=form,
                 )
                 yield 1.3, say, lambda b, g, q=other**-0.5: q * b.centred(g)
-    for a in range(len(scene.tape.shapes[rows.last])):
-        if (a,) != rows.axes:
-            say = Say("means over axis {a}, not over {axes}", a=a, axes=rows.axes)
-            yield 1.7, say, lambda b, g, a=a: b.s * b.centred(g, a)
+    for axes in axes_of(at.y.ndim):
+        if axes != rows.axes:
+            say = Say("means over axes {axes}, not over {own}", axes=axes, own=rows.axes)
+            yield 1.7, say, lambda b, g, a=axes: b.s * b.centred(g, a)
+            say = Say("sums over axes {axes}, not over {own}", axes=axes, own=rows.axes)
+            yield 1.9, say, lambda b, g, a=axes: b.s * (g - (b.sum(g, a) + b.y * b.sum(g * b.y, a)) / b.n)
+    for m in sorted({*at.y.shape, at.y.size // at.n} - {at.n}):
+        say = Say("divided by {m}, not by {n}, in the means", m=m, n=at.n)
+        yield 1.8, say, lambda b, g, m=m: b.s * (g - (b.sum(g) + b.y * b.sum(g * b.y)) / m)
+
+
+def axes_of(ndim: int) -> list[tuple[int, ...]]:
+    """Each axis alone, the last ones together, and all but the second: what means are taken over."""
+    alone = [(a,) for a in range(ndim)]
+    last = [tuple(range(a, ndim)) for a in range(1, ndim - 1)]
+    return [*alone, *last, *([tuple(a for a in range(ndim) if a != 1)] if ndim > 2 else [])]
 
 
 NORMALISATION: list[tuple[float, str, Callable[[RowsAt, Any], Any]]] = [

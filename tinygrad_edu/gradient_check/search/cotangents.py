@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_edu.gradient_check.search.change import Change, Edges, Say
 from tinygrad_edu.gradient_check.search.rules import change, edge_groups, in_turn, ones_in_place
-from tinygrad_edu.gradient_check.search.scene import Scene, as_array, same, sigmoid
+from tinygrad_edu.gradient_check.search.scene import Scene, as_array, block_at, same, sigmoid
 from tinygrad_edu.gradient_check.search.tape import Site, UnfitError
 
 
@@ -76,6 +76,25 @@ def extra_derivative(scene: Scene) -> Iterator[Change]:
             rule = Edges(edges, times(table))
             rank = 2.4 if "softmax" in en else 2.5
             yield Change(rank + group.rank, say, first, None, rule, "", len(group.members))
+
+
+def changed_in_place(scene: Scene) -> Iterator[Change]:
+    """What goes through a sum multiplied by another activation's derivative: one array under two names."""
+    tape = scene.tape
+    blocks = [b for b in scene.blocks if b.name and b.last in tape.cot and scene.line_size.get(b.last, 0) == 1][:6]
+    for group, _j, edges, _, op in edge_groups(scene):
+        if op not in ("add", "subtract") or len(edges) > 1:
+            continue
+        for block in blocks:
+            i, _ = edges[0]
+            if tape.shapes[block.last] == tape.shapes[i] and block.last not in tape.edges[i].values():
+                say = Say(
+                    "multiplied by {name}' of `{text}`, which belongs to another line (changed in place?)",
+                    name=block.name,
+                    text=tape.places[block.last].text,
+                )
+                slope = block_at(tape, block)[0]
+                yield change(scene, group, 3.3, say, edges, lambda s, c=slope: s.again(g=as_array(s.g) * c))
 
 
 def times(table: dict[int, Any]) -> Callable[[Site], Any]:

@@ -31,6 +31,10 @@ TIED = 0.7
 """How much less plausible an explanation with the same numbers may be, to be said as well."""
 
 
+ALONE = (1.0, 1.5)
+"""How much less plausible a change is that only one input's gradient was made with; the second, a constant factor."""
+
+
 class Found(NamedTuple):
     """A change that fits, and the inputs that it explains."""
 
@@ -64,14 +68,15 @@ class Judge:
 
     def __post_init__(self) -> None:
         true = self.tape.true
-        self.diff = [c - t for c, t in zip(self.claimed, true, strict=True)]
-        largest = max([top(t) for t in true] + [1e-300])
+        self.diff = [np.zeros(t.shape) if c is t else c - t for c, t in zip(self.claimed, true, strict=True)]
+        largest = max([top(t) for t in true if np.all(np.isfinite(t))] + [1e-300])
         self.tolerance = [
             self.precision * max(top(c), top(t)) + 1e-11 * largest for c, t in zip(self.claimed, true, strict=True)
         ]
         self.near = [min(3.0 * t, 1e-3 * top(d)) for t, d in zip(self.tolerance, self.diff, strict=True)]
-        self.wrong = [k for k, d in enumerate(self.diff) if top(d) > self.tolerance[k] or not np.all(np.isfinite(d))]
+        self.wrong = [k for k, d in enumerate(self.diff) if top(d) > self.tolerance[k]]
         self.halfway: frozenset[int] = frozenset()
+        self.alone: frozenset[int] = frozenset()
 
     def close(self, k: int, gradient: Any) -> bool:
         """Whether a gradient is the claimed one of input k."""
@@ -79,18 +84,21 @@ class Judge:
 
     def explains(self, deltas: Sequence[Any]) -> frozenset[int]:
         """The inputs that deltas explain; none where they make another gradient than the claimed one anywhere."""
-        matched, broken = set[int](), set[int]()
-        self.halfway = frozenset()
+        matched, broken, spoiled = set[int](), set[int](), False
+        self.halfway = self.alone = frozenset()
         for k, d in enumerate(deltas):
             if d is None or top(d) <= self.tolerance[k]:
                 continue
             if not np.all(np.isfinite(d)) or k not in self.wrong:
-                return frozenset()
+                spoiled = True
+                continue
             (matched if top(d - self.diff[k]) <= self.near[k] else broken).add(k)
-        if broken:
+        if not broken and not spoiled:
+            return frozenset(matched)
+        self.alone = frozenset(k for k in matched if self.claimed[k].size > 2)
+        if not spoiled:
             self.halfway = frozenset(matched)
-            return frozenset()
-        return frozenset(matched)
+        return frozenset()
 
 
 class Engine:
@@ -169,7 +177,16 @@ class Engine:
                 self.found.append(found)
             elif isinstance(change.how, (Edges, Leaps, Scaled)):
                 self.halves.append(Half(rank, found, change, factor))
+        self.keep_alone(change, change.rank if rank is None else rank)
         return bool(inputs)
+
+    def keep_alone(self, change: Change, rank: float) -> None:
+        """Note a change that one input's gradient was made with, and the others' not: it is written out by itself."""
+        for k in self.judge.alone:
+            say = change.say + Say(", in the gradient of `{name}` alone", name=self.tape.names[k])
+            rank += ALONE[isinstance(change.how, Scaled)]
+            found = Found(rank, change.kind, say, change.node, change.input, change.times, frozenset([k]))
+            self.found.append(found)
 
     def deltas(self, how: Any) -> list[Any] | None:
         """What a change makes of the inputs' gradients; None where a probe tells that it explains nothing."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.gradient_check.search.change import Change, Gathers, Say
+from tinygrad_edu.gradient_check.search.change import Change, Deltas, Gathers, Say
 from tinygrad_edu.gradient_check.search.rules import change, edge_groups, through
 from tinygrad_edu.gradient_check.search.scene import Scene, as_array
 from tinygrad_edu.gradient_check.search.tape import Site, UnfitError
@@ -232,8 +233,16 @@ def maxima(scene: Scene) -> Iterator[Change]:
         if op in ("max", "min"):
             say = Say("the gradient is spread over all entries, as by a mean, and not given to the {op} alone", op=op)
             yield change(scene, group, 2.0, say, edges, spread)
+            say = Say("the other extreme gets the gradient: argmin for argmax, or the reverse")
+            yield change(scene, group, 2.2, say, edges, other_extreme)
             say = Say("the value of the {op} is multiplied in", op=op)
             yield change(scene, group, 2.9, say, edges, lambda s: as_array(s.again(g=as_array(s.g) * s.tape.data[s.i])))
+
+
+def other_extreme(s: Site) -> Any:
+    x, g, axis = as_array(s.tape.primals[s.i][s.j]), as_array(s.g), s.node.params.get("axis")
+    far = x.min(axis, keepdims=True) if s.tape.ops[s.i] == "max" else x.max(axis, keepdims=True)
+    return (x == far) * g.reshape(far.shape)
 
 
 def spread(s: Site) -> Any:
@@ -256,6 +265,54 @@ def one_entry(scene: Scene) -> Iterator[Change]:
             for k, text in ((0, "first"), (-1, "last")):
                 say = Say("given to the {text} entry along the axis only", text=Say(text))
                 yield change(scene, group, 3.0, say, edges, one_entry_only(k))
+
+
+def tiled(scene: Scene) -> Iterator[Change]:
+    """What was summed over the last axis, spread with np.tile where np.repeat belongs."""
+    tape = scene.tape
+    for group, _j, edges, p, op in edge_groups(scene):
+        shape = tape.shapes[p]
+        if op in ("sum", "mean") and len(shape) > 1 and tape.shapes[edges[0][0]] == shape[:-1] and shape[-2] > 1:
+            say = Say("spread in the order of np.tile, not of np.repeat")
+            yield change(scene, group, 2.7, say, edges, in_tiles)
+
+
+def in_tiles(s: Site) -> Any:
+    r = np.broadcast_to(as_array(s.r), s.tape.shapes[s.p])
+    return np.swapaxes(r, -1, -2).reshape(r.shape)
+
+
+def exchanged_indices(scene: Scene) -> Iterator[Change]:
+    """What arrives at a square array read with its last two indices exchanged."""
+    tape = scene.tape
+    for line in scene.lines:
+        i = line[-1]
+        shape = tape.shapes[i]
+        last = len(line) == 1 or i in tape.seeds  # of a buffer that is filled in a loop the last state
+        if last and i in tape.cot and len(shape) > 1 and shape[-1] == shape[-2] > 1 and scene.useful(i):
+            name = scene.name(i)
+            say = Say("what arrives at `{name}` is read with its last two indices exchanged", name=name)
+            yield Change(2.9, say, i, None, Deltas(partial(cotangent_as, scene, i, swapped)))
+
+
+def swapped(g: Any) -> Any:
+    return np.swapaxes(as_array(g), -1, -2)
+
+
+def cotangent_as(scene: Scene, i: int, f: Callable[[Any], Any]) -> dict[int, Any]:
+    """What f of a node's cotangent changes there."""
+    g = as_array(scene.tape.cot[i])
+    return {i: f(g) - g}
+
+
+def rounded(scene: Scene) -> Iterator[Change]:
+    """A gradient kept in an array of integers, or divided with //."""
+    tape = scene.tape
+    for line in scene.lines:
+        i = line[0]
+        if len(line) == 1 and i in tape.cot and scene.useful(i) and np.any(np.trunc(tape.cot[i])):
+            say = Say("the gradient of `{name}` is rounded to whole numbers", name=scene.name(i))
+            yield Change(3.2, say, i, None, Deltas(partial(cotangent_as, scene, i, np.trunc)))
 
 
 def one_entry_only(k: int) -> Callable[[Site], Any]:

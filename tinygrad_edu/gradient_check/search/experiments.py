@@ -80,9 +80,10 @@ def experiment(box: Box, wrong: Sequence[int]) -> list[Finding]:
         try:
             for i, say in ask(box, left):
                 if i not in found:
-                    called = "the function" if box.loss else "the two passes"
-                    evidence = f"seen by calling {called} with other arguments"
-                    found[i] = Finding("experiment", (box.names[i],), say.en, say.zh, evidence=evidence)
+                    called = Say("the function") if box.loss else Say("the two passes")
+                    seen = Say("seen by calling {called} with other arguments", called=called)
+                    name = box.names[i]
+                    found[i] = Finding("experiment", (name,), say.en, say.zh, evidence=seen.en, evidence_zh=seen.zh)
         except Exception:  # the user's code may not stand other arguments
             continue
     return list(found.values())

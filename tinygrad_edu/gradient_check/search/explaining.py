@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.gradient_check.search.change import Change, Edges, Leaps, Say, Scaled
+from tinygrad_edu.gradient_check.search.chinese import CHINESE
 from tinygrad_edu.gradient_check.search.engine import BUDGET, ERRORS, Engine, Found, choose, scaling
 from tinygrad_edu.gradient_check.search.findings import Finding, Search
 from tinygrad_edu.gradient_check.search.recording import Place, record, source_of, span_of
@@ -52,15 +54,34 @@ def explain(
         False and `tried` says why, with the line.
     """
     try:
-        tape = Tape(record(forward, inputs, wanted), cotangents, names)
+        with np.errstate(all="ignore"):
+            tape = Tape(record(forward, inputs, wanted), cotangents, names)
     except Exception as error:  # whatever the user's code makes of Values
         return Search((), tuple(names), (f"The forward code {error}",), followed=False)
     if doubtful := unproved(tape, right):
         text = "The forward code can't be followed: its recording has another derivative than the function, for "
         return Search((), tuple(names), (text + ", ".join(doubtful),), followed=False)
+    infinite = infinite_slopes(tape, claimed)
     given = [fitting(claimed.get(n), right.get(n), t) for n, t in zip(names, tape.true, strict=True)]
     with np.errstate(all="ignore"):
-        return search(tape, given, precision)
+        found = search(tape, given, precision)
+    return replace(found, findings=[*infinite, *found.findings], tried=[] if infinite else found.tried)
+
+
+def infinite_slopes(tape: Tape, claimed: Mapping[str, Array]) -> list[Finding]:
+    """Of inputs with an infinite derivative, such as a root at 0, this alone is said."""
+    places = [tape.places[i] for (i, _), r in tape.raw.items() if not np.all(np.isfinite(r))]
+    found = []
+    for name, true in zip(tape.names, tape.true, strict=True):
+        n = int(true.size - np.count_nonzero(np.isfinite(true)))
+        if n and claimed.get(name) is not None:
+            say = Say("the function has no finite derivative at {n} of its entries, as a root has none at 0", n=n)
+            at = places[0]
+            words: dict[str, Any] = (
+                {"file": at.span.file, "expression": at.text, "line": at.span.line} if places else {}
+            )
+            found.append(Finding("no finite derivative", (name,), say.en, say.zh, **words))
+    return found
 
 
 def from_numbers(whole: Whole, wrong: Sequence[int], tried: Sequence[str] = ()) -> Search:
@@ -71,13 +92,15 @@ def from_numbers(whole: Whole, wrong: Sequence[int], tried: Sequence[str] = ()) 
     for one, _ in chosen:
         names = tuple(whole.names[k] for k in sorted(one.inputs))
         evidence = evidence_of([whole.right[k] for k in one.inputs], False)
-        hint = HINTS.get(one.kind, "")
-        findings.append(Finding(one.kind, names, one.say.en, one.say.zh, evidence=evidence, hint=hint))
+        words = words_of(evidence, HINTS.get(one.kind, ""))
+        findings.append(Finding(one.kind, names, one.say.en, one.say.zh, **words))
     return Search(findings, [whole.names[k] for k in sorted(left)], tried, followed=False)
 
 
 def fitting(claimed: Any, right: Any, true: Array) -> Array:
     """A claimed gradient; the recorded one in place of what isn't judged: none, another shape, or `right` itself."""
+    if not np.all(np.isfinite(true)):
+        return true
     if claimed is None or claimed is right or np.shape(claimed) != true.shape or not np.all(np.isfinite(claimed)):
         return true
     return np.asarray(claimed, dtype=float)
@@ -201,28 +224,36 @@ def finding_of(scene: Scene, found: Found, same: Sequence[Found] = ()) -> Findin
         line=place.span.line,
         expression=place.text,
         formula=formula,
-        evidence=evidence,
-        hint=hint_of(found.kind, formula),
         repair=repair,
         same_numbers=tuple(finding_of(scene, other) for other in same[:4]),
+        **words_of(
+            evidence, HINTS.get(found.kind, ""), formula if found.kind == "derivative at the wrong place" else ""
+        ),
     )
 
 
-def hint_of(kind: str, formula: str) -> str:
-    """The hint for a kind of mistake; where it is about derivatives of functions, with that of the function at hand."""
-    hint = HINTS.get(kind, "")
-    return f"{hint} {formula}." if kind == "derivative at the wrong place" and formula else hint
+def words_of(evidence: Say, hint: str, formula: str = "") -> dict[str, Any]:
+    """Evidence and hint in both languages; the formula, where there is one, is that of the function at hand."""
+    more = f" {formula}." if formula else ""
+    return {
+        "evidence": evidence.en,
+        "evidence_zh": evidence.zh,
+        "hint": hint + more,
+        "hint_zh": CHINESE.get(hint, hint) + more,
+    }
 
 
-def evidence_of(right: Sequence[Array], line: bool) -> str:
+def evidence_of(right: Sequence[Array], line: bool) -> Say:
     """At how many entries the numbers are the claimed ones; those that should be 0 tell nothing, and aren't counted."""
     entries, told = sum(map(np.size, right)), sum(map(np.count_nonzero, right))
-    some = " that should not be 0" if 0 < told < entries else ""
-    entries = int(told or entries)
-    what = (
-        "a backward pass with this one change gives the claimed numbers" if line else "this gives the claimed numbers"
+    n = int(told or entries)
+    some = (
+        Say(" at all {n} entries that should not be 0", n=n) if 0 < told < entries else Say(" at all {n} entries", n=n)
     )
-    return what + (f" at all {entries} entries{some}" if entries > 1 else "; with one entry, others may fit too")
+    how = some if n > 1 else Say("; with one entry, others may fit too")
+    if line:
+        return Say("a backward pass with this one change gives the claimed numbers{how}", how=how)
+    return Say("this gives the claimed numbers{how}", how=how)
 
 
 def in_call(scene: Scene, place: Place) -> Say:

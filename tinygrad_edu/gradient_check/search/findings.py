@@ -22,6 +22,7 @@ class Finding:
         expression: That code, as it is written.
         formula: The right rule, such as "∂tanh(x) = (1 - out²) · ∂out"; "" where there is none to state.
         evidence: The figures that say so.
+        evidence_zh, hint_zh: As `evidence` and `hint`, in Chinese.
         hint: What to look for in the backward pass.
         repair: The right line as numpy, such as "dx = dout * (1 - h**2)"; "" where no single line says it.
         same_numbers: Other mistakes that would give the same numbers here.
@@ -39,6 +40,8 @@ class Finding:
     hint: str = ""
     repair: str = ""
     same_numbers: tuple[Finding, ...] = ()
+    evidence_zh: str = ""
+    hint_zh: str = ""
 
     @property
     def place(self) -> str:

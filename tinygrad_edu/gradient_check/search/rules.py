@@ -6,6 +6,7 @@ handed on in place of the right contribution. It raises `UnfitError` where it ma
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.gradient_check.search.change import Change, Edges, Say, Scaled
-from tinygrad_edu.gradient_check.search.scene import Group, Scene, as_array
-from tinygrad_edu.gradient_check.search.tape import Edge, Site, UnfitError
+from tinygrad_edu.gradient_check.search.change import Change, Deltas, Edges, Say, Scaled
+from tinygrad_edu.gradient_check.search.scene import Group, Scene, as_array, same
+from tinygrad_edu.gradient_check.search.tape import Edge, Site, Tape, UnfitError
 
 PRODUCTS = ("multiply", "matmul", "dot", "einsum", "affine", "outer", "inner", "weighted_sum", "tensordot")
 
@@ -99,6 +100,9 @@ def factor_left_out(scene: Scene) -> Iterator[Change]:
         if op in PRODUCTS and len(tape.primals[edges[0][0]]) == 2:
             other = scene.operand(edges[0][0], 1 - j)
             yield change(scene, group, 1.2, Say("the factor `{other}` is left out", other=other), edges, through)
+            if scene.made_by(edges[0][0], 1 - j) == "negative" and op == "multiply":
+                say = Say("`{other}` is left out, but for its sign", other=other)
+                yield change(scene, group, 1.3, say, edges, lambda s: -1.0 * through(s))
             if op == "matmul":
                 say = Say("`{other}` is left out: the gradient is only summed", other=other)
                 yield change(scene, group, 3.0, say, edges, ones_in_place)
@@ -316,6 +320,53 @@ def once_more(c: Any) -> Callable[[Site], Any]:
         return out
 
     return rule
+
+
+def inner_factors(scene: Scene) -> Iterator[Change]:
+    """Of a divisor or factor that is a product itself one factor left out."""
+    tape = scene.tape
+    for group, j, edges, _, op in edge_groups(scene):
+        i = edges[0][0]
+        k = 1 if op == "divide" else 1 - j
+        if op not in ("multiply", "divide") or len(tape.primals[i]) != 2 or (op == "divide" and j == 1):
+            continue
+        made = [tape.edges[m].get(k, -1) for m, _ in edges]
+        if any(q < tape.n_in or tape.ops[q] != "multiply" for q in made):
+            continue
+        for n in (0, 1):
+            by = 1 if op == "divide" else -1
+            table = {m: as_array(tape.primals[q][n]) ** by for (m, _), q in zip(edges, made, strict=True)}
+            name, product = scene.operand(made[0], n), scene.operand(i, k)
+            say = Say("`{name}` is left out of `{product}`", name=name, product=product)
+            yield change(scene, group, 4.1, say, edges, lambda s, t=table: once_more(t[s.i])(s))
+
+
+def whole_factors(scene: Scene) -> Iterator[Change]:
+    """All that comes to a variable multiplied or divided once more by an array that stands beside it."""
+    tape = scene.tape
+    for p in range(len(tape.nodes)):
+        consumers = [(i, j) for i, j in tape.consumers[p] if (i, j) in tape.part]
+        if not scene.useful(p) or not 1 < len(consumers) <= 8 or (p >= tape.n_in and scene.line_size[p] > 1):
+            continue
+        seen: list[Any] = []
+        for i, j in consumers:
+            for k in range(len(tape.primals[i])):
+                x = as_array(tape.primals[i][k])
+                if k == j or k not in tape.edges[i] or any(x is y or same(x, y) for y in seen):
+                    continue
+                seen.append(x)
+                name, what = scene.operand(i, k), scene.name(p)
+                for by, text in ((1, "a division by `{name}` is left out"), (-1, "divided by `{name}` once too often")):
+                    say = Say(text + ", in all of the gradient of `{what}`", name=name, what=what)
+                    yield Change(2.8, say, i, j, Deltas(functools.partial(scaled_by, tape, p, x**by)))
+
+
+def scaled_by(tape: Tape, p: int, c: Any) -> dict[int, Any]:
+    g = as_array(tape.cot[p])
+    out = g * c
+    if out.shape != g.shape or not np.all(np.isfinite(out)):
+        raise UnfitError
+    return {p: out - g}
 
 
 def power(k: int, by: int) -> Callable[[Site], Any]:

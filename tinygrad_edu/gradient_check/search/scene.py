@@ -84,7 +84,7 @@ class Scene:
         self.blocks = blocks_of(tape)
         self.rows = rows_of(tape)
         self.in_block = {n for b in self.blocks if len(b.inside) > 1 for n in b.inside if n != b.last}
-        self.in_block |= {n for b in self.rows for n in b.inside if n != b.last}
+        self.in_block |= {n for b in self.rows if not step_by_step(tape, b) for n in b.inside if n != b.last}
         self.lengths = lengths_of(tape)
         self.groups = list(self.some_groups())
 
@@ -166,6 +166,8 @@ class Scene:
         if k is not None and len(members) > 1:
             n = len(own)
             for text, at in (
+                ("the first turn of the inner loop", self.inner(members, False)),
+                ("the inner loop's turns in reverse", self.inner(members, True)),
                 ("the turn before", [max(q - 1, 0) for q in range(n)]),
                 ("the turn after", [min(q + 1, n - 1) for q in range(n)]),
                 ("the first turn", [0] * n),
@@ -178,7 +180,7 @@ class Scene:
             if all(isinstance(v, Value) and v.operation for v in makers):
                 for q in range(min(len(v.primals) for v in makers)):
                     if new([v.primals[q] for v in makers]):
-                        yield f"`{self.operand_of(makers[0], q)}`", seen[-1]
+                        yield f"`{self.operand_of(makers[0], q, members[0])}`{self.before(makers[0])}", seen[-1]
         for line in self.near(members, limit):
             if new([tape.data[c] for c in line]):
                 name = self.name(line[0])
@@ -194,8 +196,34 @@ class Scene:
                 if shapes[0] and new([tape.data[p]]):
                     yield f"`{tape.names[p]}`", seen[-1]
 
-    def operand_of(self, v: Value, k: int) -> str:
-        return self.operand(self.tape.number[v], k) if v in self.tape.number else "its own operand"
+    def before(self, v: Value) -> str:
+        """That a value's operand is what an activation is applied to, where the value is an activation's."""
+        last = self.tape.number.get(v, -1)
+        names = [block.name for block in self.blocks if block.last == last and block.name and len(block.inside) == 1]
+        return f", which is before the {names[0]}" if names else ""
+
+    def inner(self, members: Sequence[int], reverse: bool) -> list[int]:
+        """For each member the first one of the same turn of the outermost loop, or the one opposite."""
+        turns: dict[int, list[int]] = defaultdict(list)
+        for q, m in enumerate(members):
+            turns[self.tape.turns[m]].append(q)
+        own = [turns[self.tape.turns[m]] for m in members]
+        return [t[-1 - t.index(q)] if reverse else t[0] for q, t in enumerate(own)]
+
+    def operand_of(self, v: Value, k: int, reader: int) -> str:
+        """What `reader`'s code calls a value's k-th operand: its variable, where another function made the value."""
+        tape = self.tape
+        if v not in tape.number:
+            return "its own operand"
+        i = tape.number[v]
+        if function_of(tape, i) is not function_of(tape, reader) and k in tape.edges[i]:
+            return self.name(tape.edges[i][k])
+        return self.operand(i, k)
+
+    def made_by(self, i: int, k: int) -> str:
+        """The operation that made a node's k-th input; "" for what is no node."""
+        q = self.tape.edges[i].get(k, -1)
+        return self.tape.ops[q] if q >= 0 else ""
 
     def ops_behind(self, p: int, depth: int) -> set[str]:
         tape, names, now = self.tape, set(), {p}
@@ -211,6 +239,11 @@ class Scene:
             for j, x in enumerate(self.tape.nodes[i].parents)
             if not isinstance(x, Value) and np.size(x) == 1
         ]
+
+
+def function_of(tape: Tape, i: int) -> Any:
+    frames = tape.places[i].frames
+    return frames[0][0] if frames else None
 
 
 def which(own: list[Any], values: list[Any], line: int) -> str:
@@ -246,7 +279,7 @@ def blocks_of(tape: Tape) -> list[Block]:
     consumers = tape.consumers
     names: dict[Any, str] = {}
     for last in range(tape.n_in, len(tape.nodes)):
-        frontier, inside = {last}, list[int]()
+        frontier, inside, written = {last}, list[int](), None
         while frontier and len(inside) < 12:
             n = max(frontier)
             if n < tape.n_in or not pointwise(tape, n):
@@ -268,7 +301,21 @@ def blocks_of(tape: Tape) -> list[Block]:
                 found.append(Block(last, source, tuple(inside), name))
                 if name and len(inside) > 1 and tape.ops[source] != "negative":
                     break
+            elif len(inside) > 2 or (len(inside) == 2 and not linear(tape, inside[1])):
+                written = Block(last, source, tuple(inside), "")
+        if written and ends_something(tape, last):
+            found.append(written)
     return found
+
+
+def ends_something(tape: Tape, i: int) -> bool:
+    """Whether a node is what its function returns, what a variable is given, or the operand of a choice."""
+    frames = tape.places[i].frames
+    if any(tape.ops[q] == "where" for q, _ in tape.consumers[i]):
+        return True
+    own = function_of(tape, i)
+    returned = len(frames) > 1 and all(function_of(tape, q) is not own for q, _ in tape.consumers[i])
+    return returned or bool(frames and assigned_name(span_of(*frames[0])))
 
 
 SLOPES: dict[str, Any] = {
@@ -373,6 +420,12 @@ def rows_of(tape: Tape) -> list[Rows]:
     return found
 
 
+def step_by_step(tape: Tape, rows: Rows) -> bool:
+    """Whether most nodes of a softmax or normalisation have a line and a variable of their own."""
+    own = [n for n in rows.inside if tape.places[n].frames and assigned_name(span_of(*tape.places[n].frames[0]))]
+    return len(own) > 4
+
+
 def rows_between(tape: Tape, source: int, last: int, seen: set[int]) -> Rows | None:
     x, out = np.asarray(tape.data[source], dtype=float), np.asarray(tape.data[last], dtype=float)
     if x.shape != out.shape or not np.all(np.isfinite(x)):
@@ -382,6 +435,7 @@ def rows_between(tape: Tape, source: int, last: int, seen: set[int]) -> Rows | N
     inside = frozenset(n for n in seen if n > source and depends(tape, n, source))
     roots = bool({"sqrt", "power", "float_power"} & {tape.ops[n] for n in inside})
     axes_tried = [(a,) for a in range(x.ndim)] + ([tuple(a for a in range(x.ndim) if a != 1)] if x.ndim > 2 else [])
+    axes_tried += [tuple(range(a, x.ndim)) for a in range(1, x.ndim - 1)]
     for axes in reversed(axes_tried):
         if all(x.shape[a] < 2 for a in axes):
             continue
@@ -436,6 +490,10 @@ def lengths_of(tape: Tape) -> dict[float, list[str]]:
         for x in tape.nodes[i].parents:
             if not isinstance(x, Value) and np.size(x) == 1 and (c := abs(float(np.asarray(x).reshape(())))) > 1.0:
                 found[c].append(f"the number {c:g} in `{tape.places[i].text}`")
+    for i in range(tape.n_in, len(tape.nodes)):
+        for p in tape.edges[i].values() if tape.ops[i] in ("mean", "sum") else ():
+            n = int(np.prod(tape.shapes[p])) // max(int(np.prod(tape.shapes[i])), 1)
+            found[n].append(f"the number of entries that `{tape.places[i].text}` takes together")
     return {n: list(dict.fromkeys(texts)) for n, texts in found.items() if n > 1}
 
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tinygrad_edu.gradient_check.search import accumulation, activations, broadcasts, cotangents, entries, rules
+from tinygrad_edu.gradient_check.search import (
+    accumulation,
+    activations,
+    broadcasts,
+    choices,
+    cotangents,
+    entries,
+    loops,
+    rules,
+)
 from tinygrad_edu.gradient_check.search.change import Propose, Say
 
 
@@ -212,10 +221,29 @@ return p  # p - 1
         ),
     ),
     Hypothesis(
+        "condition",
+        Say("the condition of a choice, or a mask, is the wrong way round, or is left out"),
+        "The backward pass uses the very condition of the forward pass: np.where(z > 0, dout, alpha * dout).",
+        (choices.branches, choices.masks),
+        example(
+            {"e": (7,)},
+            """
+e = 2 * e
+small = np.abs(e) <= 1
+return np.sum(np.where(small, 0.5 * e**2, np.abs(e) - 0.5))
+""",
+            """
+e = 2 * e
+small = np.abs(e) <= 1
+return 2 * np.where(~small, e, np.sign(e))  # small
+""",
+        ),
+    ),
+    Hypothesis(
         "factor left out",
         Say("the other factor of a product is left out"),
         "d(a·b)/da = b. A scale, a mask or a gate is such a factor.",
-        (rules.factor_left_out,),
+        (rules.factor_left_out, rules.inner_factors, rules.whole_factors),
         example(
             {"x": (4, 3), "gamma": (3,)},
             """
@@ -234,7 +262,7 @@ return dx, np.sum(dout * t, axis=0)
         "wrong variable",
         Say("multiplied by the wrong variable, or by that of another turn of the loop"),
         "d(a·b)/da = b: b as it was when the product was made.",
-        (rules.wrong_variable, rules.powers, rules.nearby_factors),
+        (rules.wrong_variable, rules.powers, rules.nearby_factors, loops.windows_elsewhere),
         example(
             LAYER,
             """
@@ -432,7 +460,7 @@ return g
         "shifted",
         Say("put back into the wrong entries: shifted, at another stride, all into the first"),
         "The backward pass writes to the very entries that the forward pass read.",
-        (entries.shifts, entries.other_stride, entries.first_channel),
+        (entries.shifts, entries.other_stride, entries.first_channel, choices.labels_elsewhere),
         example(
             {"x": (7,), "k": (3,)},
             """
@@ -456,7 +484,7 @@ return dx, dk
         "reshape and transpose",
         Say("an array is reshaped where it should be transposed back, or the transpose is left out"),
         "Undo the steps in the reverse order: a transpose by the inverse transpose, then a reshape.",
-        (entries.transposes,),
+        (entries.transposes, entries.tiled, entries.exchanged_indices),
         example(
             {"x": (2, 3)},
             """
@@ -538,10 +566,37 @@ return dW, dx
         ),
     ),
     Hypothesis(
+        "turns of a loop",
+        Say("a loop of the backward pass is left too early, leaves out a turn, or adds up what it hands on"),
+        "Go through the same turns, in the reverse order; dh_next is set in each turn, gradients of weights are added.",
+        (loops.cut_short, loops.carried_otherwise),
+        example(
+            {"W": (3, 3), "x": (4, 3)},
+            """
+h = np.zeros(3)
+for t in range(4):
+    h = np.tanh(x[t] + h @ W)
+return np.sum(h**3)
+""",
+            """
+hs = [np.zeros(3)]
+for t in range(4):
+    hs.append(np.tanh(x[t] + hs[-1] @ W))
+dW, dx, dh = np.zeros_like(W), np.zeros_like(x), 3 * hs[4] ** 2
+for t in reversed(range(4)):
+    dz = dh * (1 - hs[t + 1] ** 2)
+    dW += np.outer(hs[t], dz)
+    dx[t] = dz
+    dh = dh + dz @ W.T  # dz @ W.T alone
+return dW, dx
+""",
+        ),
+    ),
+    Hypothesis(
         "wrong gradient taken",
         Say("a line starts from the gradient of another variable than its own result"),
         "Name each gradient after its variable: dz comes from dh, not from dout.",
-        (cotangents.wrong_cotangent,),
+        (cotangents.wrong_cotangent, activations.by_result_of),
         example(
             {"x": (4, 3), "W": (3, 3), "V": (3, 3)},
             """
@@ -564,7 +619,7 @@ return dy @ W.T, x.T @ dy, h.T @ dz
         "extra derivative",
         Say("a derivative is multiplied in where no such function is: with cross-entropy, p - y has softmax's already"),
         "For softmax with cross-entropy, and sigmoid with its log loss, dz = p - y and nothing more.",
-        (cotangents.extra_derivative,),
+        (cotangents.extra_derivative, cotangents.changed_in_place),
         example(
             XW,
             """
@@ -606,7 +661,7 @@ return np.concatenate([a * b * (1 - b), b * (1 - a**2)])
         "input taken as 1",
         Say("a scale is left out in all that lies behind it"),
         "A factor that stands outside of a formula belongs to each of its terms.",
-        (accumulation.taken_as_one,),
+        (accumulation.taken_as_one, accumulation.constants_as_one),
         example(
             {"x": (4, 3), "g": (3,)},
             """
@@ -657,6 +712,23 @@ dV = h.T @ do
 V = V - 0.05 * dV  # too early
 dz = do @ V.T * (1 - h**2)
 return dz @ W.T, x.T @ dz, dV
+""",
+        ),
+    ),
+    Hypothesis(
+        "rounded",
+        Say("a gradient is rounded to whole numbers"),
+        "np.zeros_like of integers is an array of integers: np.zeros(x.shape). `//` rounds; `/` doesn't.",
+        (entries.rounded,),
+        example(
+            XW,
+            """
+return np.sum(np.tanh(x @ W) * 9)
+""",
+            """
+d = np.zeros((4, 2), dtype=int)  # dtype=float
+d[:] = (1 - np.tanh(x @ W) ** 2) * 9
+return d @ W.T, x.T @ d
 """,
         ),
     ),

@@ -99,7 +99,7 @@ def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:
     if np.any(x):
         f = float(np.sum((claimed - right) * x) / np.sum(x * x))
         stated = any(math.isclose(abs(f), c * q, rel_tol=1e-6) for c in w.constants for q in (1, 2, 0.5))
-        if w.near(k, right + f * x) and (x.size > 2 or stated):
+        if w.near(k, right + f * x) and (stated or (x.size > 2 and is_plain(f))):
             verb = Say("too much") if f > 0 else Say("too little")
             say = Say(
                 "{size:.6g}·{name} {verb}: the derivative of a penalty (L2 regularisation) is missing, too much, "
@@ -110,7 +110,8 @@ def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:
             )
             yield (0.97 if stated else 2.0), "penalty", say
         c = float(np.sum((claimed - right) * np.sign(x)) / x.size)
-        if x.size > 2 and c and w.near(k, right + c * np.sign(x)):
+        known = is_plain(c) or any(math.isclose(abs(c), a, rel_tol=1e-6) for a in w.constants)
+        if known and np.min(x) < 0.0 < np.max(x) and w.near(k, right + c * np.sign(x)):
             say = Say("{c:+.6g}·sign({name}) too much: the derivative of an L1 penalty", c=c, name=name)
             yield 1.0, "penalty", say
     for q in range(len(w.names)):
@@ -118,6 +119,11 @@ def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:
             say = Say("it is the gradient of {other}: names or order are exchanged", other=w.names[q])
             yield 1.0, "other input's gradient", say
     yield from rearranged(w, k, claimed, right)
+
+
+def is_plain(c: float) -> bool:
+    """Whether a number has two digits only, as those have that are typed in."""
+    return bool(c) and math.isclose(c, float(f"{c:.1e}"), rel_tol=1e-7)
 
 
 def rearranged(w: Whole, k: int, claimed: Array, right: Array) -> Iterator[tuple[float, str, Say]]:
@@ -130,5 +136,9 @@ def rearranged(w: Whole, k: int, claimed: Array, right: Array) -> Iterator[tuple
     for axis in range(right.ndim):
         if right.shape[axis] > 1 and right.size > 4 and w.near(k, np.flip(right, axis)):
             yield 1.95, "kernel flipped", Say("the gradient is flipped along axis {axis}", axis=axis)
+    if right.size > 1 and np.any(claimed) and np.all(right % 1.0):
+        roundings: tuple[Any, ...] = (np.trunc, np.floor, np.round)
+        if any(np.array_equal(claimed, rounding(right)) for rounding in roundings):
+            yield 1.2, "rounded", Say("rounded to whole numbers (an array of integers, or //)")
     if right.size > 1 and right.ndim and w.near(k, np.full(right.shape, right.sum())):
         yield 1.5, "broadcasting", Say("summed over all axes: every entry is the total")

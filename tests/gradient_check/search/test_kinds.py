@@ -1,0 +1,275 @@
+"""Kinds of mistakes in short programs: each is named, at its line, for the inputs that are wrong; the right one passes.
+
+The programs are whole functions as students write them; a mistake is one text replaced by another.
+"""
+
+import linecache
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+
+RNG = np.random.default_rng(5)
+PROGRAMS = {
+    "triplet": (
+        """
+def loss(a, p, n):
+    dp = np.sum((a - p) ** 2, axis=1)
+    dn = np.sum((a - n) ** 2, axis=1)
+    cost = np.maximum(0, dp - dn + 0.5)
+    active = (cost > 0)[:, None] / len(a)
+    return np.mean(cost), (active * 2 * (n - p), active * -2 * (a - p), active * 2 * (a - n))
+""",
+        [(6, 3)] * 3,
+        [("active * 2 * (a - n)", "2 * (a - n) / len(a)", r"n: relu' is left out, in the gradient of `n` alone")],
+    ),
+    "masked factors": (
+        """
+M = np.eye(4, 5) + np.eye(4, 5, 2) + np.eye(4, 5, -2)
+def loss(U, V):
+    E = (1.0 - U @ V.T) * M
+    return 0.5 * np.sum(E**2), (-E @ V, -E.T @ U)
+""",
+        [(4, 2), (5, 2)],
+        [("(-E @ V,", "(-(1.0 - U @ V.T) @ V,", r"U: `M` is left out \(taken as 1\).* alone")],
+    ),
+    "huber": (
+        """
+def loss(e):
+    small = np.abs(e) <= 0.7
+    cost = np.where(small, 0.5 * e**2, 0.7 * (np.abs(e) - 0.35))
+    return np.sum(cost), np.where(small, e, 0.7 * np.sign(e))
+""",
+        [(9,)],
+        [
+            ("np.where(small, e,", "np.where(~small, e,", r"condition `small` is the wrong way round"),
+            ("np.where(small, e, 0.7 * np.sign(e))", "e.copy()", r"`0\.5 \* e ?\*\* ?2` is taken everywhere"),
+        ],
+    ),
+    "dropout": (
+        """
+def loss(x):
+    mask = (np.random.default_rng(0).random(x.shape) < 0.6) / 0.6
+    h = np.where(x > 0, x, np.exp(x) - 1)
+    out = h * mask
+    dh = 3 * out**2 * mask
+    return np.sum(out**3), dh * np.where(x > 0, 1.0, h + 1)
+""",
+        [(4, 5)],
+        [
+            ("h + 1)", "h)", r"the value f\(z\) itself is multiplied in.*np\.exp\(x\) - 1"),
+        ],
+    ),
+    "masked": (
+        """
+def loss(x):
+    mask = (np.arange(20).reshape(4, 5) % 3 > 0) * 2.0
+    h = np.tanh(x)
+    return np.sum(h * mask), mask * (1 - h**2)
+""",
+        [(4, 5)],
+        [(", mask * (1", ", (mask == 0) * (1", r"the mask `mask` is the wrong way round")],
+    ),
+    "rnn": (
+        """
+def loss(x, h0, W):
+    hs = [h0]
+    for t in range(4):
+        hs.append(np.tanh(x[t] + hs[t] @ W))
+    total = sum(np.sum(h**3) for h in hs[1:])
+    dx, dW, carry = np.zeros_like(x), np.zeros_like(W), np.zeros_like(h0)
+    for t in reversed(range(4)):
+        dz = (3 * hs[t + 1] ** 2 + carry) * (1 - hs[t + 1] ** 2)
+        dx[t] = dz
+        dW += np.outer(hs[t], dz)
+        carry = dz @ W.T
+    return total, (dx, carry, dW)
+""",
+        [(4, 3), (3,), (3, 3)],
+        [
+            ("reversed(range(4))", "range(4)", r"x, h0, W: the loop of the backward pass goes forwards"),
+            ("reversed(range(4))", "range(3, 0, -1)", r"x, h0, W: the first turn of the loop is left out"),
+            ("carry = dz", "carry += dz", r"x, h0, W: what `.*` hands back is added up"),
+        ],
+    ),
+    "sum": (
+        """
+def loss(w):
+    a, b = w
+    total = 0.0
+    for x in (0.5, -1.2, 2.0, 0.7):
+        total += (a * x + b) ** 2
+    da = db = 0.0
+    for x in (0.5, -1.2, 2.0, 0.7):
+        da += 2 * (a * x + b) * x
+        db += 2 * (a * x + b)
+    return total, np.array([da, db])
+""",
+        [(2,)],
+        [
+            ("db += 2 * (a * x + b)", "return total, np.array([da, 2 * (a * x + b)])", r"first turn of the loop"),
+            ("np.array([da, db])", "np.array([da // 1, db // 1])", r"rounded to whole numbers"),
+        ],
+    ),
+    "convolution": (
+        """
+def loss(x, k):
+    out = np.zeros((3, 3))
+    dx, dk = np.zeros_like(x), np.zeros_like(k)
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = np.sum(x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] * k)
+    weights = np.arange(9.0).reshape(3, 3)
+    total = np.sum(out**2 * weights)
+    dout = 2 * out * weights
+    for i in range(3):
+        for j in range(3):
+            dk += dout[i, j] * x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+            dx[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += dout[i, j] * k
+    return total, (dx, dk)
+""",
+        [(7, 7), (3, 3)],
+        [
+            ("dk += dout[i, j] * x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3]", "dk += dout[i, j] * x[i : i + 3, j : j + 3]",
+             r"k: .* is read at stride 1 along axes \(0, 1\)"),
+            ("    dout = 2 * out * weights", "    dout = (2 * out * weights).T", r"last two indices exchanged"),
+        ],
+    ),
+    "group norm": (
+        """
+def loss(x):
+    mean = np.mean(x, axis=(1, 2), keepdims=True)
+    var = np.var(x, axis=(1, 2), keepdims=True)
+    y = (x - mean) / np.sqrt(var + 1e-5)
+    g = 3 * y**2
+    m1, m2 = np.mean(g, axis=(1, 2), keepdims=True), np.mean(g * y, axis=(1, 2), keepdims=True)
+    return np.sum(y**3), (g - m1 - y * m2) / np.sqrt(var + 1e-5)
+""",
+        [(2, 3, 4)],
+        [
+            ("m1, m2 = np.mean(g, axis=(1, 2), keepdims=True), np.mean(g * y, axis=(1, 2), keepdims=True)",
+             "m1, m2 = np.mean(g, axis=2, keepdims=True), np.mean(g * y, axis=2, keepdims=True)",
+             r"means over axes \(2,\), not over \(1, 2\)"),
+            ("- m1 - y * m2)", "- 2 * m1 - 2 * y * m2)", None),
+            ("- m1 - y * m2)", "- 12 * m1 / 3 - y * 12 * m2 / 3)", r"divided by 3, not by 12, in the means"),
+        ],
+    ),
+    "pool": (
+        """
+def loss(x):
+    blocks = x.reshape(2, 4, 3)
+    out, top = np.mean(blocks, axis=2), np.max(blocks, axis=1)
+    d = np.repeat(2 * out, 3, axis=1) / 3
+    at = (blocks == top[:, None, :]) * 3 * top[:, None, :] ** 2
+    return np.sum(out**2) + np.sum(top**3), d + at.reshape(2, 12)
+""",
+        [(2, 12)],
+        [
+            ("np.repeat(2 * out, 3, axis=1)", "np.tile(2 * out, (1, 3))", r"np\.tile, not of np\.repeat"),
+            ("(blocks == top[:, None, :])", "(blocks == blocks.min(axis=1, keepdims=True))", r"argmin for argmax"),
+        ],
+    ),
+    "cosine": (
+        """
+def loss(a, b):
+    na, nb = np.sqrt(np.sum(a**2)), np.sqrt(np.sum(b**2))
+    c = np.dot(a, b) / (na * nb)
+    return c, (b / (na * nb) - c * a / na**2, a / (na * nb) - c * b / nb**2)
+""",
+        [(5,), (5,)],
+        [
+            ("(b / (na * nb)", "(b / na", r"a: `nb` is left out of `na \* nb`"),
+        ],
+    ),
+    "likelihood": (
+        """
+def loss(s, w):
+    sigma = np.exp(s)
+    r = w / sigma
+    return np.sum(0.5 * r**2 + s), (1 - r**2, r / sigma)
+""",
+        [(4,), (4,)],
+        [("(1 - r**2,", "((1 - r**2) / sigma,", r"s: it is the gradient by `sigma`, not by `s`")],
+    ),
+    "residual": (
+        """
+def loss(x, W, V):
+    u = x @ W
+    s = x + np.maximum(u, 0) @ V
+    d = 3 * s**2
+    du = d @ V.T * (u > 0)
+    return np.sum(s**3), (d + du @ W.T, x.T @ du, np.maximum(u, 0).T @ d)
+""",
+        [(4, 3), (3, 3), (3, 3)],
+        [("(d + du", "(d * (u > 0) + du", r"x: multiplied by relu' of .* which belongs to another line")],
+    ),
+    "rbf": (
+        """
+def loss(x, beta):
+    phi = np.exp(-beta * x**2)
+    return np.sum(phi**2), (2 * phi * phi * -beta * 2 * x, np.sum(2 * phi * phi * -(x**2), axis=0))
+""",
+        [(4, 3), (3,)],
+        [("(2 * phi * phi * -beta * 2 * x", "(-2 * phi * phi * 2 * x", r"x: `-beta` is left out, but for its sign")],
+    ),
+    "choice": (
+        """
+def loss(W):
+    A = np.array([0, 1, 1, 0])
+    q = W[np.arange(4), A]
+    d = np.zeros((4, 2))
+    d[np.arange(4), A] = 2 * q
+    return np.sum(q**2), d
+""",
+        [(4, 2)],
+        [("d[np.arange(4), A] = 2 * q", "d[:] = (2 * q)[:, None]", r"every entry of `W` gets the gradient")],
+    ),
+}  # fmt: skip
+
+
+def checked(source, shapes, file):
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names = {"np": np}
+    exec(compile(source, file, "exec"), names)
+    rng = np.random.default_rng(7)
+    return tg.check_loss(names["loss"], *[rng.normal(size=shape) for shape in shapes])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_right_program_passes(name):
+    source, shapes, _ = PROGRAMS[name]
+    assert checked(source, shapes, f"<{name}>")
+
+
+@pytest.mark.parametrize(
+    ("name", "slip"), [(name, k) for name, (_, _, slips) in PROGRAMS.items() for k in range(len(slips))]
+)
+def test_a_mistake_is_named_for_the_inputs_that_it_concerns(name, slip):
+    source, shapes, slips = PROGRAMS[name]
+    old, new, wording = slips[slip]
+    assert source.count(old) == 1
+    report = checked(source.replace(old, new), shapes, f"<{name}: {slip}>")
+    assert not report
+    explained = {i for found in report.diagnoses for i in found.inputs if found.kind != "experiment"}
+    if wording is None:  # two mistakes at once: none may be named
+        assert not explained
+        return
+    assert explained == set(report.failing_inputs)
+    text = "\n".join(found.sentence() for found in report.diagnoses)
+    assert re.search(wording, text), text
+
+
+def test_an_infinite_derivative_is_no_mistake_of_a_sum():
+    def slope(W):
+        return np.where(W > 0, 0.5 / np.sqrt(np.where(W > 0, W, 1.0)), 0.0)
+
+    report = tg.gradcheck(
+        lambda W, b: np.sum(np.sqrt(W)) + np.sum(np.tanh(b)),
+        np.array([0.0, 1.0]),
+        np.ones(2),
+        gradient=lambda W, b: (slope(W), np.ones(2)),
+    )
+    assert [found.kind for found in report.diagnoses] == ["no finite derivative", "derivative left out"]
+    assert "np.sqrt(W)" in report.diagnoses[0].expression
