@@ -24,8 +24,12 @@ from tinygrad_edu.nn import (
     mean_squared_error,
     penalty,
 )
+from tinygrad_edu.nn.checks import listed
+from tinygrad_edu.nn.data import check_count
 from tinygrad_edu.nn.history import History
+from tinygrad_edu.nn.loss import check_strength
 from tinygrad_edu.nn.training import Run, Settings
+from tinygrad_edu.nn.update import check_fraction, check_rate
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -65,10 +69,25 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 
+    def check_settings(self) -> None:
+        """Raise ValueError or TypeError where a setting is out of its range, before anything has changed."""
+        for i, size in enumerate(listed(self.hidden, "hidden", "numbers of units, one for each layer")):
+            check_count(size, f"hidden[{i}]", 1)
+        if self.activation not in [*ops.FAMILIES["activation"].split(), "tanh"]:
+            raise ValueError(f"activation must be the name of one of tg's activations, got {self.activation!r}")
+        if self.update not in ["adam", "sgd"]:
+            raise ValueError(f'update must be "adam" or "sgd", got {self.update!r}')
+        SGD(check_rate(self.rate, "rate"), self.momentum)
+        check_strength(self.l2, "l2")
+        check_count(self.epochs, "epochs", 0)
+        check_count(self.batch_size, "batch_size", 1)
+        if self.patience is not None:
+            check_count(self.patience, "patience", 1)
+        if not check_fraction(self.validation_fraction, "validation_fraction"):
+            raise ValueError(f"validation_fraction must be above 0, got {self.validation_fraction!r}")
+
     def begin(self, n_inputs: int, n_outputs: int) -> None:
         """A new network, and an empty history."""
-        if self.activation not in ops.FAMILIES["activation"].split() and self.activation != "tanh":
-            raise ValueError(f"activation must be the name of one of tg's activations, got {self.activation!r}")
         random = check_random_state(self.random_state)
         seed, self.shuffle_seed_ = (int(s) for s in random.randint(np.iinfo(np.int32).max, size=2))
         activation = getattr(ops, self.activation)
@@ -80,8 +99,6 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     def train(self, X: Array, goals: Array, epochs: int, patience: int | None) -> None:
         """Some epochs more."""
-        if self.update not in ("adam", "sgd"):
-            raise ValueError(f'update must be "adam" or "sgd", got {self.update!r}')
         update = Adam(self.rate) if self.update == "adam" else SGD(self.rate, self.momentum)
         loss = self.loss(goals.shape[1])
         if self.l2:
@@ -147,24 +164,24 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
 
     def fit(self, X: Any, y: Any) -> NetworkClassifier:
         """Train a new network."""
+        self.check_settings()
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
-        self.classes_ = unique_labels(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y needs more than one class, got only {self.classes_[0]!r}")
+        self.classes_ = at_least_two(unique_labels(y), "y")
         self.begin(X.shape[1], 1 if len(self.classes_) == 2 else len(self.classes_))
         self.train(X, self.goals(y), self.epochs, self.patience)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> NetworkClassifier:
         """One epoch more, without forgetting; the first call needs all `classes`."""
+        self.check_settings()
         first = not hasattr(self, "network_")
         X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
         check_classification_targets(y)
         if first:
             if classes is None:
                 raise ValueError("classes must be given in the first call of partial_fit")
-            self.classes_ = unique_labels(classes)
+            self.classes_ = at_least_two(unique_labels(classes), "classes")
             self.begin(X.shape[1], 1 if len(self.classes_) == 2 else len(self.classes_))
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(f"classes are {classes}, but were {self.classes_} before")
@@ -202,6 +219,12 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         return self.classes_[places]
 
 
+def at_least_two(classes: Array, name: str) -> Array:
+    if len(classes) < 2:
+        raise ValueError(f"{name} needs more than one class, got only {classes[0]!r}")
+    return classes
+
+
 class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
     """A network of dense layers that predicts numbers, by the squared error. Targets are scaled while training.
 
@@ -216,29 +239,37 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> NetworkRegressor:
         """Train a new network."""
+        self.check_settings()
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        y = np.asarray(y, dtype=float)
-        columns = y.reshape(len(y), -1)
-        self.mean_, self.scale_ = columns.mean(axis=0), columns.std(axis=0)
-        self.scale_[self.scale_ == 0.0] = 1.0
-        self.one_ = y.ndim == 1
+        columns = self.scaled(np.asarray(y, dtype=float))
         self.begin(X.shape[1], columns.shape[1])
         self.train(X, (columns - self.mean_) / self.scale_, self.epochs, self.patience)
         return self
 
     def partial_fit(self, X: Any, y: Any) -> NetworkRegressor:
         """One epoch more, without forgetting; the first call decides how targets are scaled."""
+        self.check_settings()
         first = not hasattr(self, "network_")
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=first)
         y = np.asarray(y, dtype=float)
-        columns = y.reshape(len(y), -1)
         if first:
-            self.mean_, self.scale_ = columns.mean(axis=0), columns.std(axis=0)
-            self.scale_[self.scale_ == 0.0] = 1.0
-            self.one_ = y.ndim == 1
-            self.begin(X.shape[1], columns.shape[1])
+            self.begin(X.shape[1], self.scaled(y).shape[1])
+        columns = y.reshape(len(y), -1)
+        if columns.shape[1] != len(self.mean_):
+            raise ValueError(f"y has {columns.shape[1]} outputs, but had {len(self.mean_)} before")
         self.train(X, (columns - self.mean_) / self.scale_, 1, None)
         return self
+
+    def scaled(self, y: Array) -> Array:
+        """Targets as columns, by whose mean and deviation they are scaled from now on."""
+        columns = y.reshape(len(y), -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = columns.mean(axis=0), columns.std(axis=0)
+        if not np.isfinite(scale).all():
+            raise ValueError("y has numbers so large that their variance is infinite: scale it")
+        scale[scale == 0.0] = 1.0
+        self.mean_, self.scale_, self.one_ = mean, scale, y.ndim == 1
+        return columns
 
     def loss(self, n_outputs: int) -> Loss:
         return mean_squared_error

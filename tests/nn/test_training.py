@@ -299,6 +299,33 @@ def changing(what):
     return tg.Network([inner, last]), lambda: setattr(inner.layers[0], "activation", tg.relu)
 
 
+@pytest.mark.parametrize("options", [{}, {"batch_size": 5}], ids=["rows", "batches"])
+def test_a_parameter_that_the_loss_does_not_depend_on_stays(options, monkeypatch):
+    class Unused(Scale):
+        def parameters(self):
+            return [self.factor, self.other]
+
+    found = []
+    for compiled, rows in ((False, 256), (True, 256), (None, 256), (None, 3)):
+        monkeypatch.setattr("tinygrad_edu.nn.training.ROWS", rows)
+        layer = Unused()
+        layer.other = tg.Value(3.0, name="other")
+        history = tg.Network([layer]).train(X[:, :3], X[:, 1:], 20, compiled=compiled, **options)
+        found.append(history.loss[-1])
+        assert layer.other.data == 3.0
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_network_trained_with_a_penalty_is_freed_at_once_and_its_source_kept(printed):
+    ours = tg.Network.create([4, 5, 3], seed=0)
+    for _ in range(2):
+        ours.train(X, Y, 10, loss=tg.nn.half_squared_error + tg.nn.penalty(ours, l2=0.1))
+    assert len(printed) == 1
+    gone = weakref.ref(ours)
+    del ours
+    assert gone() is None
+
+
 @pytest.mark.parametrize("shards", [False, True])
 @pytest.mark.parametrize("what", ["convolution", "dropout", "layer within", "activation within"])
 def test_what_is_changed_between_epochs_or_runs_is_followed(what, shards, monkeypatch):

@@ -59,11 +59,35 @@ def test_patience_ends_training_early():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"update": "adagrad"}, "update must be"), ({"activation": "sin"}, "activation must be")]
+    ("settings", "message"),
+    [
+        ({"update": "adagrad"}, "update must be"),
+        ({"activation": "sin"}, "activation must be"),
+        ({"hidden": 16}, "hidden must be a list of numbers of units, one for each layer, got 16"),
+        ({"hidden": (4, 0)}, r"hidden\[1\] must be a whole number of at least 1, got 0"),
+        ({"batch_size": "auto"}, "batch_size must be"),
+        ({"l2": None}, "l2 must be"),
+        ({"validation_fraction": 0.0}, "validation_fraction must be"),
+        ({"validation_fraction": "a"}, "validation_fraction must be"),
+        ({"momentum": 1.0}, "momentum must be"),
+    ],
 )
-def test_unknown_settings_are_refused_at_fit(settings, message):
-    with pytest.raises(ValueError, match=message):
-        NetworkClassifier(**settings).fit(X, Y)
+def test_unknown_settings_are_refused_at_fit_and_nothing_changes(settings, message):
+    model = NetworkClassifier(epochs=2, random_state=0).fit(X, Y)
+    before = model.predict_proba(X)
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.set_params(**settings).fit(X, Y)
+    assert np.array_equal(model.predict_proba(X), before)
+
+
+def test_targets_that_do_not_fit_are_refused():
+    model = NetworkRegressor().partial_fit(X, X)
+    with pytest.raises(ValueError, match="y has 1 outputs, but had 2 before"):
+        model.partial_fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="so large that their variance is infinite"):
+        NetworkRegressor().fit(X, X[:, 0] * 1e300)
+    with pytest.raises(ValueError, match="classes needs more than one class"):
+        NetworkClassifier().partial_fit(X, np.zeros(len(X)), classes=[0.0])
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -6,10 +6,12 @@ The one thing to know: the error says what to write, also for the habits of othe
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 from tinygrad_edu import ops
 from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.core.value import Value
 from tinygrad_edu.nn import loss as losses
 from tinygrad_edu.nn.update import takes_state
 from tinygrad_edu.ops.activation import log_softmax, softmax
@@ -31,6 +33,7 @@ def check_activation(given: Any, name: str) -> None:
     if given is None or word in ("linear", "identity", "none"):
         write = "tg.nn.identity"
     fits = not isinstance(given, losses.Loss) and not takes_state(given)
+    fits = fits and not (isinstance(given, Operation) and given.n_inputs not in (1, sys.maxsize))
     check_function(given, fits, name, "a function of the weighted sums", write)
 
 
@@ -63,6 +66,28 @@ def check_update(given: Any) -> None:
         write = f"{place}{given.__name__}({rate if given.__name__ != 'Adam' else ''})"
     fits = not isinstance(given, (losses.Loss, Operation))
     check_function(given, fits, "update", "an update or a function of the parameters", write)
+
+
+def valued(given: Any, name: str) -> Value:
+    """A parameter: a Value as it is, numbers as a Value of that name. Raises as Value does, and names the argument."""
+    if isinstance(given, Value):
+        return given
+    try:
+        return Value(given, name)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def listed(given: Any, name: str, of: str) -> list[Any]:
+    """A list of parts. Raises TypeError where it can't be one."""
+    if isinstance(given, (str, bytes, dict, set)) or not hasattr(given, "__iter__"):
+        raise TypeError(f"{name} must be a list of {of}, got {shown(given)}")
+    return list(given)
+
+
+def check_generator(rng: Any) -> None:
+    if isinstance(rng, type) or not hasattr(rng, "normal"):
+        raise TypeError(f"rng must be a generator of numpy's, got {shown(rng)}: write rng=np.random.default_rng(0)")
 
 
 def check_function(given: Any, fits: bool, name: str, wanted: str, write: str) -> None:

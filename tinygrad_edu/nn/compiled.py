@@ -25,6 +25,7 @@ from tinygrad_edu.core.value import Value
 from tinygrad_edu.graph import gradients
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, dropping
 from tinygrad_edu.nn.layer import Layer
+from tinygrad_edu.nn.loss import Added, Loss, Penalty
 from tinygrad_edu.nn.metric import metric_name
 from tinygrad_edu.nn.update import takes_state
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt
@@ -122,7 +123,7 @@ def key_of(network: Network, form: Form) -> Any:
     return (
         type(form.update),
         repr(settings),
-        tuple(map(hashable, (form.loss, *form.metrics))),
+        (loss_key(form.loss, network), *map(hashable, form.metrics)),
         (form.row, form.target, form.rows, form.scheduled),
         tuple(map(hashable, parts)),
         tuple(getattr(part, "activation", None) for part in parts if says_plain(part)),
@@ -147,6 +148,16 @@ def parts_of(network: Network) -> list[Any]:
 def settings_of(layer: Conv2d | Dropout) -> tuple[Any, ...]:
     """What its source depends on beside its activation."""
     return (layer.stride, layer.padding) if isinstance(layer, Conv2d) else (layer.rate,)
+
+
+def loss_key(loss: Any, network: Network) -> Any:
+    """A loss, or what it is made of: a penalty refers to the network, which keeps this key."""
+    function = loss.function if type(loss) is Loss else None
+    if isinstance(function, Added):
+        return loss_key(function.first, network), loss_key(function.second, network)
+    if isinstance(function, Penalty):
+        return Penalty, function.l2, function.l1, None if function.network is network else function.network
+    return hashable(loss)
 
 
 class Itself:

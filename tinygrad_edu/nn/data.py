@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_edu.core.data import Array, as_data
 from tinygrad_edu.core.value import Operand, data_of
+from tinygrad_edu.nn.loss import check_bounded
 from tinygrad_edu.ops.activation import sigmoid, softmax
 
 if TYPE_CHECKING:
@@ -81,8 +82,13 @@ def as_array(x: Operand, name: str) -> Array:
     return array
 
 
-def check_outputs(network: Network, loss: Any) -> None:
-    """Raise ValueError where a loss takes scores and the network gives something else, or reads another network."""
+def check_outputs(network: Network, loss: Any, goals: Array) -> None:
+    """Raise ValueError where a loss takes scores and the network gives something else, or reads another network.
+
+    And where it takes probabilities, and targets aren't that.
+    """
+    if getattr(loss, "bounded", False) and goals.ndim == 2:
+        check_bounded(goals, loss.__name__)
     own = set(network.parameters())
     if any(not own.issuperset(other.parameters()) for other in getattr(loss, "networks", ())):
         raise ValueError(f"{loss.__name__}: the penalty is that of another network than the one that is trained")

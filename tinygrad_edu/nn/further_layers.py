@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.value import Operand, Value, data_of
-from tinygrad_edu.nn.checks import check_activation
-from tinygrad_edu.nn.layer import check_sizes
+from tinygrad_edu.nn.checks import check_activation, check_generator, valued
+from tinygrad_edu.nn.data import check_count
+from tinygrad_edu.nn.layer import check_sizes, numbers
+from tinygrad_edu.nn.update import check_fraction
 from tinygrad_edu.ops.activation import relu
 from tinygrad_edu.ops.convolution import conv2d
 from tinygrad_edu.ops.indexing import lookup
@@ -49,14 +51,13 @@ class Conv2d:
         weights: Operand,
         bias: Operand,
         activation: Callable[[Any], Any] = relu,
-        stride: int = 1,
-        padding: int = 0,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
     ) -> None:
         check_activation(activation, "activation")
-        self.weights = weights if isinstance(weights, Value) else Value(weights, "weights")
-        self.bias = bias if isinstance(bias, Value) else Value(bias, "bias")
-        self.activation, self.stride, self.padding = activation, stride, padding
-        if self.weights.ndim != 4:
+        self.weights, self.bias, self.activation = valued(weights, "weights"), valued(bias, "bias"), activation
+        self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
+        if self.weights.ndim != 4 or 0 in self.weights.shape:
             raise ValueError(f"weights must have shape (n_outputs, n_inputs, height, width), got {self.weights.shape}")
         if self.bias.shape != self.weights.shape[:1]:
             raise ValueError(f"bias must have shape {self.weights.shape[:1]}, got {self.bias.shape}")
@@ -69,18 +70,19 @@ class Conv2d:
         size: int,
         rng: np.random.Generator,
         activation: Callable[[Any], Any] = relu,
-        stride: int = 1,
-        padding: int = 0,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
     ) -> Conv2d:
         """Kernels of size by size, normal with variance 2 / (n_inputs·size²) (He et al., 2015); biases 0."""
         check_sizes(n_inputs, n_outputs)
-        check_sizes(size, size)
+        check_count(size, "size", 1)
+        check_generator(rng)
         weights = rng.normal(size=(n_outputs, n_inputs, size, size)) * math.sqrt(2.0 / (n_inputs * size * size))
         return cls(weights, np.zeros(n_outputs), activation, stride, padding)
 
     def __call__(self, x: Any) -> Any:
         """The images that come of a batch (N, C, H, W), or of one image (C, H, W)."""
-        x = x if isinstance(x, Value) else np.asarray(x, dtype=float)
+        x = x if isinstance(x, Value) else numbers(x)
         if np.ndim(data_of(x)) != 3:
             return self.activation(conv2d(x, self.weights, self.bias, self.stride, self.padding))
         out = conv2d(x.reshape((1, *x.shape)), self.weights, self.bias, self.stride, self.padding)
@@ -93,6 +95,16 @@ class Conv2d:
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Each parameter with its name."""
         return [("weights", self.weights), ("bias", self.bias)]
+
+
+def pair(x: Any, name: str, least: int) -> int | tuple[int, int]:
+    """A whole number, or one for height and one for width. Raises ValueError where it is neither."""
+    parts = (x,) if not isinstance(x, (list, tuple)) else tuple(x)
+    for part in parts:
+        check_count(part, name, least)
+    if len(parts) > 2 or not parts or (len(parts) == 1 and parts[0] is not x):
+        raise ValueError(f"{name} must be a whole number, or a pair of them, got {x!r}")
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
 
 class Embedding:
@@ -108,19 +120,21 @@ class Embedding:
     row_ndim = 1
 
     def __init__(self, table: Operand) -> None:
-        self.table = table if isinstance(table, Value) else Value(table, "table")
-        if self.table.ndim != 2:
+        self.table = valued(table, "table")
+        if self.table.ndim != 2 or 0 in self.table.shape:
             raise ValueError(f"table must have shape (symbols, size), got {self.table.shape}")
 
     @classmethod
     def create(cls, n_symbols: int, size: int, rng: np.random.Generator) -> Embedding:
         """A table of normal numbers (as `torch.nn.Embedding` draws them)."""
-        check_sizes(n_symbols, size)
+        check_count(n_symbols, "n_symbols", 1)
+        check_count(size, "size", 1)
+        check_generator(rng)
         return cls(rng.normal(size=(n_symbols, size)))
 
     def __call__(self, x: Any) -> Any:
         """The vectors of symbols of any shape, whose shape gets an axis more."""
-        return lookup(self.table, x if isinstance(x, Value) else np.asarray(x, dtype=float))
+        return lookup(self.table, x if isinstance(x, Value) else numbers(x))
 
     def parameters(self) -> list[Value]:
         """The table."""
@@ -148,8 +162,7 @@ class Dropout:
     plain = True
 
     def __init__(self, rate: float, seed: int = 0) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0.0 <= rate < 1.0:
-            raise ValueError(f"rate must be at least 0 and below 1, got {rate!r}")
+        check_fraction(rate, "rate")
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**128:
             raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
         self.rate, self.seed = float(rate), int(seed)

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,8 +140,8 @@ class History:
             raise ValueError(
                 "this history has been pickled, without settings, of which some can't be: go on from a checkpoint"
             )
-        self.settings.validation = validation or self.settings.validation
-        run = self.settings.run(self, inputs, targets)
+        settings = self.settings if validation is None else replace(self.settings, validation=validation)
+        run = settings.run(self, inputs, targets)
         run.train(epochs, patience, on_epoch, record, compiled, progress, executor)
         return self
 

@@ -9,10 +9,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from tinygrad_edu.core.context import Context, current
-from tinygrad_edu.core.data import Array
-from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply
+from tinygrad_edu.core.data import Array, as_data
+from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply, data_of
 from tinygrad_edu.groups import Groups
-from tinygrad_edu.nn.checks import check_activation, check_not_alone
+from tinygrad_edu.nn.checks import check_activation, check_generator, check_not_alone, listed, shown, valued
 from tinygrad_edu.nn.neuron import Neuron, activated, not_a_row, without_graph
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import affine
@@ -45,7 +45,10 @@ class Layer:
     row_ndim = 1
 
     def __init__(self, neurons: Sequence[Neuron]) -> None:
-        self.neurons = list(neurons)
+        self.neurons = listed(neurons, "neurons", "neurons")
+        for i, neuron in enumerate(self.neurons):
+            if not isinstance(neuron, Neuron):
+                raise TypeError(f"neurons[{i}] must be a neuron, got {shown(neuron)}: write tg.Neuron(weights, bias)")
         sizes = [len(neuron.weights) for neuron in self.neurons]
         if not sizes:
             raise ValueError("neurons is empty: a layer needs at least one")
@@ -68,7 +71,7 @@ class Layer:
         return cls([Neuron(row[:-1], row[-1], activation) for row in rows])
 
     def feed_forward(self, inputs: Sequence[Operand] | Value, within: Context | None = None) -> list[Value]:
-        """Each neuron's output for one row of inputs, recorded `within` a group. Calling the layer does the same."""
+        """Each neuron's output for one row of inputs, recorded `within` a group."""
         if not isinstance(inputs, list):
             try:
                 inputs = list(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs)
@@ -79,7 +82,11 @@ class Layer:
             outputs.append(neuron.feed_forward(inputs, inner))
         return outputs
 
-    __call__ = feed_forward
+    def __call__(self, inputs: Any) -> Any:
+        """Each neuron's output for one row of inputs; for a batch of rows one Value, with a row for each."""
+        if is_batch(inputs):
+            return stack([stack(self.feed_forward(row)) for row in inputs])
+        return self.feed_forward(inputs)
 
     @property
     def output(self) -> list[float | None]:
@@ -144,8 +151,7 @@ class Dense:
 
     def __init__(self, weights: Operand, bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
         check_activation(activation, "activation")
-        self.weights = weights if isinstance(weights, Value) else Value(weights, "weights")
-        self.bias = bias if isinstance(bias, Value) else Value(bias, "bias")
+        self.weights, self.bias = valued(weights, "weights"), valued(bias, "bias")
         self.activation = activation
         if self.weights.ndim != 2 or 0 in self.weights.shape:
             raise ValueError(f"weights must have shape (n_outputs, n_inputs), got {self.weights.shape}")
@@ -173,7 +179,7 @@ class Dense:
         """The outputs for one row or a batch of rows, recorded `within` a group. Calling the layer does the same."""
         if isinstance(inputs, (list, tuple)) and any(isinstance(x, Value) for x in inputs):
             inputs = stack(inputs)
-        x = inputs if isinstance(inputs, (Value, np.ndarray)) else np.asarray(inputs, dtype=float)
+        x = inputs if isinstance(inputs, (Value, np.ndarray)) else numbers(inputs)
         if x.ndim not in (1, 2) or x.shape[-1] != self.n_inputs:
             raise ValueError(f"inputs must have shape ({self.n_inputs},) or (rows, {self.n_inputs}), got {x.shape}")
         self.weighted_sum = total = apply(affine, (self.weights, x, self.bias), NO_PARAMS, within)
@@ -226,6 +232,25 @@ class Dense:
         return f"Dense(weights={self.weights.data}, bias={self.bias.data}, {', '.join(parts)})"
 
 
+def numbers(x: Any) -> Array:
+    """Inputs as an array of float64. Raises as Value does, and names the argument."""
+    if type(x) is np.ndarray and x.dtype == np.float64:
+        return x
+    try:
+        return np.asarray(as_data(x), dtype=float)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"inputs: {error}") from None
+
+
+def is_batch(x: Any) -> bool:
+    """Whether inputs are rows of rows."""
+    if type(x) is list or type(x) is tuple:
+        return bool(x) and (
+            isinstance(x[0], (list, tuple)) or (not isinstance(x[0], float) and np.ndim(data_of(x[0])) > 0)
+        )
+    return bool(np.ndim(data_of(x)) > 1)
+
+
 def drawn(
     n_inputs: int, n_neurons: int, rng: np.random.Generator, activation: Callable[[Any], Any], start: Start
 ) -> Array:
@@ -237,6 +262,7 @@ def drawn(
     feedforward neural networks, 2010).
     """
     check_sizes(n_inputs, n_neurons)
+    check_generator(rng)
     if start == "article":
         return rng.random((n_neurons, n_inputs + 1))
     if start != "scaled":

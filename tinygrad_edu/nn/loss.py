@@ -30,6 +30,7 @@ class Loss:
             must weigh them by it. A function of your own may have the attribute too.
         networks: Those whose weights it reads, as a penalty does.
         takes: "scores" where outputs may be any numbers, so that a network must not end in a sigmoid.
+        bounded: Whether targets are probabilities, so that others than 0 to 1 are a mistake.
     """
 
     __name__: str
@@ -43,6 +44,7 @@ class Loss:
     ) -> None:
         self.function, self.over_rows, self.takes, self.plain = function, over_rows, takes, plain
         self.networks: tuple[Network, ...] = ()
+        self.bounded = False
         update_wrapper(self, function)
 
     def __call__(self, outputs: Any, targets: Any, **settings: Any) -> Value:
@@ -50,7 +52,7 @@ class Loss:
 
     def __add__(self, other: Any) -> Loss:
         """The sum of two losses."""
-        if not callable(other):
+        if not callable(other) or isinstance(other, type):
             return NotImplemented
         both = (getattr(self, "over_rows", ""), getattr(other, "over_rows", ""))
         added = Loss(
@@ -60,6 +62,7 @@ class Loss:
             self.plain and bool(getattr(other, "plain", False)),
         )
         added.__name__ = f"{name_of(self)} + {name_of(other)}"
+        added.bounded = self.bounded or bool(getattr(other, "bounded", False))
         added.networks = (*self.networks, *getattr(other, "networks", ()))
         return added
 
@@ -143,7 +146,8 @@ def cross_entropy(scores: Any, targets: Any) -> Value:
         targets: Labels (a number for each row), or of the scores' shape: one-hot rows, or probabilities.
 
     Raises:
-        ValueError: The shapes don't fit, a label isn't a class, or there is one output, whose softmax is always 1.
+        ValueError: The shapes don't fit, a label isn't a class, a probability isn't from 0 to 1, or there is one
+            output, whose softmax is always 1.
 
     >>> import tinygrad_edu as tg
     >>> round(tg.nn.cross_entropy(tg.Value([2.0, 0.0, 0.0]), 0).item(), 4)
@@ -155,6 +159,8 @@ def cross_entropy(scores: Any, targets: Any) -> Value:
         raise ValueError("cross_entropy of one output is always 0: use tg.nn.binary_cross_entropy")
     if given == shape[:-1]:
         targets = loss.one_hot(targets, classes=shape[-1])
+    else:
+        check_bounded(targets, "cross_entropy")
     return apply(loss.cross_entropy, pairs(scores, targets))
 
 
@@ -169,12 +175,13 @@ def binary_cross_entropy(scores: Any, targets: Any) -> Value:
         targets: Of the same shape, 0 or 1 or between. For scores of shape (rows, 1) also labels of shape (rows,).
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: The shapes differ, or a target isn't from 0 to 1.
 
     >>> import tinygrad_edu as tg
     >>> round(tg.nn.binary_cross_entropy(tg.Value([2.0]), [1.0]).item(), 4)
     0.1269
     """
+    check_bounded(targets := as_one(targets), "binary_cross_entropy")
     return apply(loss.binary_cross_entropy, columns(scores, targets))
 
 
@@ -183,7 +190,7 @@ def hinge(scores: Any, targets: Any) -> Value:
     """max(0, 1 - y·s), the mean over all numbers; y is 1 where the target is positive, else -1.
 
     With one-hot rows, each class is told from all others. Source: `Hinge` of Keras. Arguments and errors are those of
-    `binary_cross_entropy`; targets may be -1 and 1, too.
+    `binary_cross_entropy`, but that targets may be any numbers, such as -1 and 1.
 
     >>> import tinygrad_edu as tg
     >>> tg.nn.hinge(tg.Value([0.25, 2.0]), [1.0, 0.0]).item()
@@ -194,7 +201,7 @@ def hinge(scores: Any, targets: Any) -> Value:
 
 @as_loss()
 def mean_absolute_error(outputs: Any, targets: Any) -> Value:
-    """The mean of |oₖ - tₖ| over outputs and rows. Arguments and errors are those of `binary_cross_entropy`.
+    """The mean of |oₖ - tₖ| over outputs and rows. Arguments and errors are those of `hinge`.
 
     >>> import tinygrad_edu as tg
     >>> tg.nn.mean_absolute_error(tg.Value([1.0, 3.0]), [2.0, 0.0]).item()
@@ -207,13 +214,13 @@ def mean_absolute_error(outputs: Any, targets: Any) -> Value:
 def huber(outputs: Any, targets: Any, delta: float = 1.0) -> Value:
     """The mean of ½(o - t)² where |o - t| ≤ δ, and of δ·(|o - t| - ½δ) elsewhere. Source: `HuberLoss` of PyTorch.
 
-    Arguments and errors are those of `binary_cross_entropy`. Another δ: `functools.partial(tg.nn.huber, delta=2.0)`.
+    Arguments and errors are those of `hinge`. Another δ: `functools.partial(tg.nn.huber, delta=2.0)`.
 
     >>> import tinygrad_edu as tg
     >>> tg.nn.huber(tg.Value([1.0, 3.0]), [0.5, 0.0]).item()
     1.3125
     """
-    if not (math.isfinite(delta) and delta > 0.0):
+    if isinstance(delta, bool) or not isinstance(delta, (int, float, np.number)) or not 0.0 < delta < math.inf:
         raise ValueError(f"delta must be finite and positive, got {delta!r}")
     return apply(loss.huber, columns(outputs, targets), {"delta": float(delta)})
 
@@ -248,15 +255,35 @@ def penalty(network: Network, l2: float = 0.0, l1: float = 0.0) -> Loss:
     >>> tg.nn.penalty(network, l2=0.1)(None, None).item()
     1.25
     """
-    for name, strength in (("l2", l2), ("l1", l1)):
-        if not (math.isfinite(strength) and strength >= 0.0):
-            raise ValueError(f"{name} must be finite and at least 0, got {strength!r}")
+    if isinstance(network, type) or not hasattr(network, "named_parameters"):
+        raise TypeError(f"network must be a network, got {network!r}")
+    check_strength(l2, "l2")
+    check_strength(l1, "l1")
     if not l2 and not l1:
         raise ValueError("penalty needs a strength: l2, l1, or both")
     found = Loss(Penalty(network, float(l2), float(l1)))
     found.networks = (network,)
     found.__name__ = f"penalty(l2={l2}, l1={l1})"
     return found
+
+
+def check_strength(strength: Any, name: str) -> None:
+    if not isinstance(strength, (int, float, np.number)) or not 0.0 <= strength < math.inf:
+        raise ValueError(f"{name} must be finite and at least 0, got {strength!r}")
+
+
+for bounded in (cross_entropy, binary_cross_entropy):
+    bounded.bounded = True
+
+
+def check_bounded(targets: Any, name: str) -> None:
+    """Raise ValueError where plain targets aren't probabilities: the loss would have no least value."""
+    if isinstance(targets, Value) or not np.size(targets):
+        return
+    low, high = np.min(targets), np.max(targets)
+    if low < 0.0 or high > 1.0:
+        worst = float(low if low < 0.0 else high)
+        raise ValueError(f"targets must be from 0 to 1 for {name}, got {worst}: write 0 and 1 for two classes")
 
 
 def squared_error_in(loss: Any, n_outputs: int) -> float | None:

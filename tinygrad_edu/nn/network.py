@@ -19,11 +19,12 @@ from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
-from tinygrad_edu.nn.checks import check_activation, check_loss, check_update, shown
+from tinygrad_edu.nn.checks import check_activation, check_loss, check_update, listed, shown
 from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
-from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, name_of
+from tinygrad_edu.nn.data import check_count
+from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, is_batch, name_of, numbers
 from tinygrad_edu.nn.loss import half_squared_error
-from tinygrad_edu.nn.metric import Metric
+from tinygrad_edu.nn.metric import Metric, metrics_of
 from tinygrad_edu.nn.neuron import Neuron
 from tinygrad_edu.nn.saving import load_network, save_network
 from tinygrad_edu.nn.training import train
@@ -60,7 +61,7 @@ class Network:
     _advice = ""  # what is to be said when it is first trained
 
     def __init__(self, layers: Sequence[Any], learning_rate: float = 0.5) -> None:
-        self.layers = list(layers)
+        self.layers = listed(layers, "layers", "layers")
         self.learning_rate = check_rate(learning_rate, "learning_rate")
         if not self.layers:
             raise ValueError("layers is empty: a network needs at least one")
@@ -123,10 +124,13 @@ class Network:
         if not isinstance(sizes, (Sequence, np.ndarray)) or isinstance(sizes, str):
             raise TypeError(f"sizes must be a list, inputs first, such as [2, 3, 2], got {sizes!r}")
         kinds: dict[str, type[Layer] | type[Dense]] = {"scalar": Layer, "dense": Dense}
-        if kind not in kinds:
+        if kind not in [*kinds]:
             raise ValueError(f'kind must be "scalar" or "dense", got {kind!r}')
+        sizes = listed(sizes, "sizes", "whole numbers, inputs first")
         if len(sizes) < 2:
-            raise ValueError(f"sizes must name the inputs and at least one layer, got {list(sizes)}")
+            raise ValueError(f"sizes must name the inputs and at least one layer, got {sizes}")
+        if seed is not None:
+            check_count(seed, "seed", 0)
         check_activation(activation, "activation")
         if last is not None:
             check_activation(last, "last")
@@ -219,6 +223,8 @@ class Network:
         if self._known != self.layers:
             self._know_layers()
         if self.has_neurons and is_batch(x):
+            if not len(x):
+                return Value(np.empty((0, self.n_outputs or 0)))
             return stack([as_row(self.feed_forward(row, within)) for row in x])
         for inner, layer in zip(self.groups.contexts(within or current()), self.layers):  # noqa: B905 - time
             kind = type(layer)
@@ -253,7 +259,8 @@ class Network:
         that ends in a sigmoid, 0 for one that gives scores.
 
         Raises:
-            ValueError: The network was last trained on numbers that are no classes: a regression's are its outputs.
+            ValueError: The network was last trained on numbers that are no classes: a regression's are its outputs. Or
+                an output is nan.
         """
         if self._gives_numbers:
             raise ValueError(
@@ -261,6 +268,10 @@ class Network:
                 "use network.outputs(rows)"
             )
         data = self.outputs(x)
+        if np.isnan(data).any():
+            raise ValueError(
+                "outputs has nan, which is no class: inputs or parameters aren't finite (see network.outputs(rows))"
+            )
         found = (data[..., 0] > self.threshold).astype(int) if data.shape[-1] == 1 else np.argmax(data, axis=-1)
         return found if found.ndim else int(found)
 
@@ -332,6 +343,8 @@ class Network:
         update = SGD(self.learning_rate) if update is None else update
         check_update(update)
         check_loss(loss)
+        check_backend(backend)
+        metrics = metrics_of([metrics] if isinstance(metrics, str) else metrics, update, self)
         form = Form(update, loss, metrics, (self.n_inputs or 1,), (self.n_outputs,))
         epoch = epoch_of(self, form, backend=backend)
         if epoch is None:
@@ -386,15 +399,6 @@ def named_parameters_of(layer: Any) -> list[tuple[str, Value]]:
     return [(p.name.rpartition(".")[2] if p.name else f"parameters[{i}]", p) for i, p in enumerate(found)]
 
 
-def is_batch(x: Any) -> bool:
-    """Whether inputs are rows of rows."""
-    if type(x) is list or type(x) is tuple:
-        return bool(x) and (
-            isinstance(x[0], (list, tuple)) or (not isinstance(x[0], float) and np.ndim(data_of(x[0])) > 0)
-        )
-    return bool(np.ndim(data_of(x)) > 1)
-
-
 def as_row(outputs: Any) -> Any:
     return stack(outputs) if isinstance(outputs, list) else outputs
 
@@ -403,7 +407,7 @@ def as_rows(x: Any) -> Any:
     """Inputs without Values: a list of rows is rows, whatever its length."""
     if isinstance(x, Value):
         return x.data
-    return x if isinstance(x, (list, tuple)) and has_values(x) else np.asarray(x, dtype=float)
+    return x if isinstance(x, (list, tuple)) and has_values(x) else numbers(x)
 
 
 def has_values(x: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_edu.core.context import Context, context
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import NO_PARAMS, Operand, Value, apply, data_of
-from tinygrad_edu.nn.checks import check_activation, check_not_alone, shown
+from tinygrad_edu.nn.checks import check_activation, check_not_alone, listed, shown, valued
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
@@ -42,6 +42,7 @@ class Neuron:
     def __init__(self, weights: Sequence[Operand], bias: Operand, activation: Callable[[Any], Any] = sigmoid) -> None:
         check_activation(activation, "activation")
         check_not_alone(activation, 1)
+        weights = listed(weights, "weights", "numbers")
         self.weights = [parameter(w, f"weights[{i}]") for i, w in enumerate(weights)]
         self.bias = parameter(bias, "bias")
         self.activation = activation
@@ -128,7 +129,7 @@ def not_a_row(inputs: Any, n: int) -> TypeError:
 
 def parameter(x: Operand, name: str) -> Value:
     """A scalar parameter: a Value as it is, a number as a named Value."""
-    value = x if isinstance(x, Value) else Value(x, name)
+    value = valued(x, name)
     if value.ndim:
         raise ValueError(f"{name} must be a number, but has shape {value.shape}")
     return value

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.compiler.compiled import Backend, check_backend, set_first_cause
+from tinygrad_edu.compiler.compiled import Backend, set_first_cause
 from tinygrad_edu.compiler.machine import installed
 from tinygrad_edu.core.context import current, no_grad
 from tinygrad_edu.core.data import Array
@@ -45,7 +45,7 @@ from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared
 from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
 from tinygrad_edu.nn.progress import bar
 from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_source, one_thread, shard_of, weighed
-from tinygrad_edu.nn.update import SGD, Update, assign, gradients_of, rate_at, takes_state
+from tinygrad_edu.nn.update import SGD, Update, assign, rate_at, slopes_of, takes_state
 from tinygrad_edu.tree import leaves_of, rebuilt
 
 if TYPE_CHECKING:
@@ -162,20 +162,18 @@ class Run:
         if not current()[0]:
             raise ValueError("training needs a recorded graph, but this is within no_grad")
         self.network, self.history, self.settings = network, history, settings
-        history.settings = settings
         self.update, self.loss, self.batch_size = settings.update, settings.loss, settings.batch_size
         check_update(self.update)
         check_loss(self.loss)
         check_count(self.batch_size, "batch_size", 1)
         check_validation(settings.validation)
         self.rows, self.goals = check_data(network, inputs, targets)
-        check_outputs(network, self.loss)
+        check_outputs(network, self.loss, self.goals)
         shape = self.goals.shape[1:]
-        squared = squared_error_in(self.loss, shape[-1] if shape else 1)
-        extra = [] if squared or says_what_it_takes(self.loss) else [mean_squared_error]
+        self.squared = squared_error_in(self.loss, shape[-1] if shape else 1)
+        extra = [] if self.squared or says_what_it_takes(self.loss) else [mean_squared_error]
         self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
         self.fixed = fixed_of(self.metrics, self.goals)
-        history.begin(self.rows, self.goals, [metric_name(metric) for metric in self.metrics], squared)
         self.validation = check_data(network, *settings.validation) if settings.validation is not None else None
         self.parameters = network.parameters()
         self.by_rule = takes_state(self.update)
@@ -183,10 +181,7 @@ class Run:
         self.scalar = all(isinstance(layer, Layer) for layer in network.layers)
         self.takes_lists = begins_with_neurons(network)
         self.wraps = network.has_neurons and not self.takes_lists
-        progress = history.progress
-        if progress.state is None and self.by_rule:
-            progress.state = self.update.start([p._data for p in self.parameters])
-        self.order = None if settings.shuffle is None else generator(settings.shuffle, progress.order)
+        self.order = None if settings.shuffle is None else generator(settings.shuffle, history.progress.order)
         self.recordings: Recordings | None = None
         self.stopped: Exception | None = None
         self.executor: Executor | None = None
@@ -214,17 +209,29 @@ class Run:
         check_count(epochs, "epochs", 0)
         if patience is not None:
             check_count(patience, "patience", 1)
+        for name, flag in (("record", record), ("progress", progress)):
+            if not isinstance(flag, (bool, np.bool)) and not (flag is None and name == "progress"):
+                raise TypeError(f"{name} must be True or False, got {shown(flag)}")
         history, looked_at = self.history, on_epoch is not None or record
-        self.network._gives_numbers = are_numbers(self.network, self.loss, self.goals)
         plain = is_plain(self.network, self.update, self.loss, self.metrics)
         self.recorded_for = None if plain else object()
         self.recordings = self.recordings_for(compiled, len(history) + epochs, record, plain)
+        self.begin()
         end, best = len(history) + epochs, Best(self.parameters, patience, history.progress)
         with bar(progress, epochs, len(history)) as tell:
             # in a context of its own, so that an interrupt at any moment leaves no group or observer behind
             copy_context().run(self.loop, end, looked_at, best, on_epoch, record, tell)
         best.restore()
         return history
+
+    def begin(self) -> None:
+        """Make the history that of this run, after all checks."""
+        history = self.history
+        history.begin(self.rows, self.goals, [metric_name(metric) for metric in self.metrics], self.squared)
+        history.settings = self.settings
+        if history.progress.state is None and self.by_rule:
+            history.progress.state = self.update.start([p._data for p in self.parameters])
+        self.network._gives_numbers = are_numbers(self.network, self.loss, self.goals)
 
     def loop(
         self,
@@ -276,8 +283,11 @@ class Run:
             return recordings if pays or recordings.have(self.network, self.form(self.batch_size)) else None
         if compiled is False:
             return None
+        if compiled is not True and not (isinstance(compiled, str) and compiled in ("python", "numba")):
+            known = 'True, False, None, "python", "numba" or a trainer'
+            raise ValueError(f"compiled must be {known}, got {shown(compiled)}")
         check_rule(self.update)
-        backend = "python" if compiled is True else check_backend(compiled or "")
+        backend: Backend = "python" if compiled is True else compiled
         if backend == "numba":
             installed()
         recordings = Recordings(backend)
@@ -422,6 +432,8 @@ class Run:
         value = self.checked(error, i)
         for p in self.parameters:
             p.grad = None
+        if not isinstance(error, Value):
+            raise TypeError(f"the loss must be computed from the outputs, as a Value, got {shown(error)}")
         error.backward()
         self.apply()
         if rows and mean_of_rows(self.loss) is not False:
@@ -444,13 +456,13 @@ class Run:
         """The metrics of a row, or of a batch their sum over its rows."""
         data = outputs._data if isinstance(outputs, Value) else [output._data for output in outputs]
         return [
-            float(times(data_of(metric(data, goal, *fixed)), rows))
+            figure_of(metric, data_of(metric(data, goal, *fixed)), rows)
             for metric, fixed in zip(self.metrics, self.fixed, strict=True)
         ]
 
     def checked(self, error: Any, i: int) -> float:
         """A loss as a number. Raises FloatingPointError where it isn't finite."""
-        if math.isfinite(value := float(data_of(error))):
+        if math.isfinite(value := figure_of(self.loss, data_of(error))):
             return value
         what = "row" if self.batch_size == 1 else "batch"
         raise FloatingPointError(
@@ -551,7 +563,7 @@ class Run:
             return
         needed = [self.needed] if self.needed is not None else []
         data, rate = [p._data for p in parameters], rate_at(update, progress.steps)
-        new, state = update.rule(data, gradients_of(parameters), progress.state, rate, *needed)
+        new, state = update.rule(data, slopes_of(parameters), progress.state, rate, *needed)
         steps = progress.steps + 1
         assign(parameters, new, lambda: progress.hold(state, steps))
 
@@ -613,6 +625,15 @@ class Best:
             if waited:
                 assign(self.parameters, data)
             self.progress.best = None
+
+
+def figure_of(function: Any, found: Any, rows: int = 0) -> float:
+    """What a loss or a metric gave, as a float, or its sum over rows. Raises TypeError where it is something else."""
+    try:
+        return float(times(found, rows))
+    except (TypeError, ValueError):
+        name = metric_name(function)
+        raise TypeError(f"{name} must give one number, got {shown(found)}") from None
 
 
 def rows_to_repay(parameters: Sequence[Value], scalar: bool, batch_size: int) -> float:

@@ -56,7 +56,7 @@ class SGD:
     plain = True
 
     def __init__(self, rate: float | Callable[[int], float], momentum: float = 0.0) -> None:
-        self.rate = rate if callable(rate) else check_rate(rate, "rate")
+        self.rate = as_rate(rate)
         self.momentum = check_fraction(momentum, "momentum")
 
     def start(self, data: Sequence[Any]) -> Any:
@@ -126,7 +126,7 @@ class Adam(SGD):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
     ) -> None:
-        self.rate = rate if callable(rate) else check_rate(rate, "rate")
+        self.rate = as_rate(rate)
         self.beta1, self.beta2 = check_fraction(beta1, "beta1"), check_fraction(beta2, "beta2")
         self.epsilon = check_rate(epsilon, "epsilon")
 
@@ -171,7 +171,11 @@ def vars_of(kind: type) -> dict[str, Any]:
 def rate_at(update: Any, step: int) -> float:
     """The learning rate of an update, which may be a function of how many updates were done."""
     rate = getattr(update, "rate", 0.0)
-    return check_rate(rate(step), f"rate({step})") if callable(rate) else rate
+    if callable(rate):
+        return check_rate(rate(step), f"rate({step})")
+    if type(rate) is float and 0.0 < rate < math.inf:
+        return rate
+    return check_rate(rate, "rate") if isinstance(update, SGD) else rate  # it may have been changed meanwhile
 
 
 def gradients_of(parameters: Sequence[Value]) -> list[Any]:
@@ -179,9 +183,18 @@ def gradients_of(parameters: Sequence[Value]) -> list[Any]:
     return [p.grad if type(p.grad) is float else gradient_of(p) for p in parameters]
 
 
+def slopes_of(parameters: Sequence[Value]) -> list[Any]:
+    """Their gradients as data, zeros for those that the loss doesn't depend on."""
+    return [
+        p.grad if type(p.grad) is float else p._data * 0.0 if p.grad is None else data_of(p.grad) for p in parameters
+    ]
+
+
 def gradient_of(p: Value) -> Any:
     if p.grad is None:
-        raise ValueError(f"{p.name or 'a parameter'} has no gradient: call backward on the loss first")
+        raise ValueError(
+            f"{p.name or 'a parameter'} has no gradient: call backward first, on a loss that depends on it"
+        )
     return data_of(p.grad)
 
 
@@ -197,6 +210,11 @@ def assign(parameters: Sequence[Value], new: Sequence[Any], then: Callable[[], N
         raise
 
 
+def as_rate(rate: Any) -> Any:
+    """A learning rate: a function of the number of updates as it is, a number as a float."""
+    return rate if callable(rate) and not isinstance(rate, type) else check_rate(rate, "rate")
+
+
 def check_rate(rate: float, name: str) -> float:
     """The learning rate as a float. Raises ValueError unless it is finite and positive."""
     try:
@@ -210,6 +228,6 @@ def check_rate(rate: float, name: str) -> float:
 
 def check_fraction(x: float, name: str) -> float:
     """A setting as a float. Raises ValueError unless it is in [0, 1)."""
-    if isinstance(x, bool) or not isinstance(x, (int, float)) or not 0.0 <= x < 1.0:
+    if isinstance(x, bool) or not isinstance(x, (int, float, np.number)) or not 0.0 <= x < 1.0:
         raise ValueError(f"{name} must be at least 0 and below 1, got {x!r}")
     return float(x)
