@@ -438,6 +438,20 @@ def test_source_hands_over_weights_after_every_moment(monkeypatch, moment):
     assert len(seen) - 10 * len(X) == (9 + 2 if moment == 0.0 else 1 + 2)  # the last row is run by the network
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_source_hands_over_within_an_epoch_that_takes_longer_than_a_moment(monkeypatch, batch_size):
+    monkeypatch.setattr("tinygrad_edu.nn.training.AT_ONCE", 0)
+    monkeypatch.setattr("tinygrad_edu.nn.training.AT_MOST", 0.0)
+    ours, eager, seen = network(), network(), []
+    original = tg.nn.training.Run.take_over
+    monkeypatch.setattr(tg.nn.training.Run, "take_over", lambda *args: seen.append(args[2]) or original(*args))
+    rows, labels = np.tile(X, (20, 1)), np.tile(Y, 20)
+    ours.train(rows, labels, 3, batch_size=batch_size)
+    eager.train(rows, labels, 3, batch_size=batch_size, compiled=False)
+    assert bits(ours) == bits(eager)
+    assert max(seen) <= 64
+
+
 def test_dropout_drops_while_training_only_the_same_in_every_run_and_compiled():
     def make():
         rng = np.random.default_rng(0)

@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from tinygrad_edu.nn.network import Network
 
 
+AT_ONCE = 200_000
+"""Rows times parameters up to which an epoch takes a moment; else the first one is run in parts, and timed."""
+
+
 def train(
     network: Network,
     inputs: Operand,
@@ -189,6 +193,8 @@ class Run:
         self.showing = False
         self.draws = Draws()
         self.recorded_for: Any = None
+        work = len(self.rows) * sum(getattr(p._data, "size", 1) for p in self.parameters)
+        self.took = 0.0 if work < AT_ONCE else math.inf  # seconds of an epoch
 
     def train(
         self,
@@ -248,7 +254,9 @@ class Run:
             found = None if looked_at or best.patience or self.validation or self.order else self.compiled_epochs(end)
             if not found:
                 shown = looked_at or best.patience is not None or len(history) == end - 1
+                before = perf_counter()
                 found = [self.epoch(shown)]
+                self.took = perf_counter() - before if self.took else 0.0
             self.report(found, record)
             best.look(history)
             if on_epoch:
@@ -298,7 +306,7 @@ class Run:
         n, size = len(self.rows), self.batch_size
         if self.recordings is None or self.is_sharded or n % size or callable(self.update.rate):
             return None
-        if len(self.history) >= end - 1:
+        if len(self.history) >= end - 1 or self.took > AT_MOST:
             return None
         rows, goals = self.entries(self.rows, self.goals)
         epoch = self.printed(size, (rows, goals))
@@ -420,6 +428,8 @@ class Run:
             taken = perf_counter() - before
             if taken < 0.5 * AT_MOST:
                 count *= 2
+            elif taken > AT_MOST:
+                count = max(1, count // 2)
             start = stop
         return start, sums
 
