@@ -214,6 +214,50 @@ def loss(x, beta):
         [(4, 3), (3,)],
         [("(2 * phi * phi * -beta * 2 * x", "(-2 * phi * phi * 2 * x", r"x: `-beta` is left out, but for its sign")],
     ),
+    "maxout": (
+        """
+def loss(u, v):
+    m = np.maximum(u, v)
+    a, b = np.tanh(m[:2]), np.tanh(m[2:])
+    out = np.concatenate([a, b])
+    d = 3 * out**2
+    da, db = d[:2] * (1 - a**2), d[2:] * (1 - b**2)
+    dm = np.concatenate([da, db])
+    return np.sum(out**3), (dm * (u > v), dm * (u <= v))
+""",
+        [(4, 3), (4, 3)],
+        [
+            ("(dm * (u > v), dm * (u <= v))", "(dm * (u < v), dm * (u >= v))", r"u, v: the mask of `maximum` is the"),
+            ("d[:2] * (1 - a**2), d[2:]", "d[2:] * (1 - a**2), d[:2]", r"gradients of `a` and `b` are exchanged"),
+            ("d[2:] * (1", "d[:2] * (1", r"`b` gets the gradient of `a`, another part"),
+        ],
+    ),
+    "batch norm with n - 1": (
+        """
+def loss(x):
+    n = len(x)
+    c = x - x.mean(axis=0)
+    var = (c * c).sum(axis=0) / (n - 1)
+    y = c / np.sqrt(var + 1e-3)
+    g = 3 * y**2
+    dc = (g - y * (g * y).sum(axis=0) / (n - 1)) / np.sqrt(var + 1e-3)
+    return np.sum(y**3), dc - dc.mean(axis=0)
+""",
+        [(6, 3)],
+        [("(g * y).sum(axis=0) / (n - 1)", "(g * y).mean(axis=0)", r"1/6 in place of 1/5 in the variance's term")],
+    ),
+    "masked softmax": (
+        """
+def loss(s):
+    keep = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 1]], dtype=bool)
+    e = np.exp(np.where(keep, s, -np.inf))
+    p = e / e.sum(axis=1, keepdims=True)
+    g = 3 * p**2
+    return np.sum(p**3), p * (g - (g * p).sum(axis=1, keepdims=True))
+""",
+        [(3, 3)],
+        [("(g * p).sum(axis=1", "(g * p).sum(axis=0", r"softmax' has its sum over axis 0, not axis 1")],
+    ),
     "choice": (
         """
 def loss(W):

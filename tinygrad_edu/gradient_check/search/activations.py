@@ -54,7 +54,8 @@ def block_sets(scene: Scene) -> Iterator[tuple[float, list[Block]]]:
         if b.name in ("sigmoid", "tanh", "relu", "silu") and b.last in tape.cot:
             by_name[b.name].append(b)
     for blocks in by_line.values():
-        yield (2.5 if all(b.last in scene.in_block for b in blocks) else 0.0), blocks
+        unknown = 0.9 if len(blocks[0].inside) > 1 and not blocks[0].name else 0.0
+        yield (2.5 if all(b.last in scene.in_block for b in blocks) else unknown), blocks
         if 1 < len(blocks) <= SINGLE_TURNS:
             yield from ((0.6, [b]) for b in blocks)
     for blocks in by_name.values():
@@ -335,6 +336,12 @@ def normalisation_variants(scene: Scene, rows: Rows) -> Iterator[Variant]:
     say = Say("1/{less} in place of 1/{n} in the variance's term (n - 1 for n)", less=at.n - 1, n=at.n)
     yield 1.7, say, lambda b, g: b.s * (g - b.mean(g) - b.y * b.sum(g * b.y) / max(b.n - 1, 1))
     v = at.x.var(rows.axes, keepdims=True)
+    own, say = at.s**-2 - v * at.n / max(at.n - 1, 1), Say("1/{n} in place of 1/{less}", n=at.n, less=at.n - 1)
+    if np.ptp(own) > 1e-9 * np.max(at.s**-2):
+        say = Say("the derivative of 1/sqrt(var + eps) is taken, where the function has 1/(sqrt(var) + eps)")
+    else:
+        say += Say(" in the variance's term (n for n - 1)")
+    yield 1.5, say, lambda b, g: b.s * b.centred(g)
     for c in sorted({c for c in plain_numbers(scene) if 0 < c < 0.5} | {0.0, 1e-5, 1e-8}):
         for form, other in eps_forms(v, c):
             if np.all(other > 0) and not np.allclose(other**-0.5, at.s, rtol=1e-12):
@@ -404,11 +411,6 @@ NORMALISATION: list[tuple[float, str, Callable[[RowsAt, Any], Any]]] = [
         lambda b, g: b.s * (g - b.mean(g) - 0.5 * b.y * b.mean(g * b.y)),
     ),
     (1.8, "x̂ is left out of the variance's term", lambda b, g: b.s * (g - b.mean(g) - b.mean(g * b.y))),
-    (
-        1.5,
-        "the derivative of 1/sqrt(var + eps) is taken, where the function has 1/(sqrt(var) + eps)",
-        lambda b, g: b.s * b.centred(g),
-    ),
 ]
 
 

@@ -302,4 +302,9 @@ CHINESE: dict[str, str] = {
     "Return gradients in the order of the arguments.": "按参数的顺序返回梯度。",
     "Is the input left out in the forward pass?": "前向传播是否漏用了这个输入?",
     "the function has no finite derivative at {n} of its entries, as a root has none at 0": "函数在它的 {n} 个元素处没有有限的导数,如平方根在 0 处",
+    "1/{n} in place of 1/{less}": "用了 1/{n},应为 1/{less}",
+    " in the variance's term (n for n - 1)": "(方差项,n 与 n - 1)",
+    "the mask of `{op}` is the wrong way round": "`{op}` 的掩码反了",
+    "`{name}` gets the gradient where it isn't the {op}": "`{name}` 在它不是 {op} 的位置得到了梯度",
+    "`{x}` gets the gradient of `{y}`, another part of the same array": "`{x}` 得到了 `{y}` 的梯度,那是同一数组的另一部分",
 }

@@ -48,6 +48,28 @@ def branch(only: int | None) -> Callable[[Site], Any]:
     return rule
 
 
+def greater(scene: Scene) -> Iterator[Change]:
+    """np.maximum(a, b): what goes to one of them, or to each, goes there where the other is the maximum."""
+    tape = scene.tape
+    for group in scene.groups:
+        first = group.members[0]
+        edges = tuple((m, j) for m in group.members for j in (0, 1) if (m, j) in tape.part)
+        if tape.ops[first] not in ("maximum", "minimum") or len({j for _, j in edges}) < 2:
+            continue
+        op = tape.ops[first]
+        say = Say("the mask of `{op}` is the wrong way round", op=op) + in_turn(group)
+        yield Change(2.3, say, first, None, Edges(edges, where_the_other_is), "", len(group.members))
+        for j in (0, 1):
+            own, name = tuple(e for e in edges if e[1] == j), scene.operand(first, j)
+            say = Say("`{name}` gets the gradient where it isn't the {op}", name=name, op=op) + in_turn(group)
+            yield Change(2.4, say, first, j, Edges(own, where_the_other_is), "", len(own))
+
+
+def where_the_other_is(s: Site) -> Any:
+    a, b = s.other(s.j), s.other(1 - s.j)
+    return as_array(s.g) * (a < b if s.tape.ops[s.i] == "maximum" else a > b)
+
+
 def masks(scene: Scene) -> Iterator[Change]:
     """A constant mask of zeros and others, the wrong way round."""
     tape = scene.tape

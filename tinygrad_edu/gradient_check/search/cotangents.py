@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu.gradient_check.search.change import Change, Edges, Say
 from tinygrad_edu.gradient_check.search.rules import change, edge_groups, in_turn, ones_in_place
 from tinygrad_edu.gradient_check.search.scene import Scene, as_array, block_at, same, sigmoid
-from tinygrad_edu.gradient_check.search.tape import Site, UnfitError
+from tinygrad_edu.gradient_check.search.tape import Edge, Site, UnfitError
 
 
 def wrong_cotangent(scene: Scene) -> Iterator[Change]:
@@ -129,3 +129,34 @@ def siblings(scene: Scene) -> Iterator[Change]:
                 x, y = scene.name(a), scene.name(b)
                 say = Say("the gradients of `{x}` and `{y}` are exchanged", x=x, y=y)
                 yield Change(2.0, say, a, ja, Edges(((a, ja), (b, jb)), from_cotangent({a: b, b: a}, None)), "", 2)
+
+
+def joined_parts(scene: Scene) -> Iterator[Change]:
+    """The gradients of the parts of a concatenation exchanged, or one part's taken for another's."""
+    tape = scene.tape
+    for group in scene.groups:
+        i = group.members[0]
+        if tape.ops[i] not in ("concatenate", "stack") or len(group.members) > 1:
+            continue
+        parts = [(i, j) for j in tape.edges[i] if (i, j) in tape.part]
+        for a, b in itertools.combinations(parts, 2):
+            if np.shape(tape.part[a]) != np.shape(tape.part[b]):
+                continue
+            names = {"x": scene.name(tape.edges[i][a[1]]), "y": scene.name(tape.edges[i][b[1]])}
+            say = Say("the gradients of `{x}` and `{y}` are exchanged", **names)
+            yield Change(2.0, say, *a, Edges((a, b), part_of_another({a: b, b: a})), "", 2)
+            for this, that in ((a, b), (b, a)):
+                names = {"x": scene.name(tape.edges[i][this[1]]), "y": scene.name(tape.edges[i][that[1]])}
+                say = Say("`{x}` gets the gradient of `{y}`, another part of the same array", **names)
+                yield Change(2.3, say, *this, Edges((this,), part_of_another({this: that})))
+
+
+def part_of_another(table: dict[Edge, Edge]) -> Callable[[Site], Any]:
+    def rule(s: Site) -> Any:
+        i, j = table[s.i, s.j]
+        found = s.tape.rule(i, s.g).get(j)
+        if found is None:
+            raise UnfitError
+        return found
+
+    return rule

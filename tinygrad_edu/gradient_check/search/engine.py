@@ -31,7 +31,7 @@ TIED = 0.7
 """How much less plausible an explanation with the same numbers may be, to be said as well."""
 
 
-ALONE = (1.0, 1.5)
+ALONE = (0.6, 1.2)
 """How much less plausible a change is that only one input's gradient was made with; the second, a constant factor."""
 
 

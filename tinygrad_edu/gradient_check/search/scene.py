@@ -328,6 +328,7 @@ SLOPES: dict[str, Any] = {
     "exp": np.exp,
 }
 MADE_OF = {"relu": {"filled", "maximum", "where", "clip", "relu", "multiply", "absolute"}}
+MADE_OF_ONE = {"relu": {"maximum", "where", "clip", "relu"}}  # of one number, any product looks like a relu's
 SMOOTH = {"exp", "tanh", "sigmoid", "logaddexp", "log1p", "expm1", "softplus", "silu", "log_sigmoid", "exp2"}
 
 
@@ -337,7 +338,7 @@ def known(x: Any, out: Any, ops: set[str]) -> str:
     with np.errstate(all="ignore"):
         for name, f in KNOWN.items():
             if (
-                ops & MADE_OF.get(name, SMOOTH)
+                ops & (MADE_OF if x.size > 1 else MADE_OF_ONE).get(name, SMOOTH)
                 and x.shape == out.shape
                 and np.allclose(f(x), out, rtol=1e-10, atol=1e-13)
             ):
@@ -428,9 +429,10 @@ def step_by_step(tape: Tape, rows: Rows) -> bool:
 
 def rows_between(tape: Tape, source: int, last: int, seen: set[int]) -> Rows | None:
     x, out = np.asarray(tape.data[source], dtype=float), np.asarray(tape.data[last], dtype=float)
-    if x.shape != out.shape or not np.all(np.isfinite(x)):
+    finite = x[x != -np.inf]  # -inf is what a mask makes of a softmax's argument
+    if x.shape != out.shape or not finite.size or not np.all(np.isfinite(finite)):
         return None
-    if np.max(x) - np.min(x) <= 1e-12 * np.max(np.abs(x)):
+    if np.max(finite) - np.min(finite) <= 1e-12 * np.max(np.abs(finite)):
         return None
     inside = frozenset(n for n in seen if n > source and depends(tape, n, source))
     roots = bool({"sqrt", "power", "float_power"} & {tape.ops[n] for n in inside})
@@ -442,7 +444,7 @@ def rows_between(tape: Tape, source: int, last: int, seen: set[int]) -> Rows | N
         e = np.exp(x - x.max(axes, keepdims=True))
         if np.allclose(out, e / e.sum(axes, keepdims=True), rtol=1e-9, atol=1e-300):
             return Rows(last, source, inside, "softmax", axes, None)
-        if not roots or np.any((out**2).mean(axes) > 1.0 + 1e-9):
+        if not roots or finite.size < x.size or np.any((out**2).mean(axes) > 1.0 + 1e-9):
             continue
         d = x - x.mean(axes, keepdims=True)
         scale = (out * d).sum(axes, keepdims=True) / np.maximum((d * d).sum(axes, keepdims=True), 1e-300)

@@ -224,7 +224,7 @@ return p  # p - 1
         "condition",
         Say("the condition of a choice, or a mask, is the wrong way round, or is left out"),
         "The backward pass uses the very condition of the forward pass: np.where(z > 0, dout, alpha * dout).",
-        (choices.branches, choices.masks),
+        (choices.branches, choices.greater, choices.masks),
         example(
             {"e": (7,)},
             """
@@ -642,7 +642,7 @@ return d @ W.T, x.T @ d
         "siblings exchanged",
         Say("the gradients of two parts of one array are exchanged, such as those of two gates"),
         "Stack gradients in the order in which the forward pass takes the parts.",
-        (cotangents.siblings, rules.factors_exchanged),
+        (cotangents.siblings, cotangents.joined_parts, rules.factors_exchanged),
         example(
             {"z": (6,)},
             """
