@@ -803,7 +803,7 @@ case(
     [draw(3), 0.3, LX, LY],
     [0, 1],
     logistic_back,
-    [("extra", "extra|a·|1-a|log"), ("sign", "sign"), ("no n", "5|len"), ("db no n", "5|len|factor")],
+    [("extra", "extra|a·|1-a|twice"), ("sign", "sign"), ("no n", "5|len"), ("db no n", "5|len|factor")],
 )
 
 
