@@ -321,3 +321,22 @@ def test_the_slope_of_a_remainder_by_its_divisor_is_the_quotient_that_was_taken(
     """1.0 / 0.1 rounds to 10, but 0.1 is more than a tenth, so that it goes 9 times into 1."""
     quotient = (Fraction(1.0) - Fraction(float(f(1.0, x)))) / Fraction(x)
     assert tg.grad(lambda x: f(1.0, x))(x) == -round(quotient)
+
+
+def test_the_sum_of_squared_singular_values_has_no_made_up_second_derivatives_where_one_is_0():
+    """It is the sum of all squared entries, whose second derivatives are 2 on the diagonal."""
+    squared = lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[1] ** 2)  # noqa: E731
+    for a in (
+        [[1.0, 2.0], [2.0, 4.0]],
+        [[1.0, 2.0], [3.0, 4.0]],
+        [[0.0, 0.0, 0.0]],
+        [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]],
+    ):
+        found = tg.hessian(squared)(np.array(a)).reshape(np.size(a), -1)
+        assert np.all(np.isnan(found) | np.isclose(found, 2.0 * np.eye(np.size(a)), atol=1e-12))
+
+
+def test_powers_of_0_leave_others_their_second_derivatives():
+    found = tg.hessian(lambda x: np.sum(np.array([0.0, 2.0]) ** x))(np.ones(2))
+    assert found[1, 0] == found[0, 1] == 0.0
+    assert found[1, 1] == pytest.approx(2.0 * math.log(2.0) ** 2)

@@ -163,6 +163,9 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     (10.0, 5.0)
     """
     check(f, "jvp")
+    for name, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, (tuple, list)):
+            raise TypeError(f"jvp: {name} must be a tuple with one for each argument of f, got {given!r}")
     out, push_forward = linearize(f, *primals)
     return out, push_forward(*tangents)
 

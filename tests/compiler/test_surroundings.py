@@ -12,6 +12,7 @@ import sys
 import time
 import weakref
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -474,3 +475,20 @@ def test_an_error_of_the_functions_own_stays_as_it_is():
 def test_whole_numbers_that_floats_do_not_tell_apart_are_compared_by_python():
     compiled = tg.compile(lambda x, n: np.where(n == 2**53, x, -x))
     assert [compiled(3.0, n) for n in (2**53 + 1, 2**53, 5)] == [-3.0, 3.0, -3.0]
+
+
+def test_what_another_thread_computes_is_refused():
+    with ThreadPoolExecutor(1) as pool, pytest.raises(TypeError, match=r"while compiling, <lambda> computes .* thread"):
+        tg.compile(lambda x: pool.submit(lambda: x * x).result())(3.0)
+
+
+def test_a_value_from_outside_may_be_made_of_an_argument():
+    w = tg.Value(3.0)
+    made = w * w
+    function = lambda v: tg.gradients(made * v, [v])[0]  # noqa: E731
+    assert bits(tg.compile(function)(w)) == bits(function(w))
+
+
+def test_no_number_is_none_or_a_text():
+    compiled = tg.compile(lambda x: x if x == None else 2.0 * x if x != "a" else 0.0)  # noqa: E711
+    assert (compiled(1.0), compiled(3.0)) == (2.0, 6.0)

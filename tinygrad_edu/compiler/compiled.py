@@ -49,6 +49,7 @@ from tinygrad_edu.compiler.signature import (
 )
 from tinygrad_edu.compiler.surroundings import Checks, Surroundings, line_of, line_of_change, state_of_draws
 from tinygrad_edu.compiler.traced import FixedError, Recorder, refusal_of
+from tinygrad_edu.core.backward import backward_order
 from tinygrad_edu.core.context import current, depth
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
@@ -198,7 +199,8 @@ class Compiled(Generic[P]):
         if inputs is None:
             recording = self.recording_for(call, anew=True)
             inputs = recording.inputs(call.data)
-            assert inputs is not None
+            if inputs is None:
+                self.refuse_thread()
         self.source = recording.source
         weak = call.roots or call.values
         self.latest = (weakened(call.args), weakened(call.named)) if weak else (call.args, call.named)
@@ -348,11 +350,20 @@ class Compiled(Generic[P]):
             f"changes its argument {argument}, which a recorded call doesn't: make a new list or dict, and return it"
         )
 
+    def refuse_thread(self) -> NoReturn:
+        raise TypeError(
+            f"while compiling, {getattr(self.function, '__name__', 'the function')} computes Values in another thread, "
+            "where nothing is recorded: compute them in the one that calls it"
+        )
+
     def record(self, call: Call, fixed: set[int], surroundings: Surroundings) -> Recording:
         """Run the function, and print what it computed."""
         with last_results_kept(surroundings.kept):
             run = self.watched_run(call, fixed, surroundings.paths)
             outer, structure, most = run.inputs[len(run.given) :], run.structure, run.recorder.most
+            unseen = backward_order([value for value in outer if value not in surroundings.paths])
+            if any(x in run.recorder.given or x in run.recorder.tape for node in unseen for x in node.parents):
+                self.refuse_thread()
             data = [*run.given, *(value._data for value in outer)]
             program = program_of(run.inputs, run.results, run.order, run.names, tape=run.recorder.tape, given_data=data)
             trace, plain = trace_of(run.recorder), plain_results(run)

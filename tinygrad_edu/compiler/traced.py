@@ -147,6 +147,8 @@ class Recorder(Observer):
         logical = compare in (op.and_, op.or_, op.invert)
         if logical and any(integers.is_integers(x) and not integers.is_truths(x) for x in (a, b)):
             return NotImplemented
+        if compare in (op.eq, op.ne) and any(x is None or isinstance(x, (str, bytes)) for x in (a, b)):
+            return NotImplemented  # no number equals one
         for x in (a, b):
             if isinstance(x, Whole) and not logical:
                 self.needs(x.bound)

@@ -141,7 +141,7 @@ def _times_log(y: Any, x: Any, /) -> Any:
 
 times_log: Operation = operation(
     _times_log,
-    (lambda g, out, y, x: g * log(x), lambda g, out, y, x: g * divide(y, x)),
+    (lambda g, out, y, x: times_log(g, x), lambda g, out, y, x: g * divide(y, x)),
     formula="∂(y·log x) = log(x)·∂y + y/x·∂x",
     shapes=BROADCAST,
     analytic=True,

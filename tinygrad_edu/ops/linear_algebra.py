@@ -808,7 +808,9 @@ def _svd_u(a: Any, /) -> Any:
 
 
 def _svd_s(a: Any, /) -> Any:
-    """The singular values, descending. ∂sᵢ = uᵢᵀ∂avᵢ, by convention 0 for one that is 0 to rounding, as of |x|."""
+    """The singular values, descending. ∂sᵢ = uᵢᵀ∂avᵢ, by convention 0 for one that is 0 to rounding, as of |x|; where
+    its cotangent is 0 too, as that of sᵢ² is, second derivatives are nan.
+    """
     return np.linalg.svd(a, full_matrices=False)[1]
 
 
@@ -838,8 +840,16 @@ def svd_vectors_cotangent(g: Any, u: Any, s: Any, v: Any) -> Any:
 
 
 def not_zero(s: Any, a: Any) -> Any:
-    """1 for singular values of a that are more than rounding leaves of 0, else 0."""
-    return greater_mask(s, s[..., :1] * (builtins.max(a.shape[-2:]) * float(np.finfo(a.dtype).eps)))
+    """1 for numbers, one for each singular value of a, that are more than rounding leaves of 0, else 0."""
+    return greater_mask(s, max(s, axis=-1, keepdims=True) * (builtins.max(a.shape[-2:]) * float(np.finfo(a.dtype).eps)))
+
+
+def _svd_s_rule(g: Any, out: Any, a: Any) -> Any:
+    if 0 in shape_of(out):
+        return zero_of(a)
+    kept = not_zero(out, a)
+    slopes = kink(g, kept, out, kept + not_zero(absolute(g), a))  # as σ² at 0, of which kept makes a second slope of 0
+    return (svd_u(a) * slopes[..., None, :]) @ svd_v(a)
 
 
 svd_u: Operation = operation(
@@ -853,7 +863,7 @@ svd_u: Operation = operation(
 )
 svd_s: Operation = operation(
     _svd_s,
-    (lambda g, out, a: (svd_u(a) * (g * not_zero(out, a))[..., None, :]) @ svd_v(a),),
+    (_svd_s_rule,),
     name="svd s",
     symbol="s",
     formula="∂sᵢ = uᵢᵀ∂avᵢ",
