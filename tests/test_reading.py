@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 import statistics
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -380,3 +381,70 @@ def test_integers_that_floats_equal_are_taken():
     assert tg.Value(2**60).data == 2**60
     assert tg.Value([2**53, True]).tolist() == [2.0**53, 1.0]
     assert (tg.Value(1.0) / (2**53 + 1)).data == 1.0 / (2**53 + 1)  # Python rounds it, too
+
+
+def alias(x):
+    a = x * 1.0
+    b = a
+    a += 1.0
+    return (a * b).sum()
+
+
+def view(x):
+    a = x * 1.0
+    part = a[:1]
+    part *= 2.0
+    return a.sum()
+
+
+def skip_connection(x):
+    for _ in range(2):
+        skip = x
+        x += np.tanh(x)
+        x = x * skip
+    return x.sum()
+
+
+def attribute(x):
+    holder = SimpleNamespace(h=x * 1.0)
+    h = holder.h
+    holder.h += 1.0
+    return (h * holder.h).sum()
+
+
+def closure(x):
+    a = x * 1.0
+    b = a
+    read = lambda: b.sum()  # noqa: E731
+    a += 1.0
+    return a.sum() * read()
+
+
+@pytest.mark.parametrize("function", [alias, view, skip_connection, attribute, closure])
+def test_an_in_place_operator_is_refused_where_another_name_would_change_too(function):
+    x, h = np.array([1.0, 2.0]), 1e-6
+    with pytest.raises(TypeError, match=r"test_reading\.py:\d+: an in-place operator would change .*tg\.follow"):
+        tg.grad(function)(x.copy())
+    slopes = [(function(x + h * e) - function(x - h * e)) / (2.0 * h) for e in np.eye(2)]
+    np.testing.assert_allclose(tg.grad(tg.follow(function))(x.copy()), slopes, rtol=1e-6)
+
+
+def test_an_in_place_operator_stays_where_no_other_name_is_read_later():
+    def function(x):
+        total = np.zeros(2) + 0.0 * x
+        for i in range(3):
+            scaled = x * i
+            kept = scaled.copy()
+            scaled *= 2.0
+            total += scaled * kept
+        x += 1.0
+        before = x
+        before *= 1.0
+        return (total * before).sum()
+
+    x = np.array([1.0, 2.0])
+    np.testing.assert_allclose(tg.grad(function)(x), 20.0 * x * (x + 1.0) + 10.0 * x**2)
+    v = tg.Value(x)
+    same = v
+    v += 1.0  # outside of what is differentiated a Value is what it was
+    assert (same + v).tolist() == [3.0, 5.0]

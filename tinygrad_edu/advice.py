@@ -92,6 +92,7 @@ def in_place(mask: bool) -> TypeError:
     frame, line = user_frame(), "v[mask] = new"
     if frame is not None:
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() or line
+    line = re.sub(r"^(?:for|if|while|elif|else|with)\b[^:]*:\s+(?=\S)", "", line)
     parts = re.fullmatch(r"([^;]+?)\[([^;]+)\]\s*([-+*/]?)=\s*([^=;][^;]*)", line)
     value, key, operator, new = parts.groups() if parts else ("v", "key", "", "new")
     new = f"{value} {operator} ({new})" if operator else new
@@ -107,6 +108,40 @@ def in_place(mask: bool) -> TypeError:
 
 PASSED = ("tinygrad_edu", "numpy", "statistics", "json", "fractions", "copy")
 """Modules whose frames are passed over on the way to the user's line."""
+
+
+def refuse_second_name(x: Any) -> None:
+    """Raises TypeError for an in-place operator on a Value, where the same numbers are read by another name later.
+
+    With numpy's arrays the operator would change both; a Value isn't changed.
+    """
+    frame = user_frame()
+    if frame is None:
+        return
+    later, target = instructions_after(frame)
+    for name, other in frame.f_locals.items():
+        data = getattr(other, "_data", other)
+        if name == target or not isinstance(data, np.ndarray) or not np.may_share_memory(x._data, data):
+            continue
+        touched = next((i for i in later if name == i.argval or (type(i.argval) is tuple and name in i.argval)), None)
+        if name in frame.f_code.co_cellvars or (touched is not None and "LOAD" in touched.opname):
+            raise TypeError(
+                f"{frame.f_code.co_filename}:{frame.f_lineno}: an in-place operator would change {name} as well, if "
+                f"these were arrays, but a Value isn't changed in place: write x = x + y for x += y where {name} is to "
+                "stay, or differentiate tg.follow(function), in which both change"
+            )
+
+
+def instructions_after(frame: FrameType) -> tuple[list[dis.Instruction], Any]:
+    """What may run after the instruction of a frame, round a loop too, and the name that its result goes to."""
+    instructions = [
+        i for i in dis.get_instructions(frame.f_code) if "ATTR" not in i.opname and "METHOD" not in i.opname
+    ]
+    behind = [i for i in instructions if i.offset > frame.f_lasti]
+    starts = [i.argval for i in behind if "JUMP_BACKWARD" in i.opname and i.argval <= frame.f_lasti]
+    around = [i for i in instructions if starts and min(starts) <= i.offset < frame.f_lasti]
+    stored = behind[0].argval if behind and behind[0].opname.startswith("STORE_") else None
+    return [*behind, *around], stored
 
 
 def user_frame() -> FrameType | None:

@@ -6,12 +6,14 @@ has numpy's arguments beyond the library's is called as numpy's function is.
 
 from __future__ import annotations
 
+import operator as op
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tinygrad_edu import advice, ops
+from tinygrad_edu.core.context import depth
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -45,6 +47,18 @@ def elementwise(name: str) -> Callable[[Any], Value]:
     method.__name__ = name
     method.__qualname__ = f"Methods.{name}"
     method.__doc__ = f"`tg.{name}` of it, elementwise."
+    return method
+
+
+def in_place(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The operator with `=`, which gives the name on its left a new Value: refused where another name would tell."""
+
+    def method(self: Any, other: Any) -> Any:
+        result = operator(self, other)
+        if self.ndim and depth.get():
+            advice.refuse_second_name(self)
+        return result
+
     return method
 
 
@@ -208,6 +222,9 @@ class Methods:
         return numpy_protocol.function(function, args, options)
 
     # Python's functions.
+
+    __iadd__, __isub__, __imul__, __itruediv__ = map(in_place, (op.add, op.sub, op.mul, op.truediv))
+    __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(in_place, (op.floordiv, op.mod, op.pow, op.matmul))
 
     def as_integer_ratio(self: Any) -> Any:
         """Refused, as `float(v)` is: modules of Python's ask for it. Raises TypeError that says what to write."""
