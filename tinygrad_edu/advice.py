@@ -126,9 +126,9 @@ def refuse_second_name(x: Any) -> None:
         touched = next((i for i in later if name == i.argval or (type(i.argval) is tuple and name in i.argval)), None)
         if name in frame.f_code.co_cellvars or (touched is not None and "LOAD" in touched.opname):
             raise TypeError(
-                f"{frame.f_code.co_filename}:{frame.f_lineno}: an in-place operator would change {name} as well, if "
-                f"these were arrays, but a Value isn't changed in place: write x = x + y for x += y where {name} is to "
-                "stay, or differentiate tg.follow(function), in which both change"
+                f"an in-place operator would change {name} as well, if these were arrays, but a Value isn't changed in "
+                f"place: write x = x + y for x += y where {name} is to stay, or differentiate tg.follow(function), in "
+                "which both change"
             )
 
 

@@ -149,7 +149,7 @@ def test_what_is_missing_or_unknown_is_named(monkeypatch):
     with pytest.raises(ValueError, match="backend must be"):
         network.compile(backend="cuda")
     before = state_of_weights(network)
-    with pytest.raises(ValueError, match="backend must be"):
+    with pytest.raises(ValueError, match="compiled must be"):
         network.train([[1.0, 2.0]], [0], 1, compiled="cuda")
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(ImportError, match=r'pip install "tinygrad_edu\[numba\]"'):
