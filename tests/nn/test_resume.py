@@ -89,7 +89,7 @@ def test_a_metric_of_the_users_is_never_taken_for_one_of_the_library(tmp_path):
     assert tg.nn.resume(tmp_path / "run.npz", metrics=[accuracy]).train(X, Y, 1).accuracy == [7.0, 7.0]
 
 
-@pytest.mark.parametrize("stopped_at", [1, 4, 5])
+@pytest.mark.parametrize("stopped_at", [1, 4, -1])
 def test_an_interrupted_run_goes_on_waiting_where_it_was(stopped_at, tmp_path):
     path = tmp_path / "run.npz"
     options = {"loss": tg.nn.cross_entropy, "update": tg.nn.SGD(4.0), "batch_size": 4}
@@ -101,10 +101,11 @@ def test_an_interrupted_run_goes_on_waiting_where_it_was(stopped_at, tmp_path):
 
     whole = make()
     history = whole.train(X, Y, 50, patience=4, **options)
+    stopped_at %= len(history)
     assert stopped_at < len(history) < 50
     with pytest.raises(KeyboardInterrupt):
         make().train(X, Y, 50, patience=4, on_epoch=stop, **options)
-    resumed = tg.nn.resume(path).train(X, Y, 50 - stopped_at - 1, patience=4)
+    resumed = tg.nn.resume(path).train(X, Y, 50 - stopped_at - 1, patience=4)  # none, where patience was over already
     assert resumed.loss == history.loss
     assert bits(resumed.network) == bits(whole)
 

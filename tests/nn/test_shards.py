@@ -92,6 +92,42 @@ def test_a_worker_that_dies_is_named():
     assert bits(network) == bits(make())
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda found: None,
+        lambda found: found[:-1],
+        lambda found: [*found[:-1], 1.0],
+        lambda found: [*found[:-1], found[-1].astype(np.float32)],
+        lambda found: [found[-1], *found[1:]],
+    ],
+    ids=["nothing", "too few", "a number", "single precision", "an array for a sum"],
+)
+def test_a_result_of_another_form_is_a_failure(spoil):
+    class Spoils(AtOnce):
+        def submit(self, function, /, *args):
+            return super().submit(lambda *args: spoil(function(*args)), *args)
+
+    network = make()
+    with pytest.raises(RuntimeError, match=r"shard 0 of batch 0: it failed twice \(its result is no list of sums and"):
+        network.train(X, Y, 1, batch_size=700, loss=tg.nn.cross_entropy, executor=Spoils())
+    assert bits(network) == bits(make())
+
+
+def test_a_dropout_that_cannot_be_sent_is_refused_before_the_first_batch():
+    class Local(tg.nn.Dropout):
+        pass
+
+    network = make()
+    network.layers[1] = Local(0.2, 1)
+    with pytest.raises(TypeError, match="Local can't be sent to a worker"):
+        network.train(X, Y, 1, batch_size=700, loss=tg.nn.cross_entropy, executor=AtOnce())
+    network.layers[1] = tg.nn.Dropout(0.2, 1)
+    network.layers[1].note = lambda: "kept here"  # what no worker needs stays
+    history = network.train(X, Y, 1, batch_size=700, loss=tg.nn.cross_entropy, executor=AtOnce())
+    assert len(history) == 1
+
+
 def test_what_workers_cannot_do_is_refused_before_the_first_batch():
     own = tg.operation(lambda x: x * 2.0, lambda g, out, x: (g * 2.0,), name="double")
     network = tg.Network([tg.Dense(np.ones((3, 6)), np.zeros(3), tg.nn.identity), own])

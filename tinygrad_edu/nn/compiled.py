@@ -147,7 +147,7 @@ def parts_of(network: Network) -> list[Any]:
 
 def settings_of(layer: Conv2d | Dropout) -> tuple[Any, ...]:
     """What its source depends on beside its activation."""
-    return (layer.stride, layer.padding) if isinstance(layer, Conv2d) else (layer.rate,)
+    return (layer.stride, layer.padding) if isinstance(layer, Conv2d) else (layer.rate, layer.seed)
 
 
 def loss_key(loss: Any, network: Network) -> Any:

@@ -6,6 +6,7 @@ in the order of the shards. So how many workers there are, and which comes first
 
 from __future__ import annotations
 
+import pickle
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -66,7 +67,8 @@ def shard_of(network: Network, form: Form, x: Any, goal: Any) -> Shard:
         sums = [error if mean_of_rows(form.loss) is False else times(error, rows)]
         sums += [times(metric(outputs, target), rows) for metric in form.metrics]
     values, results = [row, target, part, *masks, *parameters], [*sums, *slopes]
-    return Shard(*built(program_seen(recorder, values, results, results), "shard"), drops)
+    sent = [(Dropout(layer.rate, layer.seed) if type(layer) is Dropout else layer, shape) for layer, shape in drops]
+    return Shard(*built(program_seen(recorder, values, results, results), "shard"), sent)
 
 
 def weighed(error: Any, loss: Any, part: Any) -> Any:
@@ -74,8 +76,13 @@ def weighed(error: Any, loss: Any, part: Any) -> Any:
     return error * part if mean_of_rows(loss) else error
 
 
-def check_source(source: str) -> None:
-    """Raise TypeError where a source needs a function that another process doesn't have."""
+def check_sent(source: str, drops: Drops) -> None:
+    """Raise TypeError where a source needs a function that another process doesn't have, or a dropout can't be sent."""
+    for layer, _ in drops:
+        try:
+            pickle.loads(pickle.dumps(layer))
+        except Exception as error:
+            raise TypeError(f"{type(layer).__name__} can't be sent to a worker: {error}") from None
     if found := re.search(r"^# (.*): a function of your own, to be given here$", source, re.MULTILINE):
         raise TypeError(
             f"{found[1]} can't be sent to a worker: define the operation at the top level of a module, from which "
@@ -122,8 +129,8 @@ def thread_controller() -> Any:
     return ThreadpoolController()
 
 
-def by_workers(executor: Executor, jobs: Sequence[tuple[Any, ...]], batch: int) -> list[list[Any]]:
-    """The results of all shards, in order. A shard that fails is tried once more.
+def by_workers(executor: Executor, jobs: Sequence[tuple[Any, ...]], batch: int, n_sums: int) -> list[list[Any]]:
+    """The results of all shards, in order: sums, and gradients. A shard that fails is tried once more.
 
     Raises:
         RuntimeError: It failed again, or its worker died; the message names it.
@@ -132,11 +139,14 @@ def by_workers(executor: Executor, jobs: Sequence[tuple[Any, ...]], batch: int) 
     found = []
     for k, (future, job) in enumerate(zip(futures, jobs, strict=True)):
         try:
-            found.append(result_of(future))
+            found.append(result_of(future, job[-1], n_sums))
         except Exception:
             try:
-                found.append(result_of(submitted(executor, job)))
+                found.append(result_of(submitted(executor, job), job[-1], n_sums))
             except Exception as error:
+                for rest in futures[k + 1 :]:
+                    if isinstance(rest, Future):
+                        rest.cancel()
                 what = "its worker died" if isinstance(error, BrokenExecutor) else "it failed twice"
                 raise RuntimeError(
                     f"shard {k} of batch {batch}: {what} ({error}); the weights are those from before the batch"
@@ -151,10 +161,19 @@ def submitted(executor: Executor, job: tuple[Any, ...]) -> Future[Any] | Excepti
         return error
 
 
-def result_of(future: Future[Any] | Exception) -> list[Any]:
+def result_of(future: Future[Any] | Exception, weights: Sequence[Any], n_sums: int) -> list[Any]:
+    """What a worker gave: so many sums, and a gradient for each weight. Raises TypeError where it is something else."""
     if isinstance(future, Exception):
         raise future
-    return future.result()  # type: ignore[no-any-return]
+    found = future.result()
+    forms = [form_of(x) for x in found[n_sums:]] if isinstance(found, (list, tuple)) else None
+    if forms != [form_of(x) for x in weights] or not all(np.ndim(x) == 0 for x in found[:n_sums]):
+        raise TypeError("its result is no list of sums and gradients")
+    return list(found)
+
+
+def form_of(x: Any) -> Any:
+    return np.shape(x), np.result_type(x)
 
 
 def added_up(shards: Sequence[Sequence[Any]]) -> list[Any]:

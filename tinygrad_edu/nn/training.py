@@ -44,7 +44,7 @@ from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
 from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
 from tinygrad_edu.nn.progress import bar
-from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_source, one_thread, shard_of, weighed
+from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_sent, one_thread, shard_of, weighed
 from tinygrad_edu.nn.update import SGD, Update, assign, rate_at, slopes_of, takes_state
 from tinygrad_edu.tree import leaves_of, rebuilt
 
@@ -250,7 +250,7 @@ class Run:
     ) -> None:
         """Epochs until there are enough of them, or patience is over."""
         history = self.history
-        while len(history) < end:
+        while len(history) < end and not best.is_over():
             found = None if looked_at or best.patience or self.validation or self.order else self.compiled_epochs(end)
             if not found:
                 shown = looked_at or best.patience is not None or len(history) == end - 1
@@ -264,8 +264,6 @@ class Run:
                 self.check_same()
                 self.recorded_for = self.recorded_for and object()  # what functions of the user's read may be changed
             tell(history)
-            if best.is_over():
-                break
 
     def check_same(self) -> None:
         """Raise ValueError where the network has other parameters than those that are trained."""
@@ -496,7 +494,7 @@ class Run:
         else:
             jobs = [self.job(k, *part, len(x)) for k, part in enumerate(parts)]
             if self.executor is not None:
-                found = by_workers(self.executor, jobs, i)
+                found = by_workers(self.executor, jobs, i, self.n_sums)
             else:
                 found = [self.by_source(k, *part, len(x)) for k, part in enumerate(parts)]
         total = added_up(found)
@@ -562,7 +560,8 @@ class Run:
                 "can't be cut into shards for workers: use tg.nn.SGD or tg.nn.Adam"
             )
         for n in {min(ROWS, len(self.rows)), len(self.rows) % self.batch_size % ROWS} - {0}:
-            check_source(self.shard(self.rows[:n], self.goals[:n]).source)
+            shard = self.shard(self.rows[:n], self.goals[:n])
+            check_sent(shard.source, shard.drops)
 
     def apply(self) -> None:
         """Change the parameters by their gradients."""
