@@ -37,6 +37,35 @@ def test_conversions_are_copies():
         mixed.as_dense()
 
 
+def test_conversions_keep_what_is_one_and_copy_what_they_do_not_know():
+    shared = tg.Value(np.eye(2) * 0.5, name="shared")
+    network = tg.Network([tg.Dense(shared, np.zeros(2)), tg.Network([tg.Dense(shared, np.ones(2))])])
+    assert len(network.as_dense().parameters()) == len(network.as_scalar().as_dense().parameters()) == 3
+    assert len(network.as_scalar().parameters()) == 4 + 2 + 2
+    weight = tg.Value(0.5)
+    with pytest.raises(ValueError, match="stands where a matrix has numbers of its own"):
+        tg.Network([tg.Layer([tg.Neuron([weight, 1.0], 0.0), tg.Neuron([2.0, weight], 0.0)])]).as_dense()
+
+    class Twice(tg.Dense):
+        def feed_forward(self, inputs, within=None):
+            return super().feed_forward(inputs, within) * 2.0
+
+        __call__ = feed_forward
+
+    rng = np.random.default_rng(0)
+    network = tg.Network([tg.nn.Embedding.create(3, 2, rng), Twice.create(2, 2, rng), tg.Dense.create(2, 2, rng)])
+    for other in (network.as_dense(), network.as_scalar()):
+        np.testing.assert_allclose(other.outputs([0, 2]), network.outputs([0, 2]), rtol=1e-14)
+        assert not set(other.parameters()) & set(network.parameters())
+
+
+def test_softmax_of_a_matrix_is_a_layer_of_its_own_over_neurons():
+    network = tg.Network.create([2, 3], kind="dense", last=tg.softmax, seed=0)
+    scalar = network.as_scalar()
+    assert scalar.layers[1] is tg.softmax
+    np.testing.assert_allclose(scalar.outputs(ROWS), network.outputs(ROWS), rtol=1e-14)
+
+
 @pytest.mark.parametrize(("activation", "variance"), [(tg.relu, 2 / 400), (tg.tanh, 2 / (400 + 300))])
 def test_a_scaled_start_has_the_variance_of_its_source(activation, variance):
     network = tg.Network.create([400, 300, 2], kind="dense", seed=0, activation=activation, start="scaled")

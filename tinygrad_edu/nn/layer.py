@@ -70,9 +70,11 @@ class Layer:
         rows = drawn(n_inputs, n_neurons, rng, activation, start).tolist()
         return cls([Neuron(row[:-1], row[-1], activation) for row in rows])
 
-    def feed_forward(self, inputs: Sequence[Operand] | Value, within: Context | None = None) -> list[Value]:
-        """Each neuron's output for one row of inputs, recorded `within` a group."""
+    def feed_forward(self, inputs: Sequence[Operand] | Value, within: Context | None = None) -> Any:
+        """Each neuron's output for one row of inputs, a list, recorded `within` a group; as one Value for many rows."""
         if not isinstance(inputs, list):
+            if np.ndim(data_of(inputs)) > 1:
+                return stack([stack(self.feed_forward(list(row), within)) for row in inputs])  # type: ignore[arg-type]
             try:
                 inputs = list(inputs.tolist() if isinstance(inputs, np.ndarray) else inputs)
             except TypeError:
@@ -84,7 +86,7 @@ class Layer:
 
     def __call__(self, inputs: Any) -> Any:
         """Each neuron's output for one row of inputs; for a batch of rows one Value, with a row for each."""
-        if is_batch(inputs):
+        if isinstance(inputs, list) and is_batch(inputs):
             return stack([stack(self.feed_forward(row)) for row in inputs])
         return self.feed_forward(inputs)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -29,8 +30,9 @@ from tinygrad_edu.nn.neuron import Neuron
 from tinygrad_edu.nn.saving import load_network, save_network
 from tinygrad_edu.nn.training import train
 from tinygrad_edu.nn.update import SGD, check_rate
-from tinygrad_edu.ops.activation import sigmoid
+from tinygrad_edu.ops.activation import log_softmax, sigmoid, softmax
 from tinygrad_edu.ops.shaping import stack
+from tinygrad_edu.tree import leaves_of, mapped
 
 Kind = Literal["scalar", "dense"]
 MANY = 64
@@ -277,15 +279,19 @@ class Network:
         """The same network with matrices for rows of neurons: a copy.
 
         Raises:
-            ValueError: The neurons of a layer have different activations.
+            ValueError: The neurons of a layer have different activations, or share single numbers.
         """
-        return self._copied([dense_of(layer, i) for i, layer in enumerate(self.layers)])
+        known: Known = {}
+        return self._copied([dense_of(layer, i, known) for i, layer in enumerate(self.layers)])
 
     def as_scalar(self) -> Network:
-        """The same network with neurons for matrices: a copy."""
-        return self._copied([neurons_of(layer) for layer in self.layers])
+        """The same network with neurons for matrices: a copy. Softmax becomes a layer of its own."""
+        known: Known = {}
+        return self._copied([one for layer in self.layers for one in neurons_of(layer, known)])
 
     def _copied(self, layers: Sequence[Any]) -> Network:
+        if not is_own(self, Network):
+            raise TypeError(f"{type(self).__name__} is a class of your own: convert tg.Network(network.layers)")
         network = Network(layers, self.learning_rate)
         network._gives_numbers = self._gives_numbers
         return network
@@ -412,26 +418,52 @@ def has_values(x: Any) -> bool:
     return any(isinstance(part, Value) for part in x)
 
 
-def dense_of(layer: Any, i: int) -> Any:
-    if isinstance(layer, Network):
-        return layer.as_dense()
-    if isinstance(layer, Dense):
-        return Dense(np.array(layer.weights.data), np.array(layer.bias.data), layer.activation)
-    if not isinstance(layer, Layer):
-        return layer
+Known: TypeAlias = dict[Any, Any]
+"""While a network is copied: what was made of parameters, so that those that are one stay one."""
+
+
+def dense_of(layer: Any, i: int, known: Known) -> Any:
+    """A layer with matrices. `known` has the weights, or the bias, that was made of some Values."""
+    if is_own(layer, Network):
+        return Network([dense_of(inner, k, known) for k, inner in enumerate(layer.layers)], layer.learning_rate)
+    if is_own(layer, Dense):
+        weights, bias = (known.setdefault(p, Value(np.array(p.data))) for p in (layer.weights, layer.bias))
+        return Dense(weights, bias, layer.activation)
+    if not is_own(layer, Layer):
+        return deepcopy(layer, known.setdefault("copies", {}))
     activations = list(dict.fromkeys(neuron.activation for neuron in layer.neurons))
     if len(activations) > 1:
         raise ValueError(f"layers[{i}] has neurons with different activations: {layer.activation_name}")
-    weights = [[w.item() for w in neuron.weights] for neuron in layer.neurons]
-    return Dense(weights, [neuron.bias.item() for neuron in layer.neurons], activations[0])
+    rows, bias = [neuron.weights for neuron in layer.neurons], [neuron.bias for neuron in layer.neurons]
+    return Dense(joined(rows, known), joined(bias, known), activations[0])
 
 
-def neurons_of(layer: Any) -> Any:
-    if isinstance(layer, Network):
-        return layer.as_scalar()
-    if isinstance(layer, Dense):
-        rows = zip(np.asarray(layer.weights.data).tolist(), np.asarray(layer.bias.data).tolist(), strict=True)
-        return Layer([Neuron(weights, bias, layer.activation) for weights, bias in rows])
-    if isinstance(layer, Layer):
-        return Layer([Neuron([w.item() for w in n.weights], n.bias.item(), n.activation) for n in layer.neurons])
-    return layer
+def joined(numbers: Any, known: Known) -> Value:
+    """The array of scalar parameters. Raises ValueError where one stands in another array, too."""
+    parts = leaves_of(numbers)
+    found = known.setdefault(tuple(parts), Value(mapped(lambda p: p.item(), numbers)))
+    if len(set(parts)) < len(parts) or any(known.setdefault(p, found) is not found for p in parts):
+        name = parts[0].name or "a parameter"
+        raise ValueError(f"{name} stands where a matrix has numbers of its own, too: give each place a parameter")
+    return found  # type: ignore[no-any-return]
+
+
+def neurons_of(layer: Any, known: Known) -> list[Any]:
+    """A layer with neurons, and its activation as a layer of its own where it is one of all of them."""
+    if is_own(layer, Network):
+        inner = [one for part in layer.layers for one in neurons_of(part, known)]
+        return [Network(inner, layer.learning_rate)]
+    if is_own(layer, Dense):
+        for p in (layer.weights, layer.bias):
+            known.setdefault(p, mapped(lambda x: Value(x), np.asarray(p.data, dtype=float).tolist()))
+        alone = layer.activation in (softmax, log_softmax)
+        activation = identity if alone else layer.activation
+        rows = zip(known[layer.weights], known[layer.bias], strict=True)
+        neurons = Layer([Neuron(weights, bias, activation) for weights, bias in rows])
+        return [neurons, layer.activation] if alone else [neurons]
+    return [deepcopy(layer, known.setdefault("copies", {}))]
+
+
+def is_own(layer: Any, kind: type) -> bool:
+    """Whether it is a layer of the library of a kind: a subclass may compute something else, and is copied as it is."""
+    return isinstance(layer, kind) and bool(vars(type(layer)).get("plain"))
