@@ -350,6 +350,7 @@ def curved(f):
     return scalar
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")
 @pytest.mark.parametrize("name", CASES)
 def test_values_compute_what_numpy_computes(name):
     f, inputs = CASES[name]

@@ -122,6 +122,13 @@ def test_a_result_that_depends_on_nothing_has_gradient_0(result):
     assert tg.jacobian(lambda x: result)(1.0) == 0.0
 
 
+@pytest.mark.parametrize("f", [lambda x: True, lambda x: x > 0.0, lambda x: np.allclose(x, x)], ids="abc")
+@pytest.mark.parametrize("transform", [tg.grad, tg.value_and_grad, tg.jacobian])
+def test_a_truth_has_no_gradient(f, transform):
+    with pytest.raises(TypeError, match="a truth has no derivative"):
+        transform(f)(np.ones(2))
+
+
 def test_a_function_without_a_result_is_named():
     with pytest.raises(TypeError, match="gave None"):
         tg.grad(lambda x: None)(1.0)

@@ -604,7 +604,7 @@ def line_of(functions: list[types.FunctionType], way: str) -> str:
     for function in functions:
         found: int | None = None
         for instruction in dis.get_instructions(function.__code__):
-            found = instruction.starts_line or found
+            found = (instruction.positions and instruction.positions.lineno) or found
             if instruction.opname.startswith("STORE") and instruction.argval == name:
                 return f"{function.__code__.co_filename}:{found}: "
     if functions:
