@@ -242,7 +242,7 @@ CASES |= {
     "vsplit": (lambda x: np.vsplit(x, 2)[1], [X]),
     "hsplit": (lambda x: np.hsplit(x, [1])[1], [X]),
     "dsplit": (lambda x: np.dsplit(x, 2)[0], [signed(2, 3, 4)]),
-    "unstack": (lambda x: np.unstack(x, axis=1)[2], [X]),
+    "unstack": (lambda x: getattr(np, "unstack", tg.unstack)(x, axis=1)[2], [X]),
     "atleast_1d several": (lambda x, v: np.add(*np.atleast_2d(x, v)), [X, signed(3)]),
     "ravel order F": (lambda x: np.ravel(x, order="F"), [X]),
     "average": (lambda x, w: np.average(x, weights=w), [X, positive(2, 3)]),

@@ -122,7 +122,7 @@ def steps_of_one(rng, x):
         "roll axis": lambda x: np.roll(x, k, axis=axis),
         "flip axis": lambda x: np.flip(x, axis=axis),
         "split": lambda x: np.array_split(x, [k, k + 1], axis=axis)[1],
-        "unstack": lambda x: np.unstack(x, axis=axis)[k],
+        "unstack": lambda x: getattr(np, "unstack", tg.unstack)(x, axis=axis)[k],
         "stack": lambda x: np.stack([x, x * x], axis=axis),
         "moveaxis": lambda x: np.moveaxis(x, axis, 0),
         "rollaxis": lambda x: np.rollaxis(x, axis),

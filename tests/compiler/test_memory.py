@@ -16,6 +16,10 @@ from tinygrad_edu.compiler import memory, program
 N = 3
 
 
+def numpy_from(version):
+    return np.lib.NumpyVersion(np.__version__) >= f"{version}.0"
+
+
 def bits(x):
     x = np.asarray(tg.core.value.data_of(x))
     return (x.shape, x.dtype.str, np.where(np.isnan(x), np.nan, x).tobytes())
@@ -146,7 +150,8 @@ def test_a_matrix_times_its_own_transpose_is_told_from_one_that_is_merely_equal(
 def test_no_law_changes_how_numbers_lie_in_memory():
     x = np.random.default_rng(0).normal(size=(200, 200))
     for strided in (x[::2, ::2], x[:100, :100].T, x[:100, :100], x[::-1][:100, 100:]):
-        assert (strided * 1.0).sum() != strided.sum() or strided.flags.forc, "numpy adds up in another order"
+        differs = (strided * 1.0).sum() != strided.sum() or strided.flags.forc
+        assert differs or not numpy_from("2.1"), "numpy adds up in another order"
         for law in (
             lambda x: x * 1.0,
             lambda x: x / 1.0,

@@ -18,6 +18,7 @@ from typing import Any
 
 from tinygrad_edu import ops
 from tinygrad_edu.core.operation import Operation
+from tinygrad_edu.ops.comparison import PLAIN
 
 HEAD = """# All operations
 
@@ -42,12 +43,16 @@ def section(family: str) -> Iterator[str]:
     yield first_paragraph(module.__doc__) + "\n"
     for name, entry in entries_of(module).items():
         yield from operation_lines(name, entry)
-    composed = [name for name in ops.FAMILIES.get(family, "").split() if not isinstance(getattr(ops, name), Operation)]
+    further = [name for name in ops.FAMILIES.get(family, "").split() if not isinstance(getattr(ops, name), Operation)]
+    composed = [name for name in further if getattr(ops, name) not in PLAIN]
     if composed:
         yield "Composed of operations, or with plain results:\n"
         for name in composed:
             yield f"- `{name}`: {first_paragraph(getattr(ops, name).__doc__)}"
         yield ""
+    if plain := [f"`{name}`" for name in further if name not in composed]:
+        yield "numpy's functions, with plain results, which have no gradient:\n"
+        yield textwrap.fill(", ".join(plain), 120, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def entries_of(module: ModuleType) -> dict[str, Operation]:
@@ -151,8 +156,9 @@ def definition_of(rule: Callable[..., Any]) -> tuple[ast.Lambda | ast.FunctionDe
     """A function's place in the syntax tree of its file, and the file's text; of lambdas on one line the right one."""
     code = rule.__code__
     source, definitions = parsed(code.co_filename)
-    for node in definitions.get(code.co_firstlineno, ()):
-        if isinstance(node, ast.FunctionDef) or begins_with(code, node.body):
+    found = definitions.get(code.co_firstlineno, [])
+    for node in found:
+        if len(found) == 1 or isinstance(node, ast.FunctionDef) or begins_with(code, node.body):
             return node, source
     raise ValueError(f"no rule stands at {code.co_filename}:{code.co_firstlineno}")
 

@@ -299,7 +299,7 @@ def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
 
 def ours(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of this module, by whose name it is pickled."""
-    function.__module__ = __name__
+    function.__module__, function.__qualname__ = __name__, function.__name__
     PLAIN.add(function)
     return function
 

@@ -540,6 +540,8 @@ def _cofactors(a: Any, /) -> Any:
     det(a)·a⁻ᵀ. Where a is singular or nearly so, they are computed from a = u·s·vᵀ as det(u)·det(v)·u·cof(s)·vᵀ.
     """
     a = np.asarray(a)
+    if not a.size:
+        return np.zeros_like(a)
     try:
         inverse = np.linalg.inv(a)
     except np.linalg.LinAlgError:
