@@ -55,6 +55,11 @@ def test_what_takes_a_function_says_so_at_once():
         tg.grad(lambda x: x, 3.0)
 
 
+def test_second_derivatives_of_lists_name_what_to_write():
+    with pytest.raises(ValueError, match=r"hessian needs a number or an array, got a list: write np\.array"):
+        tg.hessian(lambda x: x[0] * x[1])([1.0, 2.0])
+
+
 def test_a_matrix_product_that_does_not_fit_says_which_lengths_differ():
     with pytest.raises(ValueError, match=r"\(2, 3\) and \(2,\) don't fit: rows of the first .* 3, columns .* 2$"):
         tg.Value(np.ones((2, 3))) @ np.ones(2)
@@ -75,6 +80,10 @@ def test_networks_say_what_to_write_for_sizes_targets_and_rates():
         tg.nn.half_squared_error([tg.Value(0.5), tg.Value(0.5)], 1)
     with pytest.raises(ValueError, match=r"rate must be finite and positive, got '0.1'"):
         tg.nn.SGD("0.1")
+    network = tg.Network.create([2, 2], seed=0)
+    network.layers[0].neurons[1].weights[0] = 1.0
+    with pytest.raises(TypeError, match=r"write layers\[0\]\.neurons\[1\]\.weights\[0\]\.data = "):
+        network.train([[0.0, 1.0]], [1], 1)
 
 
 def test_files_in_folders_that_are_not_there_name_the_folder(tmp_path):
@@ -98,6 +107,9 @@ def test_pictures_say_which_option_does_not_fit():
         tg.stepper(y, history=tg.Network.create([2, 2]))
     with pytest.raises(ValueError, match=r"the other way round it does, tg\.explain\(wrt, loss\)"):
         tg.explain(y.parents[0], y)
+    x = tg.Value(np.ones(2))
+    with pytest.raises(ValueError, match=r"doesn't depend on wrt: an expression such as x\[0\] makes a new Value"):
+        tg.explain((x * x).sum(), x[0])
 
 
 def test_a_pdf_without_the_systems_program_is_refused_in_words(monkeypatch, tmp_path):

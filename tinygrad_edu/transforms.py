@@ -285,7 +285,18 @@ def hessian(f: Callable[P, Any], argnum: int = 0) -> Callable[P, Any]:
            [2., 0.]])
     """
     check(f, "hessian", argnum)
-    return jacobian(grad(f, argnum), argnum)
+    second = jacobian(grad(f, argnum), argnum)
+
+    @wraps(f)
+    def derivative(*args: Any, **options: Any) -> Any:
+        (place,) = places_of(argnum, len(args))
+        if isinstance(args[place], (list, tuple, dict)):
+            raise ValueError(
+                f"hessian needs a number or an array, got a {type(args[place]).__name__}: write np.array([…])"
+            )
+        return second(*args, **options)
+
+    return derivative
 
 
 def hessian_vector_product(f: Function, argnum: int = 0) -> Function:

@@ -190,7 +190,8 @@ def explain(loss: Value, wrt: Value, format: Format = "text", limit: int = 12) -
     between = order_between([loss], [wrt])[::-1]
     if loss is not wrt and loss not in set(between):
         turned = ": the other way round it does, tg.explain(wrt, loss)" if order_between([wrt], [loss]) else ""
-        raise ValueError(f"loss doesn't depend on wrt{turned}")
+        new = "" if turned or wrt.operation is None else ": an expression such as x[0] makes a new Value each time"
+        raise ValueError(f"loss doesn't depend on wrt{turned}{new}")
     seed = 1.0 if isinstance(loss.data, float) else np.ones_like(loss.data)
     (total,) = pull_back([loss], [seed], [wrt], create_graph=False)
     inside = {*between, wrt}

@@ -90,6 +90,13 @@ def check_generator(rng: Any) -> None:
         raise TypeError(f"rng must be a generator of numpy's, got {shown(rng)}: write rng=np.random.default_rng(0)")
 
 
+def check_parameters(network: Any) -> None:
+    """Raise TypeError where a plain number stands in the place of a parameter, which training couldn't change."""
+    for path, parameter in network.named_parameters():
+        if not isinstance(parameter, Value):
+            raise TypeError(f"{path} is {shown(parameter)}, and no Value any more: write {path}.data = …")
+
+
 def check_function(given: Any, fits: bool, name: str, wanted: str, write: str) -> None:
     if fits and callable(given) and not isinstance(given, type):
         return

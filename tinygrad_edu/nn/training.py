@@ -22,7 +22,7 @@ from tinygrad_edu.compiler.machine import installed
 from tinygrad_edu.core.context import current, no_grad
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.value import Operand, Value, data_of
-from tinygrad_edu.nn.checks import check_loss, check_update, shown
+from tinygrad_edu.nn.checks import check_loss, check_parameters, check_update, shown
 from tinygrad_edu.nn.compiled import (
     AT_MOST,
     Epoch,
@@ -171,6 +171,7 @@ class Run:
         check_loss(self.loss)
         check_count(self.batch_size, "batch_size", 1)
         check_validation(settings.validation)
+        check_parameters(network)
         self.rows, self.goals = check_data(network, inputs, targets)
         check_outputs(network, self.loss, self.goals)
         shape = self.goals.shape[1:]
