@@ -144,3 +144,18 @@ def test_a_folded_place_has_one_mark_the_first_wrong_number_in_it(opened):
     assert page.locator(".badge").all_text_contents() == ["✗ 1"]
     page.keyboard.press("End")
     assert [row.split("\t")[:2] for row in page.locator("#rows tr").all_inner_texts()] == [["w", "3"], ["x", "0.5"]]
+
+
+def test_on_a_phone_every_verdict_is_in_view(opened):
+    network = tg.Network.create([2, 2, 2], seed=0)
+    loss = tg.nn.half_squared_error(network([0.5, -1.0]), [1.0, 0.0])
+    loss.backward()
+    hand = {p: 1.1 * p.grad for p in network.parameters()}
+    page = opened(loss, page={"gradient": hand}, viewport={"width": 360, "height": 740})
+    ends = page.evaluate("""() => [...document.querySelectorAll("#handRows td:last-child:not(.frame)")].map((cell) => {
+        const text = document.createRange();
+        text.selectNodeContents(cell);
+        return text.getBoundingClientRect().right;
+    })""")
+    assert len(ends) == len(hand)
+    assert max(ends) <= 360
