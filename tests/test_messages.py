@@ -74,7 +74,7 @@ def test_a_matrix_product_that_does_not_fit_says_which_lengths_differ():
 def test_networks_say_what_to_write_for_sizes_targets_and_rates():
     with pytest.raises(TypeError, match=r"tg\.Network\.create\(\[2, 3, 2\]\)"):
         tg.Network([2, 3, 2])
-    with pytest.raises(TypeError, match=r"sizes must be a list, inputs first"):
+    with pytest.raises(TypeError, match=r"sizes must be a list of whole numbers, inputs first"):
         tg.Network.create(2, 3, 2)
     with pytest.raises(ValueError, match=r"targets must be 2 numbers, one for each output, got 1"):
         tg.nn.half_squared_error([tg.Value(0.5), tg.Value(0.5)], 1)

@@ -123,10 +123,10 @@ class Network:
             ValueError: Fewer than two sizes, one below 1, or another kind or start.
             TypeError: An activation isn't a function.
         """
+        sizes = listed(sizes, "sizes", "whole numbers, inputs first, such as [2, 3, 2]")
         kinds: dict[str, type[Layer] | type[Dense]] = {"scalar": Layer, "dense": Dense}
         if kind not in [*kinds]:
             raise ValueError(f'kind must be "scalar" or "dense", got {kind!r}')
-        sizes = listed(sizes, "sizes", "whole numbers, inputs first, such as [2, 3, 2]")
         if len(sizes) < 2:
             raise ValueError(f"sizes must name the inputs and at least one layer, got {sizes}")
         if seed is not None:
