@@ -145,25 +145,32 @@ def is_of_users(step: Step) -> bool:
     return step.operation is not None and not is_ours(step.operation)
 
 
+class Blank:
+    """The owner of a blank, which tells its views from others': all of a size lie in the same zeros, never changed."""
+
+    def __init__(self, zeros: Any, like: Any, start: int) -> None:
+        self.zeros = zeros
+        place = zeros.__array_interface__["data"][0] + start
+        form = {"shape": like.shape, "strides": like.strides, "typestr": like.dtype.str}
+        self.__array_interface__ = {**form, "data": (place, False), "version": 3}
+
+
 class Lines:
     """The steps so far, no two of them alike."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.known: dict[Any, Step] = {}
-        self.zeros: dict[int, memoryview] = {}
+        self.zeros: dict[int, Any] = {}
 
     def blank(self, x: Any) -> Any:
-        """Zeros that lie as x does, in place of a large array: of that only the form is needed, and not its memory.
-
-        Blanks of a size are views of the same zeros: nobody writes into them.
-        """
+        """Zeros that lie as x does, in place of a large array: of that only the form is needed, and not its memory."""
         if not isinstance(x, np.ndarray) or x.nbytes <= KEPT:
             return x
         low, high = byte_bounds(x)
         if high - low not in self.zeros:
-            self.zeros[high - low] = np.zeros(high - low, np.uint8).data
-        return np.ndarray(x.shape, x.dtype, self.zeros[high - low], x.__array_interface__["data"][0] - low, x.strides)
+            self.zeros[high - low] = np.zeros(high - low, np.uint8)
+        return np.asarray(Blank(self.zeros[high - low], x, x.__array_interface__["data"][0] - low))
 
     def as_floats(self, step: Step, value: Value) -> Step:
         """An input as the floats that a Value has: of whole numbers they are made where they are needed."""
@@ -335,9 +342,11 @@ def shown(result: Any, inputs: Sequence[Any], data: Sequence[Any]) -> Step | Non
 
 
 def lies_in(result: Any, of: Any) -> bool:
-    """Whether a result is a view of an operand; all blanks lie in the same memory."""
-    if isinstance(of.base, memoryview):
-        return result is of or result.base is of
+    """Whether a result is a view of an operand."""
+    if isinstance(of.base, Blank):
+        while result is not None and result is not of:
+            result = getattr(result, "base", None)
+        return result is of
     return bool(np.may_share_memory(result, of))
 
 
