@@ -102,6 +102,16 @@ def test_functions_and_objects_of_ones_own_are_taken():
     assert len(history) == 2
 
 
+class Gives:
+    """A layer whose parameters are what it is given."""
+
+    def __init__(self, given):
+        self.parameters = lambda: given
+
+    def __call__(self, x):
+        return x
+
+
 KERNELS = np.ones((2, 1, 3, 3))
 
 
@@ -123,6 +133,10 @@ KERNELS = np.ones((2, 1, 3, 3))
         (lambda: tg.nn.Conv2d.create(1, 1, 3, 0), "rng must be a generator"),
         (lambda: tg.Layer([tg.tanh]), r"neurons\[0\] must be a neuron, got <operation tanh>"),
         (lambda: tg.Layer(3), "neurons must be a list of neurons, got 3"),
+        (lambda: tg.Network([Gives(3)]), r"Gives\.parameters\(\) must give a list of Values, got 3"),
+        (lambda: tg.Network([Gives([[tg.Value(1.0)]])]), "must give a list of Values"),
+        (lambda: tg.Network([Gives(tg.Value([1.0]))]), "must give a list of Values"),
+        (lambda: tg.Network([tg.tanh]).train([[1.0]], [[1.0]], 1), "the network has no parameters"),
         (lambda: tg.Neuron(3, 0.0), "weights must be a list of numbers, got 3"),
         (lambda: tg.Neuron([1.0], None), "bias: data must be real numbers"),
         (lambda: tg.nn.Conv2d(KERNELS, [0.0, 0.0], stride=0), "stride must be a whole number of at least 1, got 0"),

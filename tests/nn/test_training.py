@@ -510,6 +510,30 @@ def test_networks_of_functions_networks_embeddings_and_convolutions_train_compil
     assert convolution().named_parameters()[0][0] == "layers[0].layers[0].weights"
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_sequences_are_trained_on_a_label_for_each_place(compiled):
+    class Scores:
+        def __init__(self):
+            self.weights = tg.Value(np.random.default_rng(1).normal(size=(4, 5)), name="weights")
+
+        def __call__(self, x):
+            return x @ self.weights
+
+        def parameters(self):
+            return [self.weights]
+
+    ours = tg.Network([tg.nn.Embedding.create(5, 4, np.random.default_rng(0)), Scores()])
+    letters = np.random.default_rng(2).integers(0, 5, (12, 4))
+    before = np.mean(ours.predict(letters[:, :3]) == letters[:, 1:])
+    still, options = tg.nn.SGD(1e-300), {"batch_size": 4, "loss": tg.nn.cross_entropy, "compiled": compiled}
+    history = ours.train(letters[:, :3], letters[:, 1:], 1, update=still, metrics="accuracy", **options)
+    assert history.accuracy[0] == pytest.approx(before)
+    with pytest.raises(ValueError, match="whole numbers from 0 to 4"):
+        ours.train(letters[:, :3], letters[:, 1:] + 3, 1, **options)
+    with pytest.raises(ValueError, match=r"inputs\[0\]\[\d\] is \d\.0: symbols must be whole numbers from 0 to 4"):
+        ours.train(letters[:, :3] + 3, letters[:, 1:], 1, **options)
+
+
 def test_a_bar_shows_where_it_is_asked_for_and_nothing_in_a_pipe(capsys, monkeypatch):
     network().train(X, Y, 3)
     assert capsys.readouterr() == ("", "")

@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 def check_data(network: Network, inputs: Operand, targets: Operand) -> tuple[Array, Array]:
     """Rows and targets as arrays of as many rows, labels as one-hot rows. Raises ValueError where they don't fit."""
     rows = check_rows(inputs, network.n_inputs)
-    n_outputs = network.n_outputs
-    if n_outputs is None or network.row_ndim != 1 or rows.ndim != 2:
-        goals = check_goals(targets, np.shape(network.outputs(rows[:1]))[1:])
-    else:
-        goals = check_targets(targets, n_outputs)
+    if network.n_symbols is not None:
+        check_whole(rows, network.n_symbols, "inputs", "symbols")
+    goals = check_goals(targets, shape_of_outputs(network, rows))
     if len(rows) != len(goals):
         raise ValueError(f"inputs has {len(rows)} rows, but targets has {len(goals)}")
     return rows, goals
+
+
+def shape_of_outputs(network: Network, rows: Array) -> tuple[int, ...]:
+    """The shape of what comes out for a row; where the network doesn't say, it is run."""
+    if network.n_outputs is None or network.row_ndim != 1 or rows.ndim != 2:
+        return np.shape(network.outputs(rows[:1]))[1:]
+    return (network.n_outputs,)
 
 
 def check_rows(inputs: Operand, n: int | None, name: str = "inputs") -> Array:
@@ -53,11 +58,24 @@ def check_targets(targets: Operand, n: int) -> Array:
         return check_rows(labels, n, "targets")
     if n == 1:
         return check_rows(labels[:, None], 1, "targets")
-    for i, label in enumerate(labels.tolist()):
-        if label not in range(n):
-            raise ValueError(f"targets[{i}] is {label}: labels must be whole numbers from 0 to {n - 1}")
+    check_labels(labels, n)
     one_hot: Array = np.eye(n)[labels.astype(int)]
     return one_hot
+
+
+def check_labels(labels: Array, n: int) -> None:
+    """Raise ValueError unless all are classes, of which there are n; of one output they are numbers."""
+    if n > 1:
+        check_whole(labels, n, "targets", "labels")
+
+
+def check_whole(x: Array, n: int, name: str, what: str) -> None:
+    """Raise ValueError unless all are whole numbers below n."""
+    wrong = ~((x >= 0) & (x < n) & (x == np.floor(x)))
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0])
+        where = "".join(f"[{i}]" for i in place)
+        raise ValueError(f"{name}{where} is {float(x[place])}: {what} must be whole numbers from 0 to {n - 1}")
 
 
 def check_goals(targets: Operand, shape: tuple[int, ...]) -> Array:
@@ -82,13 +100,17 @@ def as_array(x: Operand, name: str) -> Array:
     return array
 
 
-def check_outputs(network: Network, loss: Any, goals: Array) -> None:
+def check_outputs(network: Network, loss: Any, rows: Array, goals: Array) -> None:
     """Raise ValueError where a loss takes scores and the network gives something else, or reads another network.
 
     And where it takes probabilities, and targets aren't that.
     """
-    if getattr(loss, "bounded", False) and goals.ndim == 2:
-        check_bounded(goals, loss.__name__)
+    if getattr(loss, "bounded", False):
+        shape = shape_of_outputs(network, rows)
+        if goals.shape[1:] == shape:
+            check_bounded(goals, loss.__name__)
+        else:
+            check_labels(goals, shape[-1])
     own = set(network.parameters())
     if any(not own.issuperset(other.parameters()) for other in getattr(loss, "networks", ())):
         raise ValueError(f"{loss.__name__}: the penalty is that of another network than the one that is trained")

@@ -124,6 +124,10 @@ class Embedding:
         if self.table.ndim != 2 or 0 in self.table.shape:
             raise ValueError(f"table must have shape (symbols, size), got {self.table.shape}")
 
+    @property
+    def n_symbols(self) -> int:
+        return int(self.table.shape[0])
+
     @classmethod
     def create(cls, n_symbols: int, size: int, rng: np.random.Generator) -> Embedding:
         """A table of normal numbers (as `torch.nn.Embedding` draws them)."""

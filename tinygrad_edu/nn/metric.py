@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from tinygrad_edu.core.data import Array
+from tinygrad_edu.core.value import data_of
 from tinygrad_edu.nn.checks import shown
 from tinygrad_edu.nn.loss import as_one, pairs
 from tinygrad_edu.ops import loss
@@ -31,7 +34,11 @@ class Accuracy:
         self.threshold = threshold
 
     def __call__(self, outputs: Any, targets: Any) -> Any:
-        return loss.accuracy(*pairs(as_one(outputs), as_one(targets)), threshold=self.threshold)
+        outputs, targets = as_one(outputs), as_one(targets)
+        shape = np.shape(data_of(outputs))
+        if shape[-1] > 1 and np.shape(data_of(targets)) == shape[:-1]:  # labels, as of sequences
+            targets = loss.one_hot(targets, classes=shape[-1])
+        return loss.accuracy(*pairs(outputs, targets), threshold=self.threshold)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Accuracy) and self.threshold == other.threshold

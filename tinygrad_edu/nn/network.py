@@ -170,6 +170,11 @@ class Network:
         return getattr(self.layers[0], "row_ndim", None)
 
     @property
+    def n_symbols(self) -> int | None:
+        """How many symbols there are, where the first layer is an embedding; None where it is another."""
+        return getattr(self.layers[0], "n_symbols", None)
+
+    @property
     def threshold(self) -> float:
         """For networks of one output: above it, class 1 is predicted. 1/2 behind a sigmoid, else 0."""
         return 0.5 if self.last_activation is sigmoid else 0.0
@@ -399,8 +404,22 @@ def named_parameters_of(layer: Any) -> list[tuple[str, Value]]:
     """The parameters of any layer with their paths in it; where it gives no names, with their own or numbers."""
     if hasattr(layer, "named_parameters"):
         return list(layer.named_parameters())
-    found = layer.parameters() if hasattr(layer, "parameters") else []
+    found = listed_parameters(layer) if hasattr(layer, "parameters") else []
     return [(p.name.rpartition(".")[2] if p.name else f"parameters[{i}]", p) for i, p in enumerate(found)]
+
+
+def listed_parameters(layer: Any) -> list[Value]:
+    """What a layer's `parameters()` gives. Raises TypeError unless that is a list of Values."""
+    kind = type(layer).__name__
+    if not callable(layer.parameters):
+        raise TypeError(
+            f"{kind}.parameters must be a method that gives a list of Values, got {shown(layer.parameters)}"
+        )
+    given = layer.parameters()
+    found = list(given) if hasattr(given, "__iter__") and not isinstance(given, Value) else None
+    if found is None or not all(isinstance(p, Value) for p in found):
+        raise TypeError(f"{kind}.parameters() must give a list of Values, got {shown(given)}")
+    return found
 
 
 def as_row(outputs: Any) -> Any:

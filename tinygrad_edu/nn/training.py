@@ -172,8 +172,10 @@ class Run:
         check_count(self.batch_size, "batch_size", 1)
         check_validation(settings.validation)
         check_parameters(network)
+        if not network.parameters():
+            raise ValueError("the network has no parameters: there is nothing to train")
         self.rows, self.goals = check_data(network, inputs, targets)
-        check_outputs(network, self.loss, self.goals)
+        check_outputs(network, self.loss, self.rows, self.goals)
         shape = self.goals.shape[1:]
         self.squared = squared_error_in(self.loss, shape[-1] if shape else 1)
         extra = [] if self.squared or says_what_it_takes(self.loss) else [mean_squared_error]
