@@ -307,15 +307,32 @@ def test_the_boxes_of_a_layer_are_left_of_the_next_ones(program):
     _, loss = network_loss([2, 3, 3, 2])
     for show in ("cards", "nodes"):
         svg = tg.draw(loss, show=show).pipe("svg", encoding="utf-8", quiet=True)
-        frames = re.findall(r'class="cluster">\s*<title>[^<]*</title>(.*?)</g>', svg, re.S)
-        ends = []
-        for frame in frames:
-            name = re.search(r"layers\[(\d)\]", frame)
-            xs = [float(x) for x in re.findall(r"([-\d.]+),-?[\d.]+", re.search(r' (?:d|points)="([^"]+)"', frame)[1])]
-            ends.append((int(name.group(1)), min(xs), max(xs)))
-        assert [k for k, _, _ in sorted(ends)] == [0, 1, 2]
-        for (_, _, right), (_, left, _) in itertools.pairwise(sorted(ends)):
+        frames = frames_in(svg, r"layers\[(\d)\]", 0)
+        assert sorted(frames) == [0, 1, 2]
+        for (_, right), (left, _) in itertools.pairwise(frames[k] for k in range(3)):
             assert right < left
+
+
+def frames_in(svg, number, axis):
+    """For each frame, by the number in its name, where it starts and ends along an axis."""
+    found = {}
+    for frame in re.findall(r'class="cluster">\s*<title>[^<]*</title>(.*?)</g>', svg, re.S):
+        corners = re.findall(r"([-\d.]+),([-\d.]+)", re.search(r' (?:d|points)="([^"]+)"', frame)[1])
+        along = [float(corner[axis]) for corner in corners]
+        found[int(re.search(number, frame).group(1))] = min(along), max(along)
+    return found
+
+
+@pytest.mark.parametrize("show", ["cards", "nodes"])
+def test_the_steps_of_a_recurrent_network_stand_one_behind_the_other(show, program):
+    """Also where a step has parts that wait for nothing of the step before."""
+    w, u, h = tg.Value(np.eye(2), name="w"), tg.Value(np.ones((2, 2)), name="u"), tg.Value(np.ones(2), name="h")
+    for k in range(3):
+        with tg.group(f"step {k}"):
+            h = tg.tanh(w @ h + u @ np.ones(2))
+    frames = frames_in(tg.draw(h.sum(), show=show, direction="TB").svg(), r"step (\d)", 1)
+    for (_, bottom), (top, _) in itertools.pairwise(frames[k] for k in range(3)):
+        assert bottom <= top
 
 
 def chain_loss(n):

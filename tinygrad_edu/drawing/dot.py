@@ -22,7 +22,7 @@ from tinygrad_edu.drawing.options import Direction
 from tinygrad_edu.drawing.renderer import Picture
 from tinygrad_edu.drawing.slopes import local_slopes
 from tinygrad_edu.drawing.themes import THEMES, Theme
-from tinygrad_edu.drawing.view import Arrow, Box, Path, View, ranks_of, short_name, view_of
+from tinygrad_edu.drawing.view import Arrow, Box, Path, View, ranks_of, shared_start, short_name, view_of
 from tinygrad_edu.ops.linear_algebra import weighted_sum_of
 
 SHAPES = {
@@ -75,6 +75,8 @@ def digraph(
         clusters[path[:-1]].subgraph(clusters[path])
     add_arrows(graph, view, holders, layers, show, direction)
     align(graph, view, holders)
+    if not layers:
+        keep_groups_apart(graph, view, holders)
     return graph
 
 
@@ -98,7 +100,7 @@ def add_arrows(
         if (arrow.source, arrow.target) in weights:
             extra["weight"] = weights[arrow.source, arrow.target]
         elif not layers and view.boxes[arrow.source].kind in ("operation", "value"):
-            extra["weight"] = "20"  # what is computed stands in a line, numbers and leaves beside it
+            extra["weight"] = "2"  # what is computed stands in a line, numbers and leaves beside it
         graph.edge(start, gates.get((arrow.source, arrow.target), end), id=arrow.id, **extra)
     for gate, target in sorted({(gate, target) for (_, target), gate in gates.items()}):
         graph.edge(gate, target)
@@ -196,6 +198,28 @@ def align(graph: Any, view: View, holders: Mapping[str, str]) -> None:
     for source, target in sorted(ends):
         if source in layers or target in layers:
             graph.edge(source, target, style="invis", weight="1000")
+
+
+def keep_groups_apart(graph: Any, view: View, holders: Mapping[str, str]) -> None:
+    """A group that reads what another one made stands behind it with all that is in it, by unseen arrows.
+
+    Else its parameters would stand beside the other group, and the frames of a recurrent network in a staircase.
+    """
+    made: dict[tuple[Path, Path], str] = {}
+    waiting: dict[Path, dict[str, None]] = {}  # of each group the boxes that no other one in it leads to
+    for box in view.boxes.values():
+        for end in range(len(box.path)):
+            waiting.setdefault(box.path[: end + 1], {})[box.id] = None
+    for arrow in view.arrows.values():
+        a, b = view.boxes[arrow.source].path, view.boxes[arrow.target].path
+        n = len(shared_start(a, b))
+        for end in range(n):
+            waiting[b[: end + 1]].pop(arrow.target, None)
+        if len(a) > n and len(b) > n:
+            made.setdefault((a[: n + 1], b[: n + 1]), arrow.source)
+    for (before, behind), source in made.items():
+        for name in waiting[behind] if (behind, before) not in made else ():
+            graph.edge(holders.get(source, source), holders.get(name, name), style="invis")
 
 
 def card_of(box: Box, look: Look) -> str:
