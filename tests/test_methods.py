@@ -75,7 +75,7 @@ def test_sort_gives_a_new_value():
 
 
 ELEMENTWISE = [
-    name for name, x in vars(methods.Methods).items() if getattr(x, "__qualname__", "").startswith("Methods.") and
+    name for name, x in vars(methods.Methods).items() if getattr(x, "__qualname__", "").startswith("Value.") and
     getattr(x, "__code__", None) is methods.elementwise("exp").__code__
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """A compiled function that would change an argument is refused with the line: a recorded call changes none."""
 
 import inspect
+import operator
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ import tinygrad_edu as tg
 def subtracts(w, g):
     w -= 0.1 * g
     return (w**2).sum()
+
+
+def by_operator(w, g):
+    return (operator.isub(w, g) ** 2).sum()
 
 
 def through_another_name(w, g):
@@ -49,6 +54,7 @@ def deep_in_a_tree(p, g):
     ("function", "argument"),
     [
         (subtracts, np.ones(2)),
+        (by_operator, np.ones(2)),
         (through_another_name, np.ones(2)),
         (through_another_name, np.ones(2, int)),
         (through_a_view, np.ones(2)),

@@ -492,3 +492,32 @@ def test_a_value_from_outside_may_be_made_of_an_argument():
 def test_no_number_is_none_or_a_text():
     compiled = tg.compile(lambda x: x if x == None else 2.0 * x if x != "a" else 0.0)  # noqa: E711
     assert (compiled(1.0), compiled(3.0)) == (2.0, 6.0)
+
+
+def test_shapes_and_names_of_values_from_outside_classes_and_code_count_at_every_call():
+    def of_value(make):
+        w = tg.Value(np.ones(2), "w")
+        return lambda: (make(w), w)
+
+    longer = lambda w: setattr(w, "data", np.ones(4))  # noqa: E731
+    assert_follows(of_value(lambda w: lambda x: x * w.shape[0] * len(w)), longer)
+    assert_follows(of_value(lambda w: lambda x: x * w.dtype.itemsize), lambda w: setattr(w, "data", np.float32([1, 1])))
+    assert_follows(of_value(lambda w: lambda x: x * len(w.name)), lambda w: setattr(w, "name", "weight"))
+
+    def of_model():
+        model = Model()
+        return lambda x: model.line(x), model
+
+    assert_follows(of_model, lambda model: setattr(model, "__class__", Shifted))
+
+    def of_code():
+        def inner(x, times=1.0):
+            return x * times
+
+        return lambda x: inner(x), inner
+
+    assert_follows(
+        of_code,
+        lambda inner: setattr(inner, "__defaults__", (3.0,)),
+        lambda inner: setattr(inner, "__code__", (lambda x, times=1.0: x - times).__code__),
+    )

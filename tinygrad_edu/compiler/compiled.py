@@ -47,7 +47,7 @@ from tinygrad_edu.compiler.signature import (
     parts_of,
     put_together,
 )
-from tinygrad_edu.compiler.surroundings import Checks, Surroundings, line_of, line_of_change, state_of_draws
+from tinygrad_edu.compiler.surroundings import Checks, Surroundings, form_of, line_of, line_of_change, state_of_draws
 from tinygrad_edu.compiler.traced import FixedError, Recorder, refusal_of
 from tinygrad_edu.core.backward import backward_order
 from tinygrad_edu.core.context import current, depth
@@ -108,10 +108,6 @@ class Recording:
 
     def within_bounds(self, data: list[Any]) -> bool:
         return all(np.all(np.abs(np.asarray(data[i], float)) < self.most) for i in self.whole)
-
-
-def form_of(x: Any) -> Any:
-    return None if type(x) is float else (x.shape, x.dtype.char, x.strides)
 
 
 class Run(NamedTuple):
@@ -261,6 +257,9 @@ class Compiled(Generic[P]):
             self.quick.clear()
         if all(map(has_weak_references, call.roots)):  # else another may come to have the identity of one that is gone
             recording.checks = surroundings.checks
+            if recording.checks is not None:  # the forms of inputs are seen without it
+                seen = {*call.values, *(id(ref()) for ref in recording.outer)}
+                recording.checks.forms[:] = [x for x in recording.checks.forms if id(x[0]()) not in seen]
             self.quick[quick] = recording
         return recording
 

@@ -150,7 +150,7 @@ class Surroundings:
         self.ways: list[str] = []
         self.paths: dict[Value, str] = {}
         self.functions: list[types.FunctionType] = []
-        self.checks: Checks | None = Checks([], [], [])
+        self.checks: Checks | None = Checks([], [], [], [])
         self.is_pure = True
         self.seen: dict[int, int] = {}
         self.kept: list[Any] = []  # so that no other comes to have the identity of what was seen
@@ -191,7 +191,12 @@ class Surroundings:
             if "grad" in self.attributes and x.grad is not None:
                 self.queue.append((x.grad, f"{way}.grad"))
                 self.checks = None
-            return self.identity("Value", x)
+            if self.checks is not None:
+                self.checks.forms.append((weakref.ref(x), form_of(x._data)))
+            if "name" in self.attributes:
+                self.queue.append((x.name, f"{way}.name"))
+                self.checks = None
+            return *self.identity("Value", x), form_of(x._data)
         if isinstance(x, np.ndarray):
             return self.array_token(x, way)
         if hasattr(type(x), "__next__") or (isinstance(x, types.BuiltinFunctionType) and x.__module__ not in BUILT_IN):
@@ -255,9 +260,11 @@ class Surroundings:
             refuse(function, name)
         if space.get("sys") is sys and "sys" in names.of_globals and "modules" in names.of_attributes:
             refuse(function, "modules")
+        self.note(getattr, function, "__code__", function.__code__)
         for name in ("__defaults__", "__kwdefaults__"):
-            if default := getattr(function, name):
-                self.note(getattr, function, name, default)
+            default = getattr(function, name)
+            self.note(getattr, function, name, default)
+            if default:
                 self.queue.append((default, f"{before}default"))
         if vars(function):
             self.queue += [(x, f"{before}{name}") for name, x in vars(function).items()]
@@ -304,6 +311,8 @@ class Surroundings:
             return self.identity("library", x)
         found = attributes_of(x, None if self.every else self.attributes)
         self.queue += [(part, f"{way}.{name}" if way else name) for name, part in found]
+        if getattr(type(x), "__weakrefoffset__", 0):
+            self.note(class_of, weakref.ref(x), "", type(x))
         space = getattr(x, "__dict__", None)
         if not isinstance(space, dict):
             self.checks = None if found else self.checks
@@ -324,11 +333,12 @@ class Surroundings:
 
 
 class Checks(NamedTuple):
-    """What was found where: names, lists, and the contents of arrays."""
+    """What was found where: names, lists, the contents of arrays, and the shapes and dtypes of Values."""
 
     names: list[tuple[Callable[[Any, str], Any], Any, str, Any]]
     sequences: list[tuple[list[Any], list[int], list[Any]]]
     arrays: list[tuple[Any, Any]]
+    forms: list[tuple[weakref.ref[Value], Any]]
 
     def hold(self) -> bool:
         """Whether nothing has changed since."""
@@ -338,7 +348,20 @@ class Checks(NamedTuple):
         for x, ids, _ in self.sequences:
             if list(map(id, x)) != ids:
                 return False
+        for ref, form in self.forms:
+            value = ref()
+            if value is None or form_of(value._data) != form:
+                return False
         return all(x.tobytes() == found for x, found in self.arrays)
+
+
+def form_of(x: Any) -> Any:
+    """The shape, dtype and layout of an array; None for a float."""
+    return None if type(x) is float else (x.shape, x.dtype.char, x.strides)
+
+
+def class_of(reference: Any, _: str) -> Any:
+    return type(reference())
 
 
 def size_of(space: Any, _: str) -> Any:

@@ -7,7 +7,6 @@ that the function's own graph doesn't keep, such as those within `no_grad`.
 
 from __future__ import annotations
 
-import dis
 import operator as op
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from tinygrad_edu.core import backward
 from tinygrad_edu.core.context import Observer
 from tinygrad_edu.core.value import NO_PARAMS, Value
 from tinygrad_edu.ops import comparison
+from tinygrad_edu.ops.methods import Methods
 
 MASKS: dict[Callable[..., Any], Callable[[Any, Any], Any]] = {
     op.eq: comparison.equal_mask,
@@ -210,17 +210,14 @@ def is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in advice.PASSED
 
 
-BINARY_OP, FIRST_IN_PLACE = dis.opmap["BINARY_OP"], 13
-"""Python's instruction for all operators of two operands; from this argument on they are in-place ones, as `+=` is."""
-
-
 def in_place() -> bool:
-    """Whether the function that is recorded is at an in-place operator."""
-    frame = users_frame()
-    if frame is None:
-        return False
-    code = frame.f_code.co_code
-    return code[frame.f_lasti] == BINARY_OP and code[frame.f_lasti + 1] >= FIRST_IN_PLACE
+    """Whether an in-place operator makes the node that is made now."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame and is_ours(frame):
+        if frame.f_code is Methods.__iadd__.__code__:  # which all of them share
+            return True
+        frame = frame.f_back
+    return False
 
 
 def users_frame() -> FrameType | None:

@@ -91,7 +91,7 @@ class Value(Methods):
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
         if isinstance(data, Value):
             raise TypeError("data is a Value already; for a leaf with the same data use detach()")
-        self._data = as_leaf(data)
+        self._data = data if type(data) is float else as_leaf(data)
         self.grad = None
         self.name = name
         self.operation = None

@@ -399,6 +399,11 @@ class Methods:
     resize, setfield = refused("resize", "tg.reshape(v, shape)"), refused("setfield", "tg.where(mask, new, v)")
 
 
+for _name, _method in vars(Methods).items():
+    if hasattr(_method, "__qualname__"):
+        _method.__qualname__ = f"Value.{_name}"  # as errors are to name it
+
+
 def spread_out(axes: tuple[Any, ...]) -> Any:
     """Axes that were named one by one, or in a tuple, or not at all."""
     if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
