@@ -340,3 +340,12 @@ def test_powers_of_0_leave_others_their_second_derivatives():
     found = tg.hessian(lambda x: np.sum(np.array([0.0, 2.0]) ** x))(np.ones(2))
     assert found[1, 0] == found[0, 1] == 0.0
     assert found[1, 1] == pytest.approx(2.0 * math.log(2.0) ** 2)
+
+
+@pytest.mark.parametrize(
+    "f", [np.linalg.norm, np.std, lambda x: np.linalg.norm(x[0], 3), lambda x: np.linalg.norm(x, "nuc")]
+)
+def test_norms_of_nothing_have_empty_gradients(f):
+    x = np.zeros((2, 0))
+    for order in (tg.grad(lambda x: np.sum(f(x))), tg.hessian(lambda x: np.sum(f(x)))):
+        assert order(x).size == 0

@@ -71,7 +71,10 @@ def behind(error: BaseException) -> LostGradientError | None:
         if isinstance(cause, LostGradientError):
             return LostGradientError(*cause.args)
         cause = cause.__cause__
-    if isinstance(error, TypeError) and re.search(r"dtype\('O'\)|loop of ufunc|type object|references", str(error)):
+    name = error.name if isinstance(error, AttributeError) and type(error.obj).__name__ == "Value" else None
+    by_numpy = name is not None and not hasattr(np.ndarray, name) and isinstance(getattr(np, name, None), np.ufunc)
+    told = r"dtype\('O'\)|loop of ufunc|type object|references|^ufunc '\w+' not supported|dtype=object"
+    if by_numpy or (isinstance(error, TypeError) and re.search(told, str(error))):
         return LostGradientError(
             f"numpy can't compute with an array that holds Values ({error}): make it by tg.stack([…]) or tg.array([…]) "
             "in place of np.array([…])"
@@ -81,7 +84,6 @@ def behind(error: BaseException) -> LostGradientError | None:
             f"{error}: what is differentiated is a Value, which functions of tg and numpy take; v.item(), v.data and "
             "v.tolist() are its numbers, without a gradient"
         )
-    name = error.name if isinstance(error, AttributeError) and type(error.obj).__name__ == "Value" else None
     if name is not None and hasattr(np.ndarray, name):
         return LostGradientError(f"a Value has no .{name}: v.data.{name} is that of its numbers, without a gradient")
     return None

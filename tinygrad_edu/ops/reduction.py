@@ -278,7 +278,8 @@ def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool 
 def within_range(norm: Any, x: Any, out: Any, p: float = 2.0, **params: Any) -> tuple[Any, Any]:
     """x and its norm, both over the largest |x| where p-th powers over- or underflow: the slope stays as it is."""
     digits = (280.0 if x.dtype == np.float64 else 30.0) / builtins.max(abs(p), 1.0)
-    if not isinstance(out, Value) and np.all((10.0**-digits < out) & (out < 10.0**digits)):
+    in_range = not isinstance(out, Value) and np.all((10.0**-digits < out) & (out < 10.0**digits))
+    if in_range or 0 in shape_of(x):
         return x, out
     lost = less_mask(out, 10.0**-digits) + greater_mask(out, 10.0**digits)
     largest = max(absolute(x), axis=params["axis"], keepdims=params["keepdims"])
