@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_edu import ops
@@ -90,8 +91,10 @@ def check_generator(rng: Any) -> None:
         raise TypeError(f"rng must be a generator of numpy's, got {shown(rng)}: write rng=np.random.default_rng(0)")
 
 
-def check_parameters(network: Any) -> None:
+def check_parameters(network: Any, parameters: Sequence[Any]) -> None:
     """Raise TypeError where a plain number stands in the place of a parameter, which training couldn't change."""
+    if all(isinstance(p, Value) for p in parameters):
+        return
     for path, parameter in network.named_parameters():
         if not isinstance(parameter, Value):
             raise TypeError(f"{path} is {shown(parameter)}, and no Value any more: write {path}.data = …")

@@ -24,9 +24,10 @@ from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.graph import gradients
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, dropping
-from tinygrad_edu.nn.layer import Layer
+from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import Added, Loss, Penalty
 from tinygrad_edu.nn.metric import metric_name
+from tinygrad_edu.nn.neuron import Neuron
 from tinygrad_edu.nn.update import takes_state
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt
 
@@ -118,7 +119,7 @@ def layout_of(x: Any) -> Any:
 def key_of(network: Network, form: Form) -> Any:
     """What an epoch is known by: all that its source depends on."""
     settings = {name: setting for name, setting in vars(form.update).items() if name not in ("rate", "kept")}
-    layouts = tuple(layout_of(p._data) for p in network.parameters())
+    layouts = tuple([layout_of(p._data) for p in network.parameters()])
     parts = parts_of(network)
     return (
         type(form.update),
@@ -126,8 +127,8 @@ def key_of(network: Network, form: Form) -> Any:
         (loss_key(form.loss, network), *map(hashable, form.metrics)),
         (form.row, form.target, form.rows, form.scheduled),
         tuple(map(hashable, parts)),
-        tuple(getattr(part, "activation", None) for part in parts if says_plain(part)),
-        tuple(settings_of(part) for part in parts if isinstance(part, (Conv2d, Dropout))),
+        tuple([part.activation for part in parts if isinstance(part, (Neuron, Dense, Conv2d))]),
+        tuple([settings_of(part) for part in parts if isinstance(part, (Conv2d, Dropout))]),
         layouts,
         form.run,
     )

@@ -171,8 +171,9 @@ class Run:
         check_loss(self.loss)
         check_count(self.batch_size, "batch_size", 1)
         check_validation(settings.validation)
-        check_parameters(network)
-        if not network.parameters():
+        self.parameters = network.parameters()
+        check_parameters(network, self.parameters)
+        if not self.parameters:
             raise ValueError("the network has no parameters: there is nothing to train")
         self.rows, self.goals = check_data(network, inputs, targets)
         check_outputs(network, self.loss, self.rows, self.goals)
@@ -182,7 +183,6 @@ class Run:
         self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
         self.fixed = fixed_of(self.metrics, self.goals)
         self.validation = check_data(network, *settings.validation) if settings.validation is not None else None
-        self.parameters = network.parameters()
         self.by_rule = takes_state(self.update)
         self.needed = needed_by(self.update, network)
         self.scalar = all(isinstance(layer, Layer) for layer in network.layers)
@@ -473,7 +473,11 @@ class Run:
 
     def checked(self, error: Any, i: int) -> float:
         """A loss as a number. Raises FloatingPointError where it isn't finite."""
-        if math.isfinite(value := figure_of(self.loss, data_of(error))):
+        try:
+            value = float(data_of(error))
+        except (TypeError, ValueError):
+            value = figure_of(self.loss, data_of(error))
+        if math.isfinite(value):
             return value
         what = "row" if self.batch_size == 1 else "batch"
         raise FloatingPointError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeAlias
@@ -168,13 +169,16 @@ def vars_of(kind: type) -> dict[str, Any]:
     return {name: part for base in reversed(kind.__mro__) for name, part in vars(base).items()}
 
 
+LARGEST = sys.float_info.max
+
+
 def rate_at(update: Any, step: int) -> float:
     """The learning rate of an update, which may be a function of how many updates were done."""
     rate = getattr(update, "rate", 0.0)
+    if type(rate) is float and 0.0 < rate <= LARGEST:
+        return rate
     if callable(rate):
         return check_rate(rate(step), f"rate({step})")
-    if type(rate) is float and 0.0 < rate < math.inf:
-        return rate
     return check_rate(rate, "rate") if isinstance(update, SGD) else rate  # it may have been changed meanwhile
 
 
