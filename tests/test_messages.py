@@ -125,3 +125,13 @@ def test_a_pdf_without_the_systems_program_is_refused_in_words(monkeypatch, tmp_
 def test_importing_the_library_does_not_import_what_only_errors_need():
     code = "import sys, tinygrad_edu; print('difflib' in sys.modules and 'tinygrad_edu.misspelt' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_what_a_console_shows_of_pictures_pages_and_compiled_functions_is_a_line_that_says_what_to_do():
+    y = tg.Value(1.0, name="x") * 2.0
+    double = tg.compile(lambda x: x * 2.0)
+    double(1.0)
+    for thing, words in ((tg.draw(y), "tg.save(value"), (tg.stepper(y), "tg.save(loss"), (double, ".source")):
+        assert words in repr(thing)
+        assert len(repr(thing)) < 120
+    assert str(tg.stepper(y)).startswith("<!doctype html>")

@@ -542,7 +542,8 @@ def test_a_bar_shows_where_it_is_asked_for_and_nothing_in_a_pipe(capsys, monkeyp
     shown = capsys.readouterr().err
     assert "3/3" in shown
     assert f"loss {history.loss[-1]:.4g}, accuracy {history.accuracy[-1]:.4g}" in shown
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    for module in ("tqdm.auto", "tqdm.std"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r'pip install "tinygrad_edu\[progress\]"'):
         network().train(X, Y, 3, progress=True)
 

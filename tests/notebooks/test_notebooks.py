@@ -27,3 +27,6 @@ def test_a_notebook_runs_and_shows_its_values(path):
     assert sum("text/latex" in kind for kind in kinds) == 1
     assert any("gradient is flipped" in data.get("text/html", "") for data in shown)
     assert all("text/plain" in kind for kind in kinds)
+    assert max(len(data["text/plain"]) for data in shown) < 5000
+    said = [out.text for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "stream"]
+    assert not [text for text in said if "Warning" in text]

@@ -155,6 +155,10 @@ class Compiled(Generic[P]):
         self.latest: tuple[Any, Any] | None = None
         update_wrapper(self, function, updated=())  # and not the attributes, which may be those of another Compiled
 
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"<compiled {name}: {'.source is its latest recording' if self.made else 'recorded at its first call'}>"
+
     def graph(self) -> Any:
         """The picture of the most recent call, as `tg.draw` makes it, for which the function runs once more.
 

@@ -45,6 +45,9 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
 
     theme: Theme = "light"
 
+    def __repr__(self) -> str:
+        return '<picture: a notebook shows it; .render("name") or tg.save(value, "name.svg") writes it>'
+
     def pipe(self, format: str | None = None, *args: Any, **options: Any) -> Any:
         use_found_dot(format or self.format)
         drawn = super().pipe(format, *args, **options)

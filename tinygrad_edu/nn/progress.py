@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.extras import how_to_install
@@ -43,7 +45,8 @@ def progress_bar(progress: bool | None, epochs: int) -> Any:
     if progress is False or (progress is None and not is_looked_at()):
         return None
     try:
-        from tqdm.auto import tqdm  # the notebook's, in a notebook
+        # the notebook's own bar is made of widgets; without them tqdm.auto would warn, and draw letters
+        tqdm = import_module("tqdm.auto" if find_spec("ipywidgets") else "tqdm.std").tqdm
     except ImportError:
         if progress:
             raise ImportError(f"progress=True needs tqdm: {how_to_install('progress')}") from None

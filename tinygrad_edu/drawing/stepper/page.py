@@ -36,6 +36,9 @@ SCRIPTS = ("camera.js", "run.js", "stepper.js")
 class Page(str):
     """A whole HTML page, as a string; a notebook shows it in a frame."""
 
+    def __repr__(self) -> str:
+        return f'<page of {len(self) // 1000} kB: a notebook shows it; tg.save(loss, "page.html") writes it>'
+
     def _repr_html_(self) -> str:
         return (
             '<iframe title="stepper" sandbox="allow-scripts" width="100%" height="680" style="border: 0" '
