@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import update_wrapper
 from itertools import count
-from types import MethodType
+from types import MethodType, ModuleType
 from typing import Any, Generic, Literal, NamedTuple, NoReturn, ParamSpec, cast, overload
 
 import numpy as np
@@ -517,15 +517,15 @@ def plain_results(run: Run) -> list[Any]:
 @contextmanager
 def last_results_kept(objects: Sequence[Any]) -> Iterator[None]:
     """Within it networks may run; afterwards they have what they computed before."""
-    kept = [(x, name, getattr(x, name)) for x in objects for name in ("weighted_sum", "activated") if hasattr(x, name)]
+    units = [x for x in objects if not isinstance(x, ModuleType) and hasattr(x, "__dict__")]
+    kept = [(x, name, vars(x)[name]) for x in units for name in ("weighted_sum", "activated") if name in vars(x)]
     try:
         yield
     finally:
         for x, name, value in kept:
             setattr(x, name, value)
-        for x in objects:
-            groups = getattr(x, "groups", None)
-            if isinstance(groups, Groups):
+        for x in units:
+            if isinstance(groups := vars(x).get("groups"), Groups):
                 groups.made = (None, [])
 
 

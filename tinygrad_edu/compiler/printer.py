@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_edu import ops
 from tinygrad_edu.compiler.lowering import with_module
 from tinygrad_edu.compiler.memory import Form, Memory, Slot, memory_of, ufunc_of, with_large_steps_late
 from tinygrad_edu.compiler.program import Program, Step, is_ours, is_plain, is_scalar
@@ -292,7 +293,7 @@ def with_plain_result(operation: Operation) -> Callable[..., Any]:
 
 def place_of(operation: Operation) -> tuple[str, str] | None:
     """The module and the name by which a copied source finds an operation; None where it has no place."""
-    if getattr(sys.modules["tinygrad_edu"], operation.name, None) is operation:
+    if operation.name in ops.FAMILY_OF and getattr(ops, operation.name) is operation:
         return "tinygrad_edu", operation.name
     module = str(getattr(operation.forward, "__module__", ""))
     names = [name for name, value in vars(sys.modules.get(module, object)).items() if value is operation]

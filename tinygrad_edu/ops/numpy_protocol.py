@@ -149,6 +149,8 @@ def called(
     """The library's function with numpy's arguments, those that numpy's function takes by other names too."""
     if ours in PLAIN:
         return ours(*args, **options)
+    if not options and len(args) == getattr(ours, "n_inputs", 1):  # the inputs alone
+        return ours(*args)
     if name in ARGUMENTS and len(args) > 1:
         options = {**dict(zip(ARGUMENTS[name].split(), args[1:], strict=False)), **options}
         args = args[:1]
