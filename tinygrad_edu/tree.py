@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 
@@ -36,7 +37,10 @@ def rebuilt(tree: Any, leaves: Iterator[Any]) -> Any:
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """The same structure with `function` of each leaf."""
     if isinstance(tree, dict):
-        return {key: mapped(function, part) for key, part in tree.items()}
+        made = {} if type(tree) is dict else copy(tree)  # a defaultdict keeps its default
+        for key, part in tree.items():
+            made[key] = mapped(function, part)
+        return made
     if isinstance(tree, (list, tuple)):
         parts = [mapped(function, part) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)

@@ -1,5 +1,6 @@
 """What a compiled function reads beside its arguments counts at every call, or is refused with the line."""
 
+import enum
 import functools
 import importlib
 import itertools
@@ -12,6 +13,7 @@ import sys
 import time
 import weakref
 from argparse import Namespace
+from collections import OrderedDict, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -521,3 +523,31 @@ def test_shapes_and_names_of_values_from_outside_classes_and_code_count_at_every
         lambda inner: setattr(inner, "__defaults__", (3.0,)),
         lambda inner: setattr(inner, "__code__", (lambda x, times=1.0: x - times).__code__),
     )
+
+
+class Kind(enum.IntEnum):
+    ROUND = 1
+    FLAT = 2
+
+
+class Metres(float):
+    """A number of a class of the user's."""
+
+
+@pytest.mark.parametrize(
+    ("function", "calls"),
+    [
+        (lambda x, kind: x * kind if kind is Kind.ROUND else -x, [(1.0, Kind.ROUND), (1.0, Kind.FLAT)]),
+        (lambda x: 2.0 * x, [(Metres(2.0),), (Metres(3.0),)]),
+        (lambda d: d["a"] + d.get("b", 1.0), [(defaultdict(float, a=1.0),), (defaultdict(float, a=3.0),)]),
+        (lambda d: d["a"] * next(iter(reversed(d.values()))), [(OrderedDict(a=1.0, b=5.0),)]),
+    ],
+)
+def test_numbers_dicts_and_enums_of_other_classes_are_arguments(function, calls):
+    compiled = tg.compile(function)
+    assert [compiled(*arguments) for arguments in calls] == [function(*arguments) for arguments in calls]
+
+
+def test_an_argument_that_is_none_of_what_is_taken_is_named():
+    with pytest.raises(TypeError, match=r"s: data must be real numbers, got set.*; a compiled function takes numbers"):
+        tg.compile(lambda x, s: x * len(s))(1.0, {1, 2})

@@ -6,6 +6,7 @@ is none (None, a function, an object with settings) is a part of the key, with a
 
 from __future__ import annotations
 
+import enum
 import inspect
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,11 @@ from tinygrad_edu.tree import argument_names, leaves_of, mapped, path_names
 FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, np.ufunc, Operation)
 FIXED: tuple[Any, ...] = (type(None), type(Ellipsis), slice, np.dtype, type, *FUNCTIONS)
 """Arguments that are a part of the key."""
+
+TAKEN = (
+    "a compiled function takes numbers, arrays, Values, networks, texts, functions, objects with settings, and nested "
+    "tuples, lists and dicts of them"
+)
 
 
 @dataclass
@@ -60,7 +66,8 @@ def call_of(function: Callable[..., Any], args: tuple[Any, ...], named: dict[str
             else:
                 add(arg, call)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{names_of_arguments(function, call)[i]}: {error}") from None
+            told = f"; {TAKEN}" if isinstance(error, TypeError) else ""
+            raise type(error)(f"{names_of_arguments(function, call)[i]}: {error}{told}") from None
     if named:
         call.key.append(tuple(named))
     return call
@@ -88,6 +95,9 @@ def add(x: Any, call: Call) -> None:
     if kind is float:
         call.data.append(x)
         call.key.append(None)
+    elif isinstance(x, enum.Enum):
+        call.key.append("fixed")
+        call.roots.append(x)
     elif isinstance(x, np.ndarray):
         add_form(x if x.dtype.kind in "iub" else as_data(x), call)
     elif isinstance(x, (list, tuple)):
@@ -95,7 +105,7 @@ def add(x: Any, call: Call) -> None:
         for part in x:
             add(part, call)
     elif isinstance(x, dict):
-        call.key.append((dict, *x))
+        call.key.append((kind, getattr(x, "default_factory", None), *x))
         for part in x.values():
             add(part, call)
     elif isinstance(x, Value):
@@ -108,7 +118,7 @@ def add(x: Any, call: Call) -> None:
         call.roots.append(x)
         for p in x.parameters():
             add_value(p, call)
-    elif isinstance(x, FIXED) or is_setting(x):
+    elif isinstance(x, FIXED) or (is_setting(x) and not isinstance(x, float)):
         call.key.append("fixed")
         call.roots.append(x)
     else:
@@ -139,6 +149,8 @@ def is_setting(x: Any) -> bool:
 
 
 def is_fixed(x: Any) -> bool:
+    if isinstance(x, enum.Enum):
+        return True
     numbers = isinstance(x, (float, int, Value, np.generic, np.ndarray))
     return not numbers and not is_network(x) and (isinstance(x, (*FIXED, str)) or is_setting(x))
 
@@ -170,7 +182,7 @@ def inputs_for(call: Call, names: Sequence[str], fixed: set[int], recorder: Any)
         if i in fixed or isinstance(part, Value):
             found.append(part)
         elif is_whole(part):
-            kind = type(part) if type(part) in (bool, int) else part.dtype
+            kind = part.dtype if hasattr(part, "dtype") else bool if isinstance(part, bool) else int
             number = float(data) if not isinstance(data, np.ndarray) else data.astype(float)
             found.append(
                 Whole(number, kind, OF_TRUTHS if np.dtype(kind).kind == "b" else OF_NUMBERS, recorder, names[i])
@@ -181,7 +193,9 @@ def inputs_for(call: Call, names: Sequence[str], fixed: set[int], recorder: Any)
 
 
 def is_whole(x: Any) -> bool:
-    return isinstance(x, (bool, int, np.integer, np.bool)) or (isinstance(x, np.ndarray) and x.dtype.kind in "iub")
+    return (not isinstance(x, enum.Enum) and isinstance(x, (bool, int, np.integer, np.bool))) or (
+        isinstance(x, np.ndarray) and x.dtype.kind in "iub"
+    )
 
 
 def put_together(call: Call, values: Iterator[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
