@@ -157,3 +157,21 @@ def test_what_float32_inside_hides_altogether_is_neither_wrong_nor_passed():
     assert all(entry.holds for entry in report.entries)
     assert report.unchecked == ["w"]
     assert "can't be judged" in report.diagnoses[0].text
+
+
+@pytest.mark.parametrize("seed", [0, 6])  # 6: the slopes of its entries allow each, but not all of them together
+def test_relus_of_weights_that_are_all_0_may_have_the_gradient_of_their_own_branch(seed):
+    rng = np.random.default_rng(seed)
+    x, V = rng.normal(size=(6, 4)), rng.normal(size=(3, 2))
+
+    def forward(W):
+        z = x @ W
+        return np.where(z > 0, z, 0.2 * z) @ V, z
+
+    def backward(dout, z):
+        return x.T @ (dout @ V.T * np.where(z > 0, 1.0, 0.2))
+
+    W = rng.normal(size=(4, 3))
+    W[:, 0] = 0.0  # every row of x is at the kink at once, and no small change puts all of them on one side
+    assert tg.check_layer(forward, backward, W)
+    assert not tg.check_layer(forward, lambda dout, z: backward(dout, z) * [-3.0, 1.0, 1.0], W)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -182,8 +183,29 @@ class Comparison:
         self.notes += [note for note in other.notes if note not in self.notes]
 
     def explain(self, search: Search) -> None:
+        """Take what a search found; entries at kinks hold where their gradient is that of the code's own branches."""
+        for i in map(self.names.index, search.agreeing):
+            at = self.at_kinks(i)
+            self.findings = [f for f in self.findings if f.kind != "ties" or f.inputs != (self.names[i],)]
+            self.entries = [
+                replace(e, holds=True, kink=self.sides(i, e.index)) if e.name == self.names[i] and at[e.index] else e
+                for e in self.entries
+            ]
         self.findings += search.findings
         self.tried += search.tried if search.unexplained else []
+
+    def at_kinks(self, i: int) -> Array:
+        """At which entries of an input the slopes on both sides differ by far, for some cotangent."""
+        if not self.slopes:
+            return np.zeros(np.shape(self.data[i]), dtype=bool)
+        left, right = self.slopes[i].left, self.slopes[i].right
+        rounding = 8.0 * self.point.noise / self.step(i)
+        far = np.abs(right - left) > 1e-2 * (np.abs(left) + np.abs(right)) + 1e-3 * self.scale(i) + rounding
+        return np.asarray(np.any(far, axis=1)).reshape(np.shape(self.data[i]))
+
+    def sides(self, i: int, at: tuple[int, ...]) -> tuple[float, float]:
+        n = int(np.ravel_multi_index(at, np.shape(self.data[i]))) if at else 0
+        return float(self.slopes[i].left[n, self.worst]), float(self.slopes[i].right[n, self.worst])
 
     # --- the numerical side ---------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ every entry of every wrong input that it speaks of.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,13 +40,17 @@ def diagnoses_of(
     if comparison.fast:
         return Search()
     claimed, right, wrong = figures_of(comparison, gradients)
-    if not wrong:
+    tied = {name for found in comparison.findings if found.kind == "ties" for name in found.inputs}
+    if not wrong and not tied:
         return Search()
-    claimed = {name: g if name in wrong else right[name] for name, g in claimed.items()}
+    claimed = {name: g if name in wrong or name in tied else right[name] for name, g in claimed.items()}
     precision = 1e-3 if comparison.single else 1e-6
-    search = explain(forward, inputs, wanted, cotangents, claimed, right, comparison.names, precision)
+    known = {n: np.where(comparison.at_kinks(i), np.nan, right[n]) for i, n in enumerate(comparison.names)}
+    given = {name: known[name] if g is right[name] else g for name, g in claimed.items()}
+    search = explain(forward, inputs, wanted, cotangents, given, known, comparison.names, precision)
     if search.findings or search.followed:
-        return search
+        findings = [found for found in search.findings if not tied.issuperset(found.inputs)]  # it is said already
+        return replace(search, findings=findings, unexplained=[n for n in search.unexplained if n not in tied])
     return by_figures(comparison, claimed, right, wrong, graph, search.tried)
 
 

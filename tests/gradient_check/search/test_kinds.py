@@ -258,6 +258,141 @@ def loss(s):
         [(3, 3)],
         [("(g * p).sum(axis=1", "(g * p).sum(axis=0", r"softmax' has its sum over axis 0, not axis 1")],
     ),
+    "rotation": (
+        """
+A = np.linspace(0, 1, 12).reshape(4, 3)
+def turned(x, sign=1):
+    a, b = x[:, :3], x[:, 3:]
+    return np.concatenate([a * np.cos(A) - sign * b * np.sin(A), sign * a * np.sin(A) + b * np.cos(A)], axis=1)
+def loss(q, k):
+    a, b = turned(q), turned(k)
+    s = a @ b.T
+    d = 3 * s**2
+    return np.sum(s**3), (turned(d @ b, -1), turned(d.T @ a, -1))
+""",
+        [(4, 6), (4, 6)],
+        [
+            ("(turned(d @ b, -1), turned(d.T @ a, -1))", "(turned(d @ b), turned(d.T @ a))", r"q, k: `turned` itself"),
+            ("(turned(d @ b, -1), turned(d.T @ a, -1))", "(d @ b, d.T @ a)", r"q, k: all that `turned` does"),
+        ],
+    ),
+    "gates": (
+        """
+def loss(x, h0, W):
+    h, c, kept = h0, np.zeros(2), []
+    for t in range(3):
+        xh = np.hstack([x[t], h])
+        z = xh @ W
+        f, g = 1 / (1 + np.exp(-z[:2])), np.tanh(z[2:])
+        before = c
+        c = f * before + (1 - f) * g
+        h = np.tanh(c)
+        kept.append((xh, f, g, before, h))
+    total = np.sum(h**3) + sum(np.sum(step[4]) for step in kept)
+    dx, dW, dh, dc = np.zeros_like(x), np.zeros_like(W), 3 * h**2, np.zeros(2)
+    for t in reversed(range(3)):
+        xh, f, g, before, h = kept[t]
+        dc = dc + (dh + 1) * (1 - h**2)
+        df, dg = dc * (before - g), dc * (1 - f)
+        dz = np.concatenate([df * f * (1 - f), dg * (1 - g**2)])
+        dW += np.outer(xh, dz)
+        dxh = W @ dz
+        dx[t], dh, dc = dxh[:2], dxh[2:], dc * f
+    return total, (dx, dh, dW)
+""",
+        [(3, 2), (2,), (4, 4)],
+        [
+            ("([df * f * (1 - f), dg * (1 - g**2)])", "([dg * (1 - g**2), df * f * (1 - f)])",
+             r"x, h0, W: the gradients of `z.* and `z.* are exchanged"),
+            ("dxh[:2], dxh[2:], dc * f", "dxh[:2], dxh[:2], dc * f", r"`h` gets the gradient of `x\[t\]`"),
+        ],
+    ),
+    "mean of gates": (
+        """
+def loss(x, W):
+    h, c, kept = np.zeros(3), np.zeros(3), []
+    for t in range(4):
+        z = x[t] + h @ W
+        before = h, c
+        c = np.tanh(z) * c + z
+        h = np.tanh(c)
+        kept.append((*before, z, h))
+    dx, dW, dh, dc = np.zeros_like(x), np.zeros_like(W), np.zeros(3), np.zeros(3)
+    for t in reversed(range(4)):
+        h_before, c_before, z, h = kept[t]
+        dc = dc + (3 * h**2 + dh) * (1 - h**2)
+        dx[t] = dc * ((1 - np.tanh(z) ** 2) * c_before + 1)
+        dW += np.outer(h_before, dx[t])
+        dh, dc = dx[t] @ W.T, np.tanh(z) * dc
+    return sum(np.sum(step[3] ** 3) for step in kept), (dx, dW)
+""",
+        [(4, 3), (3, 3)],
+        [("reversed(range(4))", "range(4)", r"x, W: the loop of the backward pass goes forwards")],
+    ),
+    "divergence": (
+        """
+def loss(m, s, u):
+    v, w = np.exp(s), np.exp(u)
+    return np.sum((v + m**2) / w + u), (2 * m / w, v / w, 1 - (v + m**2) / w)
+""",
+        [(4,)] * 3,
+        [("1 - (v + m**2) / w)", "1 - m**2 / w)", r"u: multiplied by `m ?\*\* ?2`, not by `v \+ m ?\*\* ?2`")],
+    ),
+    "bias among the weights": (
+        """
+def loss(c):
+    r = np.arange(12.0).reshape(3, 4) @ c - 1.0
+    g = np.arange(12.0).reshape(3, 4).T @ (2 * r)
+    g[:3] += 0.4 * c[:3]
+    return r @ r + 0.2 * (c[:3] @ c[:3]), g
+""",
+        [(4,)],
+        [
+            ("g[:3] += 0.4 * c[:3]", "g += 0.4 * c", r"0\.4·c too much at 1 of its entries"),
+            ("0.4 * c[:3]", "0.2 * c[:3]", r"factor 2 of the derivative of a square is left out"),
+        ],
+    ),
+    "kernels": (
+        """
+def loss(K):
+    X = np.arange(25.0).reshape(5, 5) / 9
+    z = np.zeros((2, 3, 3))
+    for a in range(3):
+        for b in range(3):
+            z += X[None, a : a + 3, b : b + 3] * K[:, a, b, None, None]
+    d, g = 2 * z, np.zeros_like(K)
+    for a in range(3):
+        for b in range(3):
+            g[:, a, b] = np.sum(d * X[None, a : a + 3, b : b + 3], axis=(1, 2))
+    return np.sum(z**2), g
+""",
+        [(2, 3, 3)],
+        [("g[:, a, b] =", "g[:, b, a] =", r"transposed in its last two axes")],
+    ),
+    "transitions": (
+        """
+def loss(E, T):
+    alpha, kept = E[0], []
+    for t in range(1, 4):
+        m = alpha[:, None] + T
+        kept.append(m)
+        alpha = np.log(np.exp(m).sum(axis=0)) + E[t]
+    total = np.sum(alpha**2) + T[0, 1] + T[1, 1]
+    dE, dT, d = np.zeros_like(E), np.zeros_like(T), 2 * alpha
+    for t in (3, 2, 1):
+        dE[t] = d
+        P = np.exp(kept[t - 1])
+        P = P / P.sum(axis=0) * d
+        dT += P
+        d = P.sum(axis=1)
+    dE[0] = d
+    dT[0, 1] += 1
+    dT[1, 1] += 1
+    return total, (dE, dT)
+""",
+        [(4, 3), (3, 3)],
+        [("dT += P", "dT = P.copy()", r"T: of 3 contributions of `alpha.* only that of the first turn")],
+    ),
     "choice": (
         """
 def loss(W):

@@ -134,6 +134,18 @@ def one_kept(scene: Scene) -> Iterator[Change]:
                     en=Say(en),
                 )
                 yield Change(1.6, say, *cons[keep], Gathers({p: kept(some)}), "", len(cons))
+                for line in by_line.values() if len(by_line) < 5 else ():
+                    if len(line) > 1 and len(by_line) > 1:
+                        own = [line[keep], *(e for other in by_line.values() if other is not line for e in other)]
+                        say = Say(
+                            "of {n} contributions of `{text}` to the gradient of `{name}` only that of the {en} turn "
+                            "is kept (`=` in place of `+=`)",
+                            n=len(line),
+                            text=tape.places[line[0][0]].text,
+                            name=name,
+                            en=Say(en),
+                        )
+                        yield Change(1.6, say, *line[keep], Gathers({p: kept(own)}), "", len(line))
         if len(by_line) > 2:
             for own in by_line.values():
                 text = scene.tape.places[own[0][0]].text

@@ -357,7 +357,8 @@ def normalisation_variants(scene: Scene, rows: Rows) -> Iterator[Variant]:
             yield 1.7, say, lambda b, g, a=axes: b.s * b.centred(g, a)
             say = Say("sums over axes {axes}, not over {own}", axes=axes, own=rows.axes)
             yield 1.9, say, lambda b, g, a=axes: b.s * (g - (b.sum(g, a) + b.y * b.sum(g * b.y, a)) / b.n)
-    for m in sorted({*at.y.shape, at.y.size // at.n} - {at.n}):
+    counts = {*at.y.shape, at.y.size // at.n, *(int(n) for n in scene.lengths if n == int(n) <= at.y.size)}
+    for m in sorted(counts - {at.n})[:12]:
         say = Say("divided by {m}, not by {n}, in the means", m=m, n=at.n)
         yield 1.8, say, lambda b, g, m=m: b.s * (g - (b.sum(g) + b.y * b.sum(g * b.y)) / m)
 

@@ -307,4 +307,9 @@ CHINESE: dict[str, str] = {
     "the mask of `{op}` is the wrong way round": "`{op}` 的掩码反了",
     "`{name}` gets the gradient where it isn't the {op}": "`{name}` 在它不是 {op} 的位置得到了梯度",
     "`{x}` gets the gradient of `{y}`, another part of the same array": "`{x}` 得到了 `{y}` 的梯度,那是同一数组的另一部分",
+    "all that `{name}` does is left out in the backward pass": "反向传播完全漏掉了 `{name}` 所做的运算",
+    "`{name}` itself is applied to the gradient, not its transpose (its steps back)": "对梯度用了 `{name}` 本身,应为它的转置(逐步回传)",
+    "{size:.6g}·{name} {verb} at {n} of its entries: a penalty (L2 regularisation) there": "在 {n} 个元素处{verb} {size:.6g}·{name}:那里的正则项(L2 惩罚)",
+    "of {n} contributions of `{text}` to the gradient of `{name}` only that of the {en} turn is kept (`=` in place of `+=`)": "`{text}` 对 `{name}` 的梯度有 {n} 份,只保留了{en}一轮的(`=`,应为 `+=`)",
+    "the gradient is transposed in its last two axes": "梯度的最后两个轴转置了",
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.gradient_check.search.change import Change, Edges, Say
+from tinygrad_edu.gradient_check.search.change import Change, Edges, Say, Solved
+from tinygrad_edu.gradient_check.search.recording import elements, operands
 from tinygrad_edu.gradient_check.search.rules import change, edge_groups, in_turn, ones_in_place
 from tinygrad_edu.gradient_check.search.scene import Scene, as_array, block_at, same, sigmoid
-from tinygrad_edu.gradient_check.search.tape import Edge, Site, UnfitError
+from tinygrad_edu.gradient_check.search.tape import Edge, Site, Tape, UnfitError
 
 
 def wrong_cotangent(scene: Scene) -> Iterator[Change]:
@@ -118,17 +120,46 @@ EXTRA: list[tuple[str, Callable[[Any], Any]]] = [
 
 
 def siblings(scene: Scene) -> Iterator[Change]:
-    """The gradients of two parts of one array exchanged, such as an LSTM's gates."""
+    """The gradients of two parts of one array exchanged, such as an LSTM's gates, in all turns of a loop."""
     tape = scene.tape
-    for p in range(len(tape.nodes)):
-        parts = [(i, j) for i, j in tape.consumers[p] if tape.ops[i] == "index" and (i, j) in tape.part]
-        if not 2 <= len(parts) <= 8 or not scene.useful(p):
+    for line in [*((k,) for k in range(tape.n_in)), *scene.lines]:
+        rows = [[(i, j) for i, j in tape.consumers[p] if tape.ops[i] == "index" and (i, j) in tape.part] for p in line]
+        if not 2 <= len(rows[0]) <= 8 or len({len(row) for row in rows}) > 1 or not scene.useful(line[0]):
             continue
-        for (a, ja), (b, jb) in itertools.combinations(parts, 2):
-            if tape.shapes[a] == tape.shapes[b]:
-                x, y = scene.name(a), scene.name(b)
-                say = Say("the gradients of `{x}` and `{y}` are exchanged", x=x, y=y)
-                yield Change(2.0, say, a, ja, Edges(((a, ja), (b, jb)), from_cotangent({a: b, b: a}, None)), "", 2)
+        for a, b in itertools.combinations(range(len(rows[0])), 2):
+            if any(tape.shapes[row[a][0]] != tape.shapes[row[b][0]] for row in rows):
+                continue
+            first = rows[0][a]
+            say = Say(
+                "the gradients of `{x}` and `{y}` are exchanged", x=scene.name(first[0]), y=scene.name(rows[0][b][0])
+            )
+            if len(rows) == 1:
+                table = {first[0]: rows[0][b][0], rows[0][b][0]: first[0]}
+                yield Change(2.0, say, *first, Edges((first, rows[0][b]), from_cotangent(table, None)), "", 2)
+            else:
+                gathers = {p: exchanged(tape, row[a][0], row[b][0]) for p, row in zip(line, rows, strict=True)}
+                how = Solved(functools.partial(gathered, tape, gathers), 0.0, 0.0, lambda _: Say())
+                yield Change(2.0, say, *first, how, "", 2 * len(rows))
+
+
+def gathered(tape: Tape, gathers: dict[int, Any], _: float) -> list[Any]:
+    return tape.passed(gathers=gathers)
+
+
+def exchanged(tape: Tape, a: int, b: int) -> Callable[[list[tuple[int, int, Any]]], Any]:
+    """What a node gets where two of its parts get each other's gradient."""
+    keys = {i: tape.nodes[i].params["key"] for i in (a, b)}
+
+    def gather(parts: list[tuple[int, int, Any]]) -> Any:
+        own = {i: as_array(c)[keys[i]] for i, _, c in parts if i in keys}
+        if len(own) < 2:
+            raise UnfitError
+        out = sum((as_array(c) for i, _, c in parts if i not in keys), np.zeros(np.shape(parts[0][2])))
+        out[keys[a]] += own[b]
+        out[keys[b]] += own[a]
+        return out
+
+    return gather
 
 
 def joined_parts(scene: Scene) -> Iterator[Change]:
@@ -136,19 +167,28 @@ def joined_parts(scene: Scene) -> Iterator[Change]:
     tape = scene.tape
     for group in scene.groups:
         i = group.members[0]
-        if tape.ops[i] not in ("concatenate", "stack") or len(group.members) > 1:
+        if tape.ops[i] not in ("concatenate", "stack") or group.turn:
             continue
         parts = [(i, j) for j in tape.edges[i] if (i, j) in tape.part]
         for a, b in itertools.combinations(parts, 2):
             if np.shape(tape.part[a]) != np.shape(tape.part[b]):
                 continue
-            names = {"x": scene.name(tape.edges[i][a[1]]), "y": scene.name(tape.edges[i][b[1]])}
+            names = {"x": part_name(scene, *a), "y": part_name(scene, *b)}
             say = Say("the gradients of `{x}` and `{y}` are exchanged", **names)
-            yield Change(2.0, say, *a, Edges((a, b), part_of_another({a: b, b: a})), "", 2)
+            both = {(m, j): (m, a[1] + b[1] - j) for m in group.members for j in (a[1], b[1])}
+            yield Change(2.0, say, *a, Edges(tuple(both), part_of_another(both)), "", len(both))
             for this, that in ((a, b), (b, a)):
-                names = {"x": scene.name(tape.edges[i][this[1]]), "y": scene.name(tape.edges[i][that[1]])}
+                names = {"x": part_name(scene, *this), "y": part_name(scene, *that)}
                 say = Say("`{x}` gets the gradient of `{y}`, another part of the same array", **names)
-                yield Change(2.3, say, *this, Edges((this,), part_of_another({this: that})))
+                one = {(m, this[1]): (m, that[1]) for m in group.members}
+                yield Change(2.3, say, *this, Edges(tuple(one), part_of_another(one)), "", len(one))
+
+
+def part_name(scene: Scene, i: int, j: int) -> str:
+    """What is written for one of the arrays that are joined; its name where they aren't written as a list."""
+    written = operands(scene.tape.places[i].span)
+    parts = elements(written[0]) if written else ()
+    return parts[j] if len(parts) == len(scene.tape.primals[i]) else scene.name(scene.tape.edges[i][j])
 
 
 def part_of_another(table: dict[Edge, Edge]) -> Callable[[Site], Any]:

@@ -44,8 +44,9 @@ def explain(
             structures of them.
         cotangents: The cotangent of each output, 1.0 for a loss; None for a result that is no output, such as a cache
             or the gradient that a loss function returns along.
-        claimed, right: The gradients that were given, and the numerical ones, by the names of the inputs. Of an input
-            whose claimed gradient is missing, hasn't its shape, or is the right one itself, nothing is said.
+        claimed, right: The gradients that were given, and the numerical ones, nan at kinks, by the names of the inputs.
+            Of an input whose claimed gradient is missing, hasn't its shape, or is the right one itself, nothing is
+            said.
         names: The names of the differentiated numbers and arrays, in order: one for each leaf of the `wanted` inputs.
         precision: How far a claimed gradient may be from one that is the same, relative to its largest entry.
 
@@ -65,7 +66,12 @@ def explain(
     given = [fitting(claimed.get(n), right.get(n), t) for n, t in zip(names, tape.true, strict=True)]
     with np.errstate(all="ignore"):
         found = search(tape, given, precision)
-    return replace(found, findings=[*infinite, *found.findings], tried=[] if infinite else found.tried)
+    same = tuple(n for n, g, t in zip(names, given, tape.true, strict=True) if g is not t and agrees(g, t, precision))
+    return replace(found, findings=[*infinite, *found.findings], tried=[] if infinite else found.tried, agreeing=same)
+
+
+def agrees(claimed: Array, true: Array, precision: float) -> bool:
+    return float(np.max(np.abs(claimed - true), initial=0.0)) <= precision * float(np.max(np.abs(true), initial=0.0))
 
 
 def infinite_slopes(tape: Tape, claimed: Mapping[str, Array]) -> list[Finding]:

@@ -57,7 +57,7 @@ def name_factor(scene: Scene, change: Change, how: Scaled, k: float) -> tuple[fl
     op = tape.ops[i]
     what = Say("this term") if how.whole_node else Say("what goes this way")
     parents = list(tape.edges[i].values())
-    square = len(parents) > len(set(parents))
+    square = len(parents) > len(set(parents)) or is_square(scene, parents)
 
     def close(a: float) -> bool:
         return math.isclose(k, a, rel_tol=1e-6, abs_tol=1e-9)
@@ -83,17 +83,6 @@ def name_factor(scene: Scene, change: Change, how: Scaled, k: float) -> tuple[fl
                 "factor",
                 Say("the factor {c:.6g} of this line is left out, or taken twice", c=c),
             )
-    for c in {abs(c) for _, c in scene.constants(i)}:
-        for n in scene.lengths:
-            for factor, other in in_place_of(c, n):
-                if close(factor) and factor not in (2.0, 0.5):
-                    say = Say(
-                        "{other} is taken in place of the {c:.6g} of this line ({meaning})",
-                        other=other,
-                        c=c,
-                        meaning=meaning_of(n, scene.lengths),
-                    )
-                    return 1.5, "factor", say
     if op in ("power", "square", "float_power") and close(0.5):
         return 1.2, "factor", Say("the factor 2 of the square's derivative is left out")
     if op == "mean":
@@ -121,6 +110,17 @@ def name_factor(scene: Scene, change: Change, how: Scaled, k: float) -> tuple[fl
             "factor",
             Say("{what} has the factor {name} too much{more}", what=what, name=name, more=more),
         )
+    for c in {abs(c) for _, c in scene.constants(i)}:
+        for n in scene.lengths:
+            for factor, other in in_place_of(c, n):
+                if close(factor) and factor not in (2.0, 0.5):
+                    say = Say(
+                        "{other} is taken in place of the {c:.6g} of this line ({meaning})",
+                        other=other,
+                        c=c,
+                        meaning=meaning_of(n, scene.lengths),
+                    )
+                    return 1.9, "factor", say
     for n in scene.lengths:
         if n > 2 and (close(n / (n - 1)) or close((n - 1) / n)):
             meaning = f"{n:g} is {', or '.join(scene.lengths[n][:3])}"
@@ -135,6 +135,16 @@ def name_factor(scene: Scene, change: Change, how: Scaled, k: float) -> tuple[fl
                 ),
             )
     return None
+
+
+def is_square(scene: Scene, parents: Sequence[int]) -> bool:
+    """Whether two operands are the same part of one array, as in c[1:] @ c[1:]."""
+    tape = scene.tape
+    if len(parents) != 2 or any(p < tape.n_in for p in parents):
+        return False
+    a, b = parents
+    keys = [repr(tape.nodes[p].params) for p in parents]
+    return tape.ops[a] == tape.ops[b] == "index" and tape.edges[a] == tape.edges[b] and keys[0] == keys[1]
 
 
 def factor_names(f: float, lengths: Mapping[float, Sequence[str]]) -> Iterator[tuple[str, str]]:

@@ -77,9 +77,11 @@ class Search:
         unexplained: The names of the wrong inputs that no finding explains, the first in backward order first.
         tried: Sentences that say what was tried, and why something could not be.
         followed: Whether the forward code could be followed line by line.
+        agreeing: The names of the inputs whose gradients are those of the recorded computation.
     """
 
     findings: Sequence[Finding] = ()
     unexplained: Sequence[str] = ()
     tried: Sequence[str] = field(default_factory=tuple)
     followed: bool = True
+    agreeing: Sequence[str] = ()

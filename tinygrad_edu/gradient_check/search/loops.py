@@ -15,7 +15,7 @@ from tinygrad_edu.gradient_check.search.change import Change, Edges, Say, Solved
 from tinygrad_edu.gradient_check.search.entries import part_of, stride_of
 from tinygrad_edu.gradient_check.search.rules import PRODUCTS, change, edge_groups, with_other
 from tinygrad_edu.gradient_check.search.scene import Scene, as_array
-from tinygrad_edu.gradient_check.search.tape import Edge, Site, Tape, add
+from tinygrad_edu.gradient_check.search.tape import Edge, Site, Tape, add, like, sum_to
 
 
 def cut_short(scene: Scene) -> Iterator[Change]:
@@ -47,16 +47,15 @@ class Carry:
         self.edges = sorted(edges)
         read = sorted({tape.edges[i][j] for i, j in self.edges})
         line = [q for q in range(tape.n_in, len(tape.nodes)) if tape.places[q] == tape.places[read[0]]]
-        (i, j), first = self.edges[0], tape.turns[read[0]]
-        places = {(tape.places[q], k) for q, k in self.edges}
-        entering = [
-            (q, k)
-            for q in range(tape.n_in, len(tape.nodes))
-            for k in tape.edges[q]
-            if tape.turns[q] == first and (tape.places[q], k) in places
-        ]
-        starts = [tape.edges[q][k] for q, k in entering if tape.places[q] == tape.places[i] and k == j]
-        self.nodes = [starts[0] if starts else -1, *line]
+        at: dict[Any, list[int]] = defaultdict(list)
+        for q in range(tape.n_in, len(tape.nodes)):
+            at[tape.places[q], tape.turns[q]].append(q)
+        first, second = tape.turns[read[0]], tape.turns[self.edges[0][0]]
+        own = [(i, j) for i, j in self.edges if tape.turns[i] == second]
+        pairs = [(at[tape.places[i], first], at[tape.places[i], second].index(i), j) for i, j in own]
+        self.first_readers = [(before[n], j) for before, n, j in pairs if n < len(before)]
+        entering = [(q, j) for q, j in self.first_readers if j in tape.edges[q]]
+        self.nodes = [tape.edges[entering[0][0]][entering[0][1]] if entering else -1, *line]
         self.all_edges = [*entering, *self.edges]
 
     def carried(self, tape: Tape, p: int) -> Any:
@@ -90,7 +89,7 @@ def carried_otherwise(scene: Scene) -> Iterator[Change]:
                 {q: (p, partial(given, c.carried(tape, q))) for c, q, p in pairs},
             ):
                 yield Change(1.7, say, *edge, Solved(partial(leapt, tape, leaps), 0.0, 0.0, lambda _: Say()))
-    if found and all(len(c.nodes) > 3 and c.nodes[0] >= 0 for c in found):
+    if found and all(len(c.nodes) > 3 and len(c.nodes) == len(found[0].nodes) for c in found):
         say = Say("the loop of the backward pass goes forwards through the turns, in the order of the forward pass")
         yield Change(2.2, say, *found[0].edges[0], Solved(Forwards(scene, found), 0.0, 0.0, lambda _: Say()))
     for c in found:
@@ -112,13 +111,7 @@ class Forwards:
 
     def __init__(self, scene: Scene, found: Sequence[Carry]) -> None:
         self.tape, self.found = scene.tape, found
-        readers = {(self.tape.places[i], j): n for n, c in enumerate(found) for i, j in c.edges}
-        self.edges = {
-            (i, j): (n, self.tape.edges[i][j])
-            for i in range(self.tape.n_in, len(self.tape.nodes))
-            for j in self.tape.edges[i]
-            if (n := readers.get((self.tape.places[i], j), -1)) >= 0 and self.tape.edges[i][j] in found[n].nodes[:-1]
-        }
+        self.edges = [edge for c in found for edge in c.all_edges]
 
     def __call__(self, _: float) -> list[Any]:
         tape = self.tape
@@ -130,14 +123,32 @@ class Forwards:
 
         how = dict.fromkeys(self.edges, keep)
         totals = tape.walk(dict(tape.seeds), how=how)
+        starts = [self.from_first(c, totals) for c in self.found]
         for turn in range(1, len(self.found[0].nodes)):
-            back = [handed.get(c.nodes[turn - 1]) for c in self.found]
+            back = [handed.get(c.nodes[turn - 1]) for c in self.found] if turn > 1 else starts
             last = turn + 1 == len(self.found[0].nodes)
-            to = {c.nodes[0 if last else turn + 1]: g for c, g in zip(self.found, back, strict=True) if g is not None}
+            after = [c.nodes[0 if last else turn + 1] for c in self.found]
+            to = {p: g for p, g in zip(after, back, strict=True) if g is not None and p >= 0}
+            if not to:
+                continue
             for k, g in tape.walk(dict(to), how=how).items():
                 if k < tape.n_in:
                     add(totals, k, g)
         return [as_array(totals.get(k, np.zeros(tape.shapes[k]))) - tape.true[k] for k in range(tape.n_in)]
+
+    def from_first(self, c: Carry, table: dict[int, Any]) -> Any:
+        """What the first turn hands back: to an input, or to a constant, which gets no gradient on the tape."""
+        tape, found = self.tape, None
+        for q, j in c.first_readers:
+            if q in table:
+                v = tape.nodes[q]
+                assert v.operation is not None
+                results = v.operation.cotangents(
+                    like(table[q], tape.data[q]), tape.data[q], tape.primals[q], v.params, [True] * len(tape.primals[q])
+                )
+                part = sum_to(as_array(results[j]), np.shape(tape.primals[q][j]))
+                found = part if found is None else found + part
+        return found
 
 
 def unchanged(g: Any) -> Any:

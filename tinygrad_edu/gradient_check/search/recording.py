@@ -200,5 +200,11 @@ def operands(span: Span) -> tuple[str, ...]:
     return ()
 
 
+def elements(text: str) -> tuple[str, ...]:
+    """The elements of a list or tuple, as they are written; none where a text is no such."""
+    node = ast.parse(text, mode="eval").body
+    return tuple(ast.unparse(x) for x in node.elts) if isinstance(node, (ast.List, ast.Tuple)) else ()
+
+
 def is_module(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in ("np", "numpy", "math", "tg")

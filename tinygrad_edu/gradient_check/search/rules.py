@@ -236,6 +236,27 @@ def wrong_variable(scene: Scene) -> Iterator[Change]:
                 yield change(scene, group, 4.0, say, edges, with_other(k, table))
 
 
+def wrong_numerator(scene: Scene) -> Iterator[Change]:
+    """The numerator in a quotient's derivative by its divisor replaced by one that it was made of, or by another."""
+    tape = scene.tape
+    for group, j, edges, _, op in edge_groups(scene):
+        i = edges[0][0]
+        if op != "divide" or j != 1 or 0 not in tape.edges[i]:
+            continue
+        right = scene.operand(i, 0)
+        for text, values in scene.others(group.members, 0, 12):
+            table = dict(zip(group.members, values, strict=True))
+            say = Say("multiplied by {text}, not by `{right}`", text=text, right=right)
+            yield change(scene, group, 4.0, say, edges, lambda s, t=table: in_place(s, t[s.i]))
+
+
+def in_place(s: Site, numerator: Any) -> Any:
+    out = as_array(s.r) * (as_array(numerator) / s.other(0))
+    if not np.all(np.isfinite(out)):
+        raise UnfitError
+    return out
+
+
 def with_other(k: int, table: dict[int, Any]) -> Callable[[Site], Any]:
     def rule(s: Site) -> Any:
         primals = list(s.tape.primals[s.i])

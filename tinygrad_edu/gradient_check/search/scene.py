@@ -135,7 +135,7 @@ class Scene:
         v = tape.nodes[i].parents[k]
         place = tape.places[i]
         if place.frames and len(tape.nodes[i].parents) <= 2:
-            written = operands(place.span)
+            written = operands(place.span)[tape.ops[i] == "einsum" :]  # after the text of its subscripts
             if len(written) == len(tape.nodes[i].parents) or (written and k < len(written)):
                 return written[k]
         if isinstance(v, Value) and v in tape.number:

@@ -12,6 +12,7 @@ from tinygrad_edu.gradient_check.search import (
     accumulation,
     activations,
     broadcasts,
+    calls,
     choices,
     cotangents,
     entries,
@@ -127,7 +128,7 @@ return dp @ W.T, x.T @ dp
         "derivative left out",
         Say("the derivative of an activation, or of another function of one variable, is left out"),
         "Each function on the way multiplies what arrives by its derivative at its own input.",
-        (activations.left_out, rules.passed_on, rules.maxima_left_out),
+        (activations.left_out, rules.passed_on, rules.maxima_left_out, calls.whole_calls),
         example(
             LAYER,
             TANH,
@@ -262,7 +263,7 @@ return dx, np.sum(dout * t, axis=0)
         "wrong variable",
         Say("multiplied by the wrong variable, or by that of another turn of the loop"),
         "d(a·b)/da = b: b as it was when the product was made.",
-        (rules.wrong_variable, rules.powers, rules.nearby_factors, loops.windows_elsewhere),
+        (rules.wrong_variable, rules.wrong_numerator, rules.powers, rules.nearby_factors, loops.windows_elsewhere),
         example(
             LAYER,
             """

@@ -109,6 +109,7 @@ def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:
                 verb=verb,
             )
             yield (0.97 if stated else 2.0), "penalty", say
+        yield from penalty_of_some(w, k, x)
         c = float(np.sum((claimed - right) * np.sign(x)) / x.size)
         known = is_plain(c) or any(math.isclose(abs(c), a, rel_tol=1e-6) for a in w.constants)
         if known and np.min(x) < 0.0 < np.max(x) and w.near(k, right + c * np.sign(x)):
@@ -121,6 +122,26 @@ def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:
     yield from rearranged(w, k, claimed, right)
 
 
+def penalty_of_some(w: Whole, k: int, x: Array) -> Iterator[tuple[float, str, Say]]:
+    """A penalty's derivative too much or too little at some entries, such as at the bias among the weights."""
+    off = w.claimed[k] - w.right[k]
+    some = np.abs(off) > 1e-6 * np.max(np.abs(off))
+    if not 0 < np.count_nonzero(some) < x.size or not np.all(x[some]):
+        return
+    f = float(off[some][0] / x[some][0])
+    stated = any(math.isclose(abs(f), c * q, rel_tol=1e-6) for c in w.constants for q in (1, 2, 0.5))
+    if stated and w.near(k, w.right[k] + f * x * some):
+        verb, n = Say("too much") if f > 0 else Say("too little"), int(np.count_nonzero(some))
+        say = Say(
+            "{size:.6g}·{name} {verb} at {n} of its entries: a penalty (L2 regularisation) there",
+            size=abs(f),
+            name=w.names[k],
+            verb=verb,
+            n=n,
+        )
+        yield 2.3, "penalty", say
+
+
 def is_plain(c: float) -> bool:
     """Whether a number has two digits only, as those have that are typed in."""
     return bool(c) and math.isclose(c, float(f"{c:.1e}"), rel_tol=1e-7)
@@ -129,6 +150,8 @@ def is_plain(c: float) -> bool:
 def rearranged(w: Whole, k: int, claimed: Array, right: Array) -> Iterator[tuple[float, str, Say]]:
     if right.ndim == 2 and right.shape[0] == right.shape[1] and right.size > 1 and w.near(k, right.T):
         yield 0.9, "transposed", Say("the gradient is transposed")
+    if right.ndim > 2 and right.shape[-1] == right.shape[-2] > 1 and w.near(k, np.swapaxes(right, -1, -2)):
+        yield 0.95, "transposed", Say("the gradient is transposed in its last two axes")
     for axis, by in itertools.product(range(right.ndim), (1, -1)):
         if right.shape[axis] > 2 and right.size > 3 and w.near(k, np.roll(right, by, axis)):
             what = "entry" if right.ndim == 1 else {0: "row", 1: "column"}.get(axis, f"place of axis {axis}")
