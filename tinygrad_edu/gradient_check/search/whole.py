@@ -68,7 +68,7 @@ def one_factor(w: Whole) -> Iterator[Fit]:
     alive = [k for k in range(len(w.right)) if np.any(w.right[k])]
     for f, inputs in by_factor.items():
         everything = set(inputs) >= set(alive)
-        entries = sum(w.right[k].size for k in inputs)
+        entries = sum(int(np.count_nonzero(w.right[k])) for k in inputs)
         rank, kind, say = whole_factor(f, w.lengths, everything)
         if say is None and entries > 2:
             rank, kind = 3.0, "factor"
