@@ -133,3 +133,67 @@ def test_an_update_of_ones_own_trains_and_compiles():
     for network, compiled in zip(networks, (False, True), strict=True):
         network.train([[1.0, 2.0], [0.5, 1.0]], [0, 1], 5, update=WeightDecay(0.1), compiled=compiled)
     assert repr(networks[0]) == repr(networks[1])
+
+
+class Rule(tg.nn.SGD):
+    """SGD with another rule."""
+
+    def __init__(self, rule):
+        super().__init__(0.1)
+        self.own = rule
+
+    def rule(self, data, gradients, state=(), rate=None):
+        return self.own(data, gradients, state)
+
+
+def in_place(data, gradients, state):
+    for x, g in zip(data, gradients, strict=True):
+        x -= 0.1 * g
+    return data, state
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (lambda data, gradients, state: data, "must give new data and new state, got"),
+        (lambda data, gradients, state: None, "must give new data and new state, got None"),
+        (
+            lambda data, gradients, state: (data[:-1], state),
+            r"must give data of shapes \[\(2, 2\), ",
+        ),
+        (lambda data, gradients, state: ([x.sum() for x in data], state), "must give data of shapes"),
+    ],
+)
+def test_a_rule_that_gives_something_else_is_refused_and_weights_stay(rule, message, compiled):
+    network = tg.Network.create([2, 2, 2], kind="dense", seed=0)
+    before = [p.data.tobytes() for p in network.parameters()]
+    with pytest.raises(TypeError, match=message):
+        network.train([[0.0, 1.0]], [1], 3, update=Rule(rule), compiled=compiled)
+    assert [p.data.tobytes() for p in network.parameters()] == before
+
+
+def test_a_rule_that_changes_arrays_in_place_does_not_compile():
+    network = tg.Network.create([2, 2], kind="dense", seed=0)
+    with pytest.raises(TypeError, match=r"the rule of Rule changes arrays in place.*not x -= step"):
+        network.train([[0.0, 1.0]], [1], 3, update=Rule(in_place), compiled=True)
+    assert len(network.train([[0.0, 1.0]], [1], 3, update=Rule(in_place))) == 3
+
+
+@pytest.mark.parametrize("what", ["layer", "loss", "metric", "update"])
+def test_what_is_drawn_at_random_is_not_recorded_for_all_rows(what):
+    rng = np.random.default_rng(0)
+
+    def noisy(x, *others):
+        return x + rng.normal()
+
+    layers = tg.Network.create([2, 2], kind="dense", seed=0).layers
+    options = {"loss": lambda o, t: noisy(((o - t) ** 2).sum())} if what == "loss" else {}
+    if what == "metric":
+        options["metrics"] = [lambda o, t: noisy(tg.sum(o))]
+    if what == "update":
+        options["update"] = Rule(lambda data, gradients, state: ([noisy(x) for x in data], state))
+    network = tg.Network([*layers, noisy] if what == "layer" else layers)
+    with pytest.raises(TypeError, match="didn't do the same when it ran twice on the same rows"):
+        network.train([[0.0, 1.0]], [1], 3, compiled=True, **options)
+    assert len(network.train([[0.0, 1.0]], [1], 3, **options)) == 3

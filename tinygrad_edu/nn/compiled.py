@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,13 @@ from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.compiled import Backend, runnable
 from tinygrad_edu.compiler.printer import Line, Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, is_ours, root_of
-from tinygrad_edu.compiler.recording import program_seen, roots_of, watched
+from tinygrad_edu.compiler.recording import difference, program_seen, roots_of, trace_of, watched
+from tinygrad_edu.compiler.surroundings import state_of_draws
+from tinygrad_edu.compiler.traced import Recorder
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Value
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.graph import gradients
+from tinygrad_edu.nn.checks import shown, valued
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, dropping
 from tinygrad_edu.nn.layer import Dense, Layer
 from tinygrad_edu.nn.loss import Added, Loss, Penalty
@@ -295,10 +299,10 @@ def epoch_of(
     network then runs until layouts stay as they are.
 
     Raises:
-        TypeError: The update has no rule of data, gradients, state and rate, or something in the network or the loss
-            branches on data.
+        TypeError: The update has no rule of data, gradients, state and rate, or changes these; or something in the
+            network or the loss branches on data, or does something else the second time.
     """
-    update = form.update
+    update, plain = form.update, is_plain(network, form.update, form.loss, form.metrics)
     check_rule(update)
     parameters = network.parameters()
     given_row, given_target = example or (np.full(form.row, 0.25), np.full(form.target, 0.25))
@@ -312,40 +316,99 @@ def epoch_of(
     ]
     rate = Value(0.25, "rate")
     start = update.start([p._data for p in parameters])
-    state = [Value(x, name) for x, name in zip(leaves_of(start), state_names(start, parameters), strict=True)]
-    masks: list[Value] = []
-    drops: list[tuple[Dropout, tuple[int, ...]]] = []
+    state = [valued(x, name) for x, name in zip(leaves_of(start), state_names(start, parameters), strict=True)]
+    needed = [update.needs(network)] if getattr(update, "needs", None) else []
+    if not plain:
+        check_pure(update, parameters, start, needed)
 
-    def draw(layer: Dropout, shape: tuple[int, ...]) -> Value:
-        drops.append((layer, shape))
-        masks.append(Value(np.ones(shape), f"mask_{len(masks)}"))
-        return masks[-1]
+    def once() -> tuple[Recorder, Masks, Any, Sequence[Any], Sequence[Any], Any]:
+        masks = Masks()
+        with as_they_were(network), watched() as recorder, dropping(masks):
+            outputs = network.feed_forward(row)
+            error = form.loss(outputs, target)
+            slopes = gradients(error, parameters)
+            new, new_state = check_new(
+                update, parameters, update.rule(parameters, slopes, rebuilt(start, iter(state)), rate, *needed)
+            )
+            totals = [error if mean_of_rows(form.loss) is False else times(error, form.rows)]
+            for metric, x in zip(form.metrics, fixed, strict=True):
+                totals.append(times(metric(outputs, target, *([] if x is None else [x])), form.rows))
+        return recorder, masks, error, totals, new, new_state
 
-    with as_they_were(network), watched() as recorder, dropping(draw):
-        outputs = network.feed_forward(row)
-        error = form.loss(outputs, target)
-        slopes = gradients(error, parameters)
-        needed = [update.needs(network)] if getattr(update, "needs", None) else []
-        new, new_state = update.rule(parameters, slopes, rebuilt(start, iter(state)), rate, *needed)
-        totals = [error if mean_of_rows(form.loss) is False else times(error, form.rows)]
-        for metric, x in zip(form.metrics, fixed, strict=True):
-            totals.append(times(metric(outputs, target, *([] if x is None else [x])), form.rows))
+    recorder, masks, error, totals, new, new_state = once()
+    if not plain:
+        check_same_again(recorder, lambda: once()[0])
     results = [*new, *leaves_of(new_state)]
+    if len(results) != len(parameters) + len(state):
+        raise TypeError(f"the rule of {type(update).__name__} gives a state of another form than it was given")
     if not all(map(same_layout, [*parameters, *state], results)):
         return None
     error.name = "loss"
-    parts = {"row": row, "target": target} | ({"mask": masks} if masks else {})
+    parts = {"row": row, "target": target} | ({"mask": masks.made} if masks.made else {})
     parts |= {metric.fixed_name: x for metric, x in zip(form.metrics, fixed, strict=True) if x is not None}
     values = [*(x for part in parts.values() for x in leaves_of(part)), rate, *parameters, *state]
     hints = hints_of(parameters, new, {*roots_of(recorder.owners), *values})
     program = program_seen(recorder, values, [error, *totals, *results], [*totals, error, *results], hints)
     made = printed_epoch(program, parts, ["loss_sum", *map(metric_name, form.metrics)], form, COMMENTS[language])
-    made.drops = drops
+    made.drops = masks.drops
     return (
         in_machine_code(made, program, parts, len(totals), len(results))
         if backend == "numba" and not form.rows
         else made
     )
+
+
+class Masks:
+    """The masks of a recording: Values, in the order in which dropouts ask for them."""
+
+    def __init__(self) -> None:
+        self.made: list[Value] = []
+        self.drops: list[tuple[Dropout, tuple[int, ...]]] = []
+
+    def __call__(self, layer: Dropout, shape: tuple[int, ...]) -> Value:
+        self.drops.append((layer, shape))
+        self.made.append(Value(np.ones(shape), f"mask_{len(self.made)}"))
+        return self.made[-1]
+
+
+def check_same_again(first: Recorder, again: Callable[[], Recorder]) -> None:
+    """Raise TypeError where functions of the user's do something else when they run once more, as draws make them."""
+    drawn, trace = state_of_draws(), trace_of(first)
+    second = again()
+    same = difference(trace, trace_of(second)) is None and state_of_draws() == drawn
+    second.let_go()
+    if not same:
+        raise TypeError(
+            "while compiling, a layer, the loss, a metric or the update didn't do the same when it ran twice on the "
+            "same rows: what it draws at random, counts or reads from a clock would be recorded for one case. Use "
+            "tg.nn.Dropout, or compiled=False"
+        )
+
+
+def check_pure(update: Any, parameters: Sequence[Value], start: Any, needed: Sequence[Any]) -> None:
+    """Raise TypeError where a rule changes arrays that it is given, which printed source wouldn't do."""
+    data, state = [np.array(p._data) if p.ndim else p._data for p in parameters], deepcopy(start)
+    slopes = [np.ones_like(x) if p.ndim else 1.0 for p, x in zip(parameters, data, strict=True)]
+    given = [x for x in (*data, *slopes, *leaves_of(state)) if isinstance(x, np.ndarray)]
+    before = [x.copy() for x in given]
+    with np.errstate(all="ignore"):
+        update.rule(data, slopes, state, 0.25, *needed)
+    if not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(given, before, strict=True)):
+        raise TypeError(
+            f"the rule of {type(update).__name__} changes arrays in place, which can't be compiled: give new ones, as "
+            "x = x - step, not x -= step"
+        )
+
+
+def check_new(update: Any, parameters: Sequence[Value], found: Any) -> tuple[Sequence[Any], Any]:
+    """New data and new state. Raises TypeError where a rule gives something else than data like the old."""
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise TypeError(f"the rule of {type(update).__name__} must give new data and new state, got {shown(found)}")
+    new, state = found
+    shapes = [np.shape(data_of(x)) for x in new] if isinstance(new, (tuple, list)) else None
+    if shapes != (wanted := [p.shape for p in parameters]):
+        raise TypeError(f"the rule of {type(update).__name__} must give data of shapes {wanted}, got {shapes}")
+    return new, state
 
 
 def begins_with_neurons(network: Network) -> bool:

@@ -20,9 +20,10 @@ import numpy as np
 
 from tinygrad_edu.compiler.compiled import built
 from tinygrad_edu.compiler.recording import program_seen, watched
+from tinygrad_edu.compiler.traced import Recorder
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.graph import gradients
-from tinygrad_edu.nn.compiled import Form, as_they_were, mean_of_rows, times
+from tinygrad_edu.nn.compiled import Form, Masks, as_they_were, check_same_again, mean_of_rows, times
 from tinygrad_edu.nn.further_layers import Dropout, dropping, masks_at
 
 if TYPE_CHECKING:
@@ -52,22 +53,22 @@ def shard_of(network: Network, form: Form, x: Any, goal: Any) -> Shard:
     """Record the forward and backward pass of a shard."""
     row, target, part = Value(x, "rows"), Value(goal, "targets"), Value(0.5, "part")
     parameters, rows = network.parameters(), len(x)
-    masks: list[Value] = []
-    drops: list[tuple[Dropout, tuple[int, ...]]] = []
 
-    def draw(layer: Dropout, shape: tuple[int, ...]) -> Value:
-        drops.append((layer, shape))
-        masks.append(Value(np.ones(shape), f"mask_{len(masks)}"))
-        return masks[-1]
+    def once() -> tuple[Recorder, Masks, list[Any]]:
+        masks = Masks()
+        with as_they_were(network), watched() as recorder, dropping(masks):
+            outputs = network.feed_forward(row)
+            error = form.loss(outputs, target)
+            slopes = gradients(weighed(error, form.loss, part), parameters)
+            sums = [error if mean_of_rows(form.loss) is False else times(error, rows)]
+            sums += [times(metric(outputs, target), rows) for metric in form.metrics]
+        return recorder, masks, [*sums, *slopes]
 
-    with as_they_were(network), watched() as recorder, dropping(draw):
-        outputs = network.feed_forward(row)
-        error = form.loss(outputs, target)
-        slopes = gradients(weighed(error, form.loss, part), parameters)
-        sums = [error if mean_of_rows(form.loss) is False else times(error, rows)]
-        sums += [times(metric(outputs, target), rows) for metric in form.metrics]
-    values, results = [row, target, part, *masks, *parameters], [*sums, *slopes]
-    sent = [(Dropout(layer.rate, layer.seed) if type(layer) is Dropout else layer, shape) for layer, shape in drops]
+    recorder, masks, results = once()
+    if form.run is not None:
+        check_same_again(recorder, lambda: once()[0])
+    values = [row, target, part, *masks.made, *parameters]
+    sent = [(Dropout(x.rate, x.seed) if type(x) is Dropout else x, shape) for x, shape in masks.drops]
     return Shard(*built(program_seen(recorder, values, results, results), "shard"), sent)
 
 

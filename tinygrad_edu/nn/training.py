@@ -30,11 +30,13 @@ from tinygrad_edu.nn.compiled import (
     Recordings,
     Trainer,
     begins_with_neurons,
+    check_new,
     check_rule,
     ends_with_neurons,
     is_plain,
     key_of,
     mean_of_rows,
+    says_plain,
     times,
 )
 from tinygrad_edu.nn.data import are_numbers, check_count, check_data, check_outputs
@@ -183,7 +185,7 @@ class Run:
         self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
         self.fixed = fixed_of(self.metrics, self.goals)
         self.validation = check_data(network, *settings.validation) if settings.validation is not None else None
-        self.by_rule = takes_state(self.update)
+        self.by_rule, self.trusts = takes_state(self.update), says_plain(self.update)
         self.needed = needed_by(self.update, network)
         self.scalar = all(isinstance(layer, Layer) for layer in network.layers)
         self.takes_lists = begins_with_neurons(network)
@@ -579,7 +581,8 @@ class Run:
             return
         needed = [self.needed] if self.needed is not None else []
         data, rate = [p._data for p in parameters], rate_at(update, progress.steps)
-        new, state = update.rule(data, slopes_of(parameters), progress.state, rate, *needed)
+        found = update.rule(data, slopes_of(parameters), progress.state, rate, *needed)
+        new, state = found if self.trusts else check_new(update, parameters, found)
         steps = progress.steps + 1
         assign(parameters, new, lambda: progress.hold(state, steps))
 
