@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.value import data_of
-from tinygrad_edu.drawing.labels import digits, heat, printable, range_of, text
+from tinygrad_edu.drawing.labels import digits, heat, printable, range_of, text, text_width
 from tinygrad_edu.drawing.themes import shade
 from tinygrad_edu.drawing.view import Box, Column, Row
 
@@ -321,17 +321,3 @@ def range_text(array: Any) -> str:
     if max(rows, columns) > MAP:
         words += f"\n{math.ceil(rows / min(MAP, rows))}×{math.ceil(columns / min(MAP, columns))} a square"
     return words
-
-
-def text_width(words: str, size: float = SIZE, bold: bool = False) -> int:
-    """About the width in points of the widest line, in a font as wide as browsers may take for Helvetica."""
-    return math.ceil(max(sum(map(em, part)) for part in words.split("\n")) * size * (1.08 if bold else 1.0))
-
-
-def em(c: str) -> float:
-    """About the width of a character in parts of the size."""
-    if ord(c) > 0x2E7F or ord(c) < 0x20:  # control characters are shown as a replacement
-        return 1.1
-    if c in " .,:;'|!ijl[]()":
-        return 0.36
-    return 0.95 if c in "mwMW@%…↑→=+×÷−<>~^" else 0.8 if c.isupper() else 0.64

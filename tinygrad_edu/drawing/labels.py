@@ -17,6 +17,9 @@ from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.drawing.calls import params_text, symbol_of
 from tinygrad_edu.drawing.view import Box, Row, name_of
 
+NODE_SIZE = 11
+"""Points of text where single operations are shown."""
+
 MOST = 100
 """Numbers of an array that are written out where a heat map is pointed at, or stepped to."""
 
@@ -31,7 +34,7 @@ def label_of(box: Box, show: Collection[str]) -> str:
     rows = []
     if box.name or box.kind == "folded":
         title = f"<B>{text(box.name)}</B>" + (f"&#160;× {box.times}" if box.times > 1 else "")
-        rows.append(f'<TR><TD COLSPAN="2" WIDTH="{width(box.name, 1.1)}">{title}</TD></TR>')
+        rows.append(f'<TR><TD COLSPAN="2" WIDTH="{text_width(box.name, NODE_SIZE, bold=True)}">{title}</TD></TR>')
     if box.kind == "folded":
         rows.append(f'<TR><TD COLSPAN="2">{text(box.holds)}{" each" if box.times > 1 else ""}</TD></TR>')
     elif box.kind == "constant":
@@ -46,7 +49,7 @@ def value_rows(node: Value, grad: Any, show: Collection[str]) -> list[str]:
     rows = []
     if "shape" in show and node.ndim:
         shape = f"{node.shape} {node.dtype}"
-        rows.append(f'<TR><TD COLSPAN="2" WIDTH="{width(shape)}">{text(shape)}</TD></TR>')
+        rows.append(f'<TR><TD COLSPAN="2" WIDTH="{text_width(shape, NODE_SIZE)}">{text(shape)}</TD></TR>')
     if "data" in show:
         rows.append(number_row("data", node.data))
     if "grad" in show and grad is not None:
@@ -55,28 +58,33 @@ def value_rows(node: Value, grad: Any, show: Collection[str]) -> list[str]:
 
 
 def number_row(word: str, data: Any) -> str:
-    first = f'<TD ALIGN="LEFT" WIDTH="{width(word) + 6}">{word}</TD>'
+    first = f'<TD ALIGN="LEFT" WIDTH="{text_width(word, NODE_SIZE) + 6}">{word}</TD>'
     return f'<TR>{first}<TD ALIGN="LEFT" WIDTH="{number_width(data)}">{number_cell(data)}</TD></TR>'
 
 
 def number_width(data: Any) -> int:
     """The width of what `number_cell` writes; 0 for a table, whose cells have their own."""
     if np.ndim(data) == 0:
-        return width(digits(float(data)))
-    return 0 if is_small(np.atleast_2d(data)) else width(summary(np.asarray(data)))
+        return text_width(digits(float(data)), NODE_SIZE)
+    return 0 if is_small(np.atleast_2d(data)) else text_width(summary(np.asarray(data)), NODE_SIZE)
 
 
 def is_small(array: Any) -> bool:
     return bool(array.ndim == 2 and max(array.shape) <= 3 and array.size > 0)
 
 
-def width(words: str, factor: float = 1.0) -> int:
-    """About the width of the widest line in points, in a font wider than Helvetica.
+def text_width(words: str, size: float = 12, bold: bool = False) -> int:
+    """About the width in points of the widest line, in a font as wide as browsers may take for Helvetica."""
+    return math.ceil(max(sum(map(em, part)) for part in words.split("\n")) * size * (1.08 if bold else 1.0))
 
-    Programs that lay out without the viewer's font guess too little for digits and for Chinese.
-    """
-    points = [sum(11.5 if unicodedata.east_asian_width(c) in "WF" else 7.0 for c in line) for line in words.split("\n")]
-    return math.ceil(factor * max(points))
+
+def em(c: str) -> float:
+    """About the width of a character in parts of the size."""
+    if ord(c) > 0x2E7F or ord(c) < 0x20:  # control characters are shown as a replacement
+        return 1.1
+    if c in " .,:;'|!ijl[]()":
+        return 0.36
+    return 0.95 if c in "mwMW@%…↑→=+×÷−<>~^" else 0.8 if c.isupper() else 0.64
 
 
 def box_width(box: Box, show: Collection[str]) -> int:
@@ -85,10 +93,12 @@ def box_width(box: Box, show: Collection[str]) -> int:
         assert box.node is not None
         assert box.node.operation is not None
         formula = box.node.operation.formula if "local" in show else ""
-        return math.ceil(1.4 * max(width(symbol_of(box.node)), width(formula, 10 / 11))) + 10  # an ellipse around it
+        words = max(text_width(symbol_of(box.node), NODE_SIZE), text_width(formula, 10))
+        return math.ceil(1.4 * words) + 10  # an ellipse around it
     shown = [box.data] if box.kind == "constant" or box.node is None else [box.node.data, box.grad]
-    numbers = max((number_width(x) or 3 * width("−0.0001234") for x in shown if x is not None), default=0)
-    return max(width(box.name, 1.1), width(box.holds), numbers + 40) + 10
+    numbers = [number_width(x) or 3 * text_width("−0.0001234", NODE_SIZE) for x in shown if x is not None]
+    words = max(text_width(box.name, NODE_SIZE, bold=True), text_width(box.holds, NODE_SIZE))
+    return max(words, max(numbers, default=0) + 40) + 10
 
 
 def operation_label(box: Box, show: Collection[str]) -> str:
@@ -96,7 +106,7 @@ def operation_label(box: Box, show: Collection[str]) -> str:
     assert box.node.operation is not None
     rows = [f"<TR><TD>{text(symbol_of(box.node))}</TD></TR>"]
     if "local" in show and box.node.operation.formula:
-        rows.append(f'<TR><TD><FONT POINT-SIZE="10">{text(box.node.operation.formula)}</FONT></TD></TR>')
+        rows.append(f'<TR><TD><FONT POINT-NODE_SIZE="10">{text(box.node.operation.formula)}</FONT></TD></TR>')
     return table(rows)
 
 
@@ -116,7 +126,7 @@ def number_cell(data: Any) -> str:
 
 
 def small_cell(x: float) -> str:
-    return f'<TD WIDTH="{width(digits(x)) + 4}">{text(digits(x))}</TD>'
+    return f'<TD WIDTH="{text_width(digits(x), NODE_SIZE) + 4}">{text(digits(x))}</TD>'
 
 
 def summary(array: Any) -> str:
