@@ -79,6 +79,19 @@ def test_a_loss_with_a_penalty_comes_back_and_so_does_a_number_of_numpy(tmp_path
     assert resumed.loss == trained(6).loss
 
 
+def test_what_does_not_fit_the_run_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    make().train(X, Y, 2, loss=tg.nn.cross_entropy, validation=(X, Y)).checkpoint(path)
+    for name, given in (("update", 3), ("loss", "mse"), ("validation", 3)):
+        with pytest.raises(TypeError, match=f"{name} must be"):
+            tg.nn.resume(path, **{name: given})
+    with pytest.raises(ValueError, match=r"update Adam.* doesn't fit the state of the run"):
+        tg.nn.resume(path, update=tg.nn.Adam(0.1))
+    with pytest.raises(ValueError, match=r"this run was validated so far: give validation="):
+        tg.nn.resume(path).train(X, Y, 2, patience=1)
+    assert len(tg.nn.resume(path, update=tg.nn.SGD(0.3)).train(X, Y, 2, validation=(X, Y)).validation) == 4
+
+
 def test_a_metric_of_the_users_is_never_taken_for_one_of_the_library(tmp_path):
     def accuracy(outputs, targets):
         return 7.0

@@ -261,5 +261,5 @@ def test_a_value_of_an_operation_without_a_name_is_copied():
     assert (twin.data, twin.parents[0].grad, x.grad) == (4.0, 2.0, None)
     history = tg.Network.create([2, 2], seed=0).train([[0.0, 1.0]], [0], 1, update=tg.nn.SGD(lambda step: 0.1))
     assert len(copy.deepcopy(history).train([[0.0, 1.0]], [0], 1)) == 2
-    with pytest.raises(ValueError, match="pickled, without settings"):
+    with pytest.raises(ValueError, match="has no settings of a run"):
         pickle.loads(pickle.dumps(history)).train([[0.0, 1.0]], [0], 1)

@@ -138,7 +138,8 @@ class History:
         """
         if self.settings is None:
             raise ValueError(
-                "this history has been pickled, without settings, of which some can't be: go on from a checkpoint"
+                "this history has no settings of a run: it is new, or was pickled, and they can't be. Train a network, "
+                "or go on from a checkpoint"
             )
         settings = self.settings if validation is None else replace(self.settings, validation=validation)
         run = settings.run(self, inputs, targets)
@@ -190,8 +191,11 @@ class History:
         Raises:
             ValueError: Training wasn't told to `record`.
         """
-        if not self.snapshots:
+        n = len(self.snapshots)
+        if not n:
             raise ValueError("no epochs were recorded: train with record=True")
+        if not isinstance(epoch, (int, np.integer)) or not -n <= epoch < n:
+            raise ValueError(f"epoch must be a whole number from 0 to {n - 1}, the epochs recorded, got {epoch!r}")
         parameters = self.network.parameters()
         own = [p.data for p in parameters]
         try:

@@ -15,11 +15,13 @@ import numpy as np
 
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.nn import loss as losses
+from tinygrad_edu.nn.checks import check_loss, check_update
 from tinygrad_edu.nn.data import check_count
 from tinygrad_edu.nn.history import History
+from tinygrad_edu.nn.loss import squared_error_in
 from tinygrad_edu.nn.network import Network
 from tinygrad_edu.nn.saving import RUN, read, whole_from
-from tinygrad_edu.nn.training import Settings, generator
+from tinygrad_edu.nn.training import Settings, check_validation, generator
 from tinygrad_edu.nn.update import SGD
 from tinygrad_edu.tree import mapped
 
@@ -34,7 +36,8 @@ def resume(
         validation: The data that the run was validated with.
 
     Raises:
-        ValueError: The file is broken or no run's, or it needs one of the arguments.
+        ValueError: The file is broken or no run's, it needs one of the arguments, or the update is another kind's.
+        TypeError: Update, loss, metrics or validation is another kind of thing.
 
     >>> import tempfile, tinygrad_edu as tg
     >>> rows, labels = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
@@ -45,6 +48,11 @@ def resume(
     >>> resumed.loss == tg.Network.create([2, 3, 2], seed=0).train(rows, labels, 10, shuffle=1).loss
     True
     """
+    if update is not None:
+        check_update(update)
+    if loss is not None:
+        check_loss(loss)
+    check_validation(validation)
     found, arrays = read(path, RUN)
     try:
         history = History(whole_from(found["network"], arrays, Network))
@@ -61,13 +69,28 @@ def resume(
         }
         settings = Settings(found["batch_size"], found["shuffle"], **named, validation=validation)
         check_run(history, settings)
+        if update is None and not fits(named["update"], history):
+            raise ValueError("state is of another form than the run's")
     except Exception as error:  # a file may say anything
         raise ValueError(f"{path} is broken: {error!r}") from None
     for name, part in named.items():
         if part is None:
             raise ValueError(f"{path} was written by a run with {name} of the user's own: give {name}= again")
+    if update is not None and not fits(update, history):
+        raise ValueError(
+            f"update {update!r} doesn't fit the state of the run, which was trained by another kind of update"
+        )
     history.settings = settings
+    history.squared_error_in_loss = squared_error_in(settings.loss, history.network.n_outputs or 1)
     return history
+
+
+def fits(update: Any, history: History) -> bool:
+    """Whether an update can go on with the state of a run."""
+    if not vars(type(update)).get("plain"):
+        return True  # nobody can tell
+    start = update.start([p.data for p in history.network.parameters()])
+    return bool(forms_of(start) == forms_of(history.progress.state))
 
 
 def update_of(described: Mapping[str, Any] | None) -> Any:
@@ -93,10 +116,8 @@ def check_run(history: History, settings: Settings) -> None:
     check_count(settings.batch_size, "batch_size", 1)
     if settings.shuffle is not None:
         generator(settings.shuffle, progress.order)
-    if vars(type(settings.update)).get("plain"):
-        check_forms("state", settings.update.start(data), progress.state)
-    if progress.best is not None:
-        check_forms("best", [0.0, 0.0, data], progress.best)
+    if progress.best is not None and forms_of([0.0, 0.0, data]) != forms_of(progress.best):
+        raise ValueError("best is of another form than the run's")
     curves = [history.loss, *history.metrics.values()]
     curves += [curve for curve in (history.validation, *history.validation_metrics.values()) if curve]
     if not all(type(curve) is list and len(curve) == len(history) for curve in curves) or not all(
@@ -105,11 +126,9 @@ def check_run(history: History, settings: Settings) -> None:
         raise ValueError("its figures aren't one for each epoch")
 
 
-def check_forms(name: str, wanted: Any, found: Any) -> None:
-    """Raise ValueError where lists of numbers and arrays are of other lengths, shapes, or kinds."""
-    forms = [mapped(lambda x: (np.shape(x), np.result_type(x).kind), part) for part in (wanted, found)]
-    if forms[0] != forms[1]:
-        raise ValueError(f"{name} is of another form than the run's")
+def forms_of(tree: Any) -> Any:
+    """The shapes and kinds of the numbers and arrays in lists."""
+    return mapped(lambda x: (np.shape(x), np.result_type(x).kind), tree)
 
 
 def loss_of(described: Any, network: Network) -> Any:

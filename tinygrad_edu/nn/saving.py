@@ -51,7 +51,9 @@ def save_run(history: History, path: str | Path) -> None:
     arrays: dict[str, Array] = {}
     settings, progress = history.settings, history.progress
     if settings is None:
-        raise ValueError("this history has been pickled, without settings: there is nothing to resume")
+        raise ValueError(
+            "this history has no settings of a run, since it is new or was pickled: there is nothing to resume"
+        )
     structure = {
         "network": whole(history.network, arrays),
         "update": described_update(settings.update),

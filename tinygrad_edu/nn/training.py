@@ -185,6 +185,8 @@ class Run:
         self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
         self.fixed = fixed_of(self.metrics, self.goals)
         self.validation = check_data(network, *settings.validation) if settings.validation is not None else None
+        if history.validation and self.validation is None:
+            raise ValueError("this run was validated so far: give validation=(inputs, targets) again")
         self.by_rule, self.trusts = takes_state(self.update), says_plain(self.update)
         self.needed = needed_by(self.update, network)
         self.scalar = all(isinstance(layer, Layer) for layer in network.layers)
