@@ -349,3 +349,9 @@ def test_norms_of_nothing_have_empty_gradients(f):
     x = np.zeros((2, 0))
     for order in (tg.grad(lambda x: np.sum(f(x))), tg.hessian(lambda x: np.sum(f(x)))):
         assert order(x).size == 0
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e200, 1e300])
+def test_an_angle_has_its_slopes_where_squares_over_or_underflow(unit):
+    slopes = tg.grad(np.arctan2, (0, 1))(3.0 * unit, 4.0 * unit)
+    np.testing.assert_allclose(np.array(slopes) * unit, [4.0 / 25.0, -3.0 / 25.0], rtol=1e-12)

@@ -117,8 +117,8 @@ def refuse_second_name(x: Any) -> None:
 
     With numpy's arrays the operator would change both; a Value isn't changed.
     """
-    frame = user_frame()
-    if frame is None:
+    frame = sys._getframe(2)  # that of the operator
+    if frame.f_globals.get("__name__", "").partition(".")[0] in PASSED:
         return
     later, target = instructions_after(frame)
     for name, other in frame.f_locals.items():

@@ -236,10 +236,14 @@ def says_nothing(option: str, value: Any) -> bool:
     """Whether an option is as numpy has it anyway, or can't change a number."""
     if value is None or value is np._NoValue:
         return option in (*REFUSED, "dtype", "order", "kind", "stable") or value is not None
-    if option in ("where", "subok"):
+    if option == "where":
         return value is True
     if option == "kind":  # equal numbers in another order are the same numbers
         return value in ("quicksort", "mergesort", "heapsort", "stable", "introselect")
     if option == "casting":  # data is float, and so are results
-        return value in ("same_kind", "unsafe")
-    return option == "stable" or (option, value) in (("overwrite_input", False), ("order", "C"), ("hermitian", False))
+        return value in ("no", "equiv", "safe", "same_kind", "unsafe")
+    return option in ("stable", "subok") or (option, value) in (
+        ("overwrite_input", False),
+        ("order", "C"),
+        ("hermitian", False),
+    )

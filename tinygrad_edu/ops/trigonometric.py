@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.core.operation import Operation, operation
-from tinygrad_edu.ops.arithmetic import absolute, divide, sqrt
+from tinygrad_edu.ops.arithmetic import absolute, divide, hypot, sqrt
 from tinygrad_edu.ops.comparison import choose, less_mask
 from tinygrad_edu.ops.entry import ELEMENTWISE, binary, unary
 
@@ -112,10 +112,16 @@ rad2deg = unary(
 )
 
 
+def over_squares(x: Any, a: Any, b: Any) -> Any:
+    """x/(a² + b²), also where the squares over- or underflow."""
+    length = hypot(a, b)
+    return divide(divide(x, length), length)
+
+
 arctan2 = binary(
     np.arctan2,
     math.atan2,
-    (lambda g, out, a, b: g * divide(b, a * a + b * b), lambda g, out, a, b: g * divide(-a, a * a + b * b)),
+    (lambda g, out, a, b: g * over_squares(b, a, b), lambda g, out, a, b: g * over_squares(-a, a, b)),
     "∂arctan2(a, b) = (b·∂a − a·∂b)/(a²+b²)",
     "The angle from -π to π of the point (b, a), elementwise. ∂/∂a = b/(a² + b²), ∂/∂b = -a/(a² + b²).",
 )
