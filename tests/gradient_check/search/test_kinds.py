@@ -393,6 +393,41 @@ def loss(E, T):
         [(4, 3), (3, 3)],
         [("dT += P", "dT = P.copy()", r"T: of 3 contributions of `alpha.* only that of the first turn")],
     ),
+    "labels": (
+        """
+def loss(s):
+    y = np.array([0, 2, 1, 1])
+    e = np.exp(s)
+    p = e / e.sum(axis=1, keepdims=True)
+    d = p.copy()
+    d[np.arange(4), y] -= 1
+    total = -np.sum(np.log(p[np.arange(4), y]))
+    return total, d
+""",
+        [(4, 3)],
+        [
+            ("d[np.arange(4), y] -= 1", "d[np.arange(4), (y + 1) % 3] -= 1", r"another label .*: one more"),
+            ("d[np.arange(4), y] -= 1", "d[np.arange(4), np.roll(y, -1)] -= 1", r"that of the next row"),
+        ],
+    ),
+    "labels in a loop": (
+        """
+def loss(h, V):
+    y, total = [2, 0, 3], 0.0
+    dh, dV = np.zeros_like(h), np.zeros_like(V)
+    for t in range(3):
+        e = np.exp(h[t] @ V)
+        p = e / e.sum()
+        total += -np.log(p[y[t]])
+        d = p.copy()
+        d[y[t]] -= 1
+        dV += np.outer(h[t], d)
+        dh[t] = V @ d
+    return total, (dh, dV)
+""",
+        [(3, 2), (2, 4)],
+        [("d[y[t]] -= 1", "d[y[t - 1]] -= 1", r"`p\[y\[t\]\]` has another label .*: that of the turn before")],
+    ),
     "choice": (
         """
 def loss(W):

@@ -312,4 +312,12 @@ CHINESE: dict[str, str] = {
     "{size:.6g}·{name} {verb} at {n} of its entries: a penalty (L2 regularisation) there": "在 {n} 个元素处{verb} {size:.6g}·{name}:那里的正则项(L2 惩罚)",
     "of {n} contributions of `{text}` to the gradient of `{name}` only that of the {en} turn is kept (`=` in place of `+=`)": "`{text}` 对 `{name}` 的梯度有 {n} 份,只保留了{en}一轮的(`=`,应为 `+=`)",
     "the gradient is transposed in its last two axes": "梯度的最后两个轴转置了",
+    "`{picked}` has another label in the backward pass: {text}": "反向传播中 `{picked}` 用了别的标签:{text}",
+    "that of the turn before": "前一轮的",
+    "that of the turn after": "后一轮的",
+    "that of the first turn": "第一轮的",
+    "one more": "多一",
+    "one less": "少一",
+    "that of the next row": "下一行的",
+    "that of the row before": "上一行的",
 }

@@ -6,15 +6,16 @@ The one thing to know: a choice has no derivative of its own; what arrives goes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.gradient_check.search.change import Change, Edges, Say
+from tinygrad_edu.gradient_check.search.change import Change, Deltas, Edges, Say
 from tinygrad_edu.gradient_check.search.recording import operands
 from tinygrad_edu.gradient_check.search.rules import change, edge_groups, in_turn
 from tinygrad_edu.gradient_check.search.scene import Scene, as_array
-from tinygrad_edu.gradient_check.search.tape import Site, UnfitError
+from tinygrad_edu.gradient_check.search.tape import Edge, Site, Tape, UnfitError, add, like
 from tinygrad_edu.ops.indexing import is_basic
 
 
@@ -113,6 +114,65 @@ def labels_elsewhere(scene: Scene) -> Iterator[Change]:
                 say = Say("put back into `{name}` at the index of {turn}", name=name, turn=Say(text))
                 table = {edges[q][0]: keys[at[q]] for q in range(n)}
                 yield change(scene, group, 2.7, say, edges, put_back_at(table))
+
+
+def labels_replaced(scene: Scene) -> Iterator[Change]:
+    """Another label in the backward pass, as where p[y] is picked with y off by one, or with that of the next row."""
+    tape = scene.tape
+    for group, _j, edges, p, op in edge_groups(scene):
+        if op != "index" or group.turn or not scene.useful(p):
+            continue
+        picked = tape.places[edges[0][0]].text
+        for text, keys in other_labels([tape.nodes[i].params["key"] for i, _ in edges], tape.shapes[p]):
+            say = Say("`{picked}` has another label in the backward pass: {text}", picked=picked, text=Say(text))
+            yield Change(2.6, say, *edges[0], Deltas(partial(relabelled, tape, edges, keys)), "", len(edges))
+
+
+def other_labels(keys: list[Any], shape: tuple[int, ...]) -> Iterator[tuple[str, list[Any]]]:
+    """Keys with other labels: those of other turns of a loop, or of other rows; each one more or less."""
+    n, last = len(keys), keys[0][-1] if isinstance(keys[0], tuple) and keys[0] else None
+    if n > 1:
+        yield "that of the turn before", [keys[q - 1] for q in range(n)]
+        yield "that of the turn after", [keys[(q + 1) % n] for q in range(n)]
+        yield "that of the first turn", [keys[0]] * n
+    if len(shape) != (len(keys[0]) if isinstance(keys[0], tuple) else 0) or not isinstance(
+        last, (int, np.integer, list, np.ndarray)
+    ):
+        return
+    for text, by in (("one more", 1), ("one less", -1)):
+        yield text, [(*key[:-1], (np.asarray(key[-1]) + by) % shape[-1]) for key in keys]
+    if n == 1 and np.size(last) > 1:
+        yield "that of the next row", [(*keys[0][:-1], np.roll(last, -1))]
+        yield "that of the row before", [(*keys[0][:-1], np.roll(last, 1))]
+
+
+def relabelled(tape: Tape, edges: tuple[Edge, ...], keys: list[Any]) -> dict[int, Any]:
+    """What other labels change at the array that they pick from; recomputed up to the first sum."""
+    out: dict[int, Any] = {}
+    for (i, j), key in zip(edges, keys, strict=True):
+        p = tape.edges[i][j]
+        values: dict[int, Any] = {i: as_array(tape.data[p])[key]}
+        if np.shape(values[i]) != tape.shapes[i]:
+            raise UnfitError
+        now, chain = i, list[tuple[int, int, list[Any]]]()
+        while len(tape.consumers[now]) == 1 and tape.ops[tape.consumers[now][0][0]] not in SUMS:
+            q, k = tape.consumers[now][0]
+            operation = tape.nodes[q].operation
+            assert operation is not None
+            given = [like(values[now], x) if n == k else x for n, x in enumerate(tape.primals[q])]
+            values[q] = operation.forward(*given, **tape.nodes[q].params)
+            chain.append((q, k, given))
+            now = q
+        g = tape.cot[now]
+        for q, k, given in reversed(chain):
+            g = tape.rule(q, g, values[q], given)[k]
+        new = np.zeros(tape.shapes[p])
+        np.add.at(new, key, as_array(g))
+        add(out, p, new - tape.part[i, j])
+    return out
+
+
+SUMS = ("add", "subtract", "sum", "mean")
 
 
 def everywhere(s: Site) -> Any:

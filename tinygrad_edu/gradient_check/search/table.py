@@ -60,6 +60,8 @@ def example(shapes: Mapping[str, tuple[int, ...]], forward: str, backward: str) 
 
 
 XW = {"x": (4, 3), "W": (3, 2)}
+ROWS = {"x": (4, 3)}
+SQUARE = {"x": (4, 3), "W": (3, 3)}
 LAYER = {"x": (5, 3), "W": (3, 2), "b": (2,)}
 TANH = """
 h = np.tanh(x @ W + b)
@@ -73,7 +75,7 @@ TABLE: list[Hypothesis] = [
         "A variable that is used in several places gets the sum of what comes from each.",
         (rules.scaled, accumulation.several_paths, accumulation.outputs_ignored),
         example(
-            {"x": (4, 3), "W": (3, 3)},
+            SQUARE,
             """
 h = x + np.tanh(x @ W)
 return np.sum(h**2)
@@ -285,7 +287,7 @@ return dz @ W.T, x.T @ dz, dz.sum(axis=0)
         "For out = x @ W: dx = dout @ W.T, dW = x.T @ dout.",
         (rules.matrices, rules.matrix_everywhere),
         example(
-            {"x": (4, 3), "W": (3, 3)},
+            SQUARE,
             """
 h = np.tanh(x @ W)
 return np.sum(h**2)
@@ -341,7 +343,7 @@ return dz @ W.T, x.T @ dz, dz.mean(axis=0)  # sum
         "What divides or is subtracted from all entries depends on all of them.",
         (broadcasts.diagonal,),
         example(
-            {"x": (4, 3)},
+            ROWS,
             """
 e = x**2
 n = np.sum(e, axis=1, keepdims=True)
@@ -461,7 +463,13 @@ return g
         "shifted",
         Say("put back into the wrong entries: shifted, at another stride, all into the first"),
         "The backward pass writes to the very entries that the forward pass read.",
-        (entries.shifts, entries.other_stride, entries.first_channel, choices.labels_elsewhere),
+        (
+            entries.shifts,
+            entries.other_stride,
+            entries.first_channel,
+            choices.labels_elsewhere,
+            choices.labels_replaced,
+        ),
         example(
             {"x": (7,), "k": (3,)},
             """
@@ -525,7 +533,7 @@ return dy[0] + dy[1]
         "Each term of a sum gets the whole gradient of the sum.",
         (entries.one_entry,),
         example(
-            {"x": (4, 3)},
+            ROWS,
             """
 s = np.sum(x, axis=0)
 return np.sum(np.tanh(s))
@@ -682,7 +690,7 @@ return 1 - np.tanh(x) ** 2 + 2 * x, dg  # y for x, and * g
         "Compute the backward pass from the very numbers of the forward pass.",
         (accumulation.other_constant,),
         example(
-            {"x": (4, 3)},
+            ROWS,
             """
 r = np.sqrt(np.sum(x * x, axis=1, keepdims=True) + 0.1)
 return np.sum(np.arange(3.0) * x / r)
@@ -755,7 +763,7 @@ return d @ W.T, x.T @ d + 0.1 * W  # 0.2 * W
         "A gradient has the shape, and the order, of what it belongs to.",
         (),
         example(
-            {"x": (4, 3), "W": (3, 3)},
+            SQUARE,
             """
 return np.sum(np.tanh(x @ W))
 """,
