@@ -428,6 +428,16 @@ def loss(h, V):
         [(3, 2), (2, 4)],
         [("d[y[t]] -= 1", "d[y[t - 1]] -= 1", r"`p\[y\[t\]\]` has another label .*: that of the turn before")],
     ),
+    "next states": (
+        """
+S, S_next = np.arange(12.0).reshape(4, 3) / 9, np.sin(np.arange(12.0)).reshape(4, 3)
+def loss(W):
+    td = np.tanh(S @ W) - S_next.max(axis=1)
+    return np.sum(td**2), S.T @ (2 * td * (1 - np.tanh(S @ W) ** 2))
+""",
+        [(3,)],
+        [("S.T @ (2", "S_next.T @ (2", r"multiplied by `S_next`, not by `S`")],
+    ),
     "choice": (
         """
 def loss(W):

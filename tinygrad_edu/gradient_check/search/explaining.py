@@ -17,7 +17,7 @@ from tinygrad_edu.gradient_check.search.change import Change, Edges, Leaps, Say,
 from tinygrad_edu.gradient_check.search.chinese import CHINESE
 from tinygrad_edu.gradient_check.search.engine import BUDGET, ERRORS, Engine, Found, choose, scaling
 from tinygrad_edu.gradient_check.search.findings import Finding, Search
-from tinygrad_edu.gradient_check.search.recording import Place, record, source_of, span_of
+from tinygrad_edu.gradient_check.search.recording import Place, arrays_around, record, source_of, span_of
 from tinygrad_edu.gradient_check.search.repair import formula_and_repair
 from tinygrad_edu.gradient_check.search.scene import Scene
 from tinygrad_edu.gradient_check.search.table import TABLE
@@ -57,6 +57,7 @@ def explain(
     try:
         with np.errstate(all="ignore"):
             tape = Tape(record(forward, inputs, wanted), cotangents, names)
+        tape.around = arrays_around(forward, inputs, wanted)
     except Exception as error:  # whatever the user's code makes of Values
         return Search((), tuple(names), (f"The forward code {error}",), followed=False)
     if doubtful := unproved(tape, right):

@@ -101,6 +101,26 @@ def record(forward: Callable[..., Any], inputs: Sequence[Any], wanted: Sequence[
     return Recording(leaves, outputs, recorder.places, recorder.turns)
 
 
+def arrays_around(forward: Callable[..., Any], inputs: Sequence[Any], wanted: Sequence[int]) -> dict[str, Any]:
+    """The arrays that a function can see beside its differentiated inputs: other arguments, closures and globals."""
+    code = getattr(forward, "__code__", None)
+    if code is None:
+        return {}
+    names = code.co_varnames[: code.co_argcount]
+    seen = {name: x for k, (name, x) in enumerate(zip(names, inputs, strict=False)) if k not in wanted}
+    cells = getattr(forward, "__closure__", None) or ()
+    seen.update({n: c.cell_contents for n, c in zip(code.co_freevars, cells, strict=True) if filled_cell(c)})
+    seen.update({name: forward.__globals__[name] for name in code.co_names if name in forward.__globals__})
+    return {n: x for n, x in seen.items() if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and x.size > 1}
+
+
+def filled_cell(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # the variable has no value yet
+        return False
+
+
 def fresh(x: Any) -> Value:
     data = as_data(data_of(x))
     return Value(data if isinstance(data, float) else np.array(data, dtype=np.float64))

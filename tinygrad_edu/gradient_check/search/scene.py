@@ -191,6 +191,10 @@ class Scene:
                 if new([tape.primals[c][q] for c in line]):
                     name = self.operand(line[0], q)
                     yield f"`{name}`{which(own, seen[-1], tape.places[line[0]].span.line)}", seen[-1]
+        if len(members) == 1 and k is not None and k not in tape.edges[members[0]]:
+            for name, x in tape.around.items():
+                if new([x]):
+                    yield f"`{name}`", seen[-1]
         if len(members) == 1:
             for p in range(tape.n_in):
                 if shapes[0] and new([tape.data[p]]):

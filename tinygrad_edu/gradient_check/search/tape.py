@@ -55,6 +55,7 @@ class Site(NamedTuple):
 class Tape:
     """The graph between inputs and outputs, by numbers."""
 
+    around: Mapping[str, Array] = {}
     by_name = False  # whether the user has the outputs' cotangents as variables, each called after its output
 
     def __init__(self, recording: Recording, cotangents: Sequence[Any], names: Sequence[str]) -> None:
