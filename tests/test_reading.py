@@ -1,11 +1,13 @@
 """Numbers leave the graph only where the code says so; else the gradient is kept, or an error says what to write."""
 
 import copy
+import datetime
 import decimal
 import json
 import math
 import pickle
 import statistics
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -370,6 +372,7 @@ def test_arrays_that_mean_more_than_their_numbers_are_refused():
         (lambda x: pickle.loads(pickle.dumps(x)).sum(), "can't become a pickle"),
         (lambda x: json.loads(json.dumps(x[0])), r"JSON.*v\.item\(\)"),
         (lambda x: decimal.Decimal(x[0]), r"Decimal.*v\.item\(\)"),
+        (lambda x: datetime.timedelta(seconds=x[0]), r"timedelta.*v\.item\(\)"),
         (lambda x: np.frombuffer(x.tobytes()).sum(), r"v\.data\.tobytes"),
         (lambda x: np.hypot(np.array([x[0], x[1]]), 1.0).sum(), r"holds Values.*tg\.stack"),
         (lambda x: np.isnan(np.array([x[0], x[1]])) @ x, r"holds Values.*tg\.stack"),
@@ -458,3 +461,9 @@ def test_an_in_place_operator_stays_where_no_other_name_is_read_later():
     same = v
     v += 1.0  # outside of what is differentiated a Value is what it was
     assert (same + v).tolist() == [3.0, 5.0]
+
+
+@pytest.mark.parametrize(("operand", "told"), [(Fraction(1, 3), "Fraction"), (None, "NoneType"), ("a", "str")])
+def test_an_operand_that_is_no_number_is_named(operand, told):
+    with pytest.raises(TypeError, match=f"^data must be real numbers, got .*{told}"):
+        tg.grad(lambda x: x * operand)(2.0)

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -73,13 +73,17 @@ def behind(error: BaseException) -> LostGradientError | None:
         cause = cause.__cause__
     name = error.name if isinstance(error, AttributeError) and type(error.obj).__name__ == "Value" else None
     by_numpy = name is not None and not hasattr(np.ndarray, name) and isinstance(getattr(np, name, None), np.ufunc)
+    if str(error).startswith("data must be"):  # which is ours
+        return None
     told = r"dtype\('O'\)|loop of ufunc|type object|references|^ufunc '\w+' not supported|dtype=object"
     if by_numpy or (isinstance(error, TypeError) and re.search(told, str(error))):
         return LostGradientError(
             f"numpy can't compute with an array that holds Values ({error}): make it by tg.stack([…]) or tg.array([…]) "
             "in place of np.array([…])"
         )
-    if isinstance(error, TypeError) and re.search(r"(type|from|not) '?Value\b|Rational instance", str(error)):
+    if isinstance(error, TypeError) and re.search(
+        r"(type|from|not|component:) '?Value\b|Rational instance", str(error)
+    ):
         return LostGradientError(
             f"{error}: what is differentiated is a Value, which functions of tg and numpy take; v.item(), v.data and "
             "v.tolist() are its numbers, without a gradient"
@@ -87,6 +91,20 @@ def behind(error: BaseException) -> LostGradientError | None:
     if name is not None and hasattr(np.ndarray, name):
         return LostGradientError(f"a Value has no .{name}: v.data.{name} is that of its numbers, without a gradient")
     return None
+
+
+def exact(x: Any, data: Any) -> Any:
+    """Data, made of what a user gave. Raises ValueError for an integer that no float equals, as 2**53 + 1 is."""
+    if data is not x and type(x) is not bool and np.size(data) and np.max(np.abs(data)) >= 2.0**53:
+        for given, number in zip(np.ravel(np.asarray(x)).tolist(), np.ravel(data).tolist(), strict=True):
+            if isinstance(given, int) and number != given:
+                raise ValueError(f"data has the integer {given}, which no float equals: write float(…) to round it")
+    return data
+
+
+def kept(x: Any) -> NoReturn:
+    """Raises the error for pickling a Value within what is differentiated: what is read again has no gradient."""
+    raise lost_gradient(x.data, "a pickle")
 
 
 def in_place(mask: bool) -> TypeError:

@@ -39,16 +39,6 @@ def as_data(x: Any) -> Data:
     raise TypeError(f"data must be real numbers, got {type(x).__name__} of dtype {array.dtype}")
 
 
-def as_leaf(x: Any) -> Data:
-    """The same for what a user gives. Raises ValueError for an integer that no float equals, as 2**53 + 1 is."""
-    data = as_data(x)
-    if data is not x and type(x) is not bool and np.size(data) and np.max(np.abs(data)) >= 2.0**53:
-        for given, kept in zip(np.ravel(np.asarray(x)).tolist(), np.ravel(data).tolist(), strict=True):
-            if isinstance(given, int) and kept != given:
-                raise ValueError(f"data has the integer {given}, which no float equals: write float(…) to round it")
-    return data
-
-
 def as_result(out: Any, name: str) -> Any:
     """What `forward` gave, as data. A numpy scalar stays numpy's: it becomes an array of shape ()."""
     if isinstance(out, np.generic):

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_edu import advice, core, ops
 from tinygrad_edu.core.context import OBSERVED, Context, context, current, depth
-from tinygrad_edu.core.data import KEPT, Data, as_data, as_leaf, as_result
+from tinygrad_edu.core.data import KEPT, Data, as_data, as_result
 from tinygrad_edu.ops.methods import Methods
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Value(Methods):
     def __init__(self, data: ArrayLike, name: str | None = None) -> None:
         if isinstance(data, Value):
             raise TypeError("data is a Value already; for a leaf with the same data use detach()")
-        self._data = data if type(data) is float else as_leaf(data)
+        self._data = data if type(data) is float else advice.exact(data, as_data(data))
         self.grad = None
         self.name = name
         self.operation = None
@@ -215,9 +215,7 @@ class Value(Methods):
         return value_from(copy.deepcopy(records, memo))  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if depth.get():
-            raise advice.lost_gradient(self.data, "a pickle")
-        return core.copying.value_from, (core.copying.records_of(self),)
+        return core.copying.value_from, (core.copying.records_of(advice.kept(self) if depth.get() else self),)
 
     def __repr__(self) -> str:
         shown = (

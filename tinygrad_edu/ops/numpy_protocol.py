@@ -38,8 +38,8 @@ def reshaped(x: Any, shape: Any = None, order: Any = "C", *, newshape: Any = Non
 
 def full_svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """As `np.linalg.svd`, which gives the full matrices where nothing else is said."""
-    rows, columns = np.shape(data_of(a))[-2:]
-    return ops.svd(a, full_matrices and rows != columns, compute_uv)
+    shape = np.shape(data_of(a))
+    return ops.svd(a, full_matrices and shape[-1:] != shape[-2:-1], compute_uv)
 
 
 OTHERWISE: dict[Any, Callable[..., Any]] = {
