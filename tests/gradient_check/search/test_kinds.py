@@ -438,6 +438,33 @@ def loss(W):
         [(3,)],
         [("S.T @ (2", "S_next.T @ (2", r"multiplied by `S_next`, not by `S`")],
     ),
+    "lists": (
+        """
+def loss(w):
+    total, g = 0.0, np.zeros(3)
+    for x in ([1.0, 0.5], [-0.3, 2.0], [0.7, -1.1]):
+        z = w[0] + w[1] * x[0] + w[2] * x[1]
+        total += np.tanh(z)
+        d = 1 - np.tanh(z) ** 2
+        g += np.array([d, d * x[0], d * x[1]])
+    return total, g
+""",
+        [(3,)],
+        [("[d, d * x[0], d * x[1]]", "[d, d * x[1], d * x[0]]", r"factors `x\[0\]` and `x\[1\]` of two products")],
+    ),
+    "slices of one matrix": (
+        """
+def loss(x, R):
+    y = np.tanh(x[0] @ R[0] + x[1] @ R[1])
+    d = 1 - y**2
+    dx, dR = np.zeros_like(x), np.zeros_like(R)
+    for k in range(2):
+        dx[k], dR[k] = d @ R[k].T, x[k].T @ d
+    return np.sum(y), (dx, dR)
+""",
+        [(2, 4, 3), (2, 3, 3)],
+        [("d @ R[k].T", "d @ R[k]", r"x: a matrix isn't transposed.*in every such line")],
+    ),
     "choice": (
         """
 def loss(W):

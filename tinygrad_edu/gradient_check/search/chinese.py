@@ -320,4 +320,5 @@ CHINESE: dict[str, str] = {
     "one less": "少一",
     "that of the next row": "下一行的",
     "that of the row before": "上一行的",
+    "the factors `{a}` and `{b}` of two products are exchanged": "两个乘积的因子 `{a}` 和 `{b}` 交换了",
 }

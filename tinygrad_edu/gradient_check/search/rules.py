@@ -150,6 +150,27 @@ def factors_exchanged(scene: Scene) -> Iterator[Change]:
             yield Change(2.1 + group.rank, say + in_turn(group), first, None, Edges(edges, own_factor), "", len(edges))
 
 
+def factors_of_two_lines(scene: Scene) -> Iterator[Change]:
+    """The factors of two products exchanged, as in dw1 += d * x2 and dw2 += d * x1."""
+    tape = scene.tape
+    for group, j, edges, _, op in edge_groups(scene):
+        members = group.members
+        if op != "multiply" or group.turn or len(edges) < len(members) or 1 - j in tape.edges[members[0]]:
+            continue
+        for line in scene.near(members, 6):
+            pairs = list(zip(members, line, strict=True))
+            both = [(q, j) for q in line if (q, j) in tape.part]
+            if line[0] < members[0] or tape.ops[line[0]] != "multiply" or len(both) < len(line):
+                continue
+            if any(np.shape(tape.primals[m][1 - j]) != np.shape(tape.primals[q][1 - j]) for m, q in pairs):
+                continue
+            table = {m: tape.primals[q][1 - j] for m, q in pairs} | {q: tape.primals[m][1 - j] for m, q in pairs}
+            a, b = scene.operand(members[0], 1 - j), scene.operand(line[0], 1 - j)
+            say = Say("the factors `{a}` and `{b}` of two products are exchanged", a=a, b=b)
+            rule = with_other(1 - j, table)
+            yield Change(3.0, say, *edges[0], Edges((*edges, *both), rule), "", len(edges) + len(both))
+
+
 def own_factor(s: Site) -> Any:
     return as_array(s.g) * s.other(s.j)
 
@@ -203,7 +224,8 @@ def matrix_everywhere(scene: Scene) -> Iterator[Change]:
             for k, x in enumerate(tape.nodes[i].parents):
                 p = tape.edges[i].get(k)
                 if (np.ndim(tape.primals[i][k]) >= 2 or (p is not None and p < tape.n_in)) and (i, 1 - k) in tape.part:
-                    users[id(x)].append((i, 1 - k))
+                    whole = tape.nodes[p].parents[0] if p is not None and tape.ops[p] == "index" else x
+                    users[id(whole)].append((i, 1 - k))
     for edges in users.values():
         if len({tape.places[i] for i, _ in edges}) < 2:
             continue

@@ -651,7 +651,7 @@ return d @ W.T, x.T @ d
         "siblings exchanged",
         Say("the gradients of two parts of one array are exchanged, such as those of two gates"),
         "Stack gradients in the order in which the forward pass takes the parts.",
-        (cotangents.siblings, cotangents.joined_parts, rules.factors_exchanged),
+        (cotangents.siblings, cotangents.joined_parts, rules.factors_exchanged, rules.factors_of_two_lines),
         example(
             {"z": (6,)},
             """
