@@ -438,6 +438,20 @@ def test_source_hands_over_weights_after_every_moment(monkeypatch, moment):
     assert len(seen) - 10 * len(X) == (9 + 2 if moment == 0.0 else 1 + 2)  # the last row is run by the network
 
 
+@pytest.mark.parametrize("compiled", [True, None])
+def test_where_a_rate_fails_all_updates_before_it_are_done(compiled):
+    def rate(step):
+        if step == 37:
+            raise KeyError("no rate")
+        return 0.1
+
+    ours, eager = network(), network()
+    for one, how in ((ours, compiled), (eager, False)):
+        with pytest.raises(KeyError, match="no rate"):
+            one.train(X, Y, 60, update=tg.nn.SGD(rate), compiled=how)
+    assert bits(ours) == bits(eager)
+
+
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_source_hands_over_within_an_epoch_that_takes_longer_than_a_moment(monkeypatch, batch_size):
     monkeypatch.setattr("tinygrad_edu.nn.training.AT_ONCE", 0)

@@ -415,7 +415,8 @@ class Run:
         while start < end:
             stop = min(start + count, end)
             steps = self.history.progress.steps
-            rates = [rate_at(self.update, steps + k) for k in range(stop - start)]
+            rates = self.rates(steps, stop - start)
+            stop = start + len(rates)
             scheduled = callable(self.update.rate)
             given = self.given() if scheduled else [*self.given(), rates[0]]
             before = perf_counter()
@@ -437,6 +438,20 @@ class Run:
                 count = max(1, count // 2)
             start = stop
         return start, sums
+
+    def rates(self, steps: int, n: int) -> list[float]:
+        """The rates of the next n updates; fewer where a function gives no rate for a later one, which comes to that."""
+        if not callable(self.update.rate):
+            return [rate_at(self.update, steps)] * n
+        found: list[float] = []
+        for k in range(n):
+            try:
+                found.append(rate_at(self.update, steps + k))
+            except Exception:
+                if not found:
+                    raise
+                break
+        return found
 
     def step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
         """One update by the network's own graph, or by shards: the sums that the row or batch adds."""
