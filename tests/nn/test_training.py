@@ -358,6 +358,25 @@ def test_other_parameters_in_on_epoch_are_refused(compiled):
         ours.train(X, Y, 30, on_epoch=exchange, compiled=compiled)
 
 
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_a_method_of_an_instance_is_called_and_followed(kind):
+    found = []
+    for compiled in (False, True, None):
+        ours = network(kind)
+        part = ours.units()[0]
+
+        def double(epoch, history, part=part):
+            if epoch == 5:
+                original = part.feed_forward
+                part.feed_forward = lambda *args: original(*args) * 2.0
+
+        ours.train(X, Y, 20, on_epoch=double, compiled=compiled, update=tg.nn.SGD(0.01))
+        found.append(bits(ours))
+    plain = network(kind)
+    plain.train(X, Y, 20, update=tg.nn.SGD(0.01))
+    assert found[0] == found[1] == found[2] != bits(plain)
+
+
 def test_layers_and_losses_without_a_hash_compile():
     @dataclass
     class Times:

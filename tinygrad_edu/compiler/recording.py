@@ -58,7 +58,10 @@ def program_seen(
     recorder.given = {value: i for i, value in enumerate(values)}
     order = order_of([*roots_of(recorder.owners), *roots], recorder.tape, values)
     if outside := from_outside(roots, order, recorder):
-        raise TypeError(f"can't be compiled: a loss or a metric reads Values from outside, which may change: {outside}")
+        raise TypeError(
+            "can't be compiled: a layer, the loss or a metric reads Values that are no parameters, which may change: "
+            f"{outside}"
+        )
     names = names_of({v: v.name or "x" for v in values}, order, recorder.owners)
     return program_of(values, results, order, names, hints, recorder.tape)
 

@@ -132,6 +132,7 @@ def key_of(network: Network, form: Form) -> Any:
         (form.row, form.target, form.rows, form.scheduled),
         tuple(map(hashable, parts)),
         tuple([part.activation for part in parts if isinstance(part, (Neuron, Dense, Conv2d))]),
+        tuple([part.__dict__["feed_forward"] for part in parts if "feed_forward" in getattr(part, "__dict__", ())]),
         tuple([settings_of(part) for part in parts if isinstance(part, (Conv2d, Dropout))]),
         layouts,
         form.run,

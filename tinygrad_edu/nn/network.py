@@ -239,7 +239,8 @@ class Network:
                 token = context.set(inner)
                 try:
                     takes_lists = isinstance(layer, (Layer, Dense, Network))
-                    x = layer(stack(x) if type(x) is list and not takes_lists and has_values(x) else x)
+                    call = layer.feed_forward if kind is Layer or kind is Dense else layer  # the instance has its own
+                    x = call(stack(x) if type(x) is list and not takes_lists and has_values(x) else x)
                 finally:
                     context.reset(token)
         return x

@@ -440,7 +440,7 @@ class Run:
         return start, sums
 
     def rates(self, steps: int, n: int) -> list[float]:
-        """The rates of the next n updates; fewer where a function gives no rate for a later one, which comes to that."""
+        """The rates of the next n updates; fewer where a function gives none for a later one, which comes to that."""
         if not callable(self.update.rate):
             return [rate_at(self.update, steps)] * n
         found: list[float] = []
