@@ -123,6 +123,16 @@ def test_a_network_is_differentiable_by_its_inputs_for_rows_and_batches(kind):
     assert tg.gradcheck(total, np.array(ROWS))
 
 
+@pytest.mark.parametrize("kind", ["scalar", "dense"])
+def test_rows_of_values_in_lists_are_rows(kind):
+    network = tg.Network.create([2, 3, 2], kind=kind, seed=3)
+    rows = [[tg.Value(x) for x in row] for row in ROWS]
+    tg.sum(network(rows)).backward()
+    assert all(x.grad is not None for row in rows for x in row)
+    for given in (rows, [tg.stack(row) for row in rows], tg.Value(ROWS)):
+        np.testing.assert_allclose(network.outputs(given), network.outputs(ROWS), rtol=1e-15)
+
+
 def test_anything_that_can_be_called_is_a_layer():
     class Scale:
         def __init__(self):

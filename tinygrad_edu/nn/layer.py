@@ -179,8 +179,11 @@ class Dense:
 
     def feed_forward(self, inputs: Operand | Sequence[Value], within: Context | None = None) -> Value:
         """The outputs for one row or a batch of rows, recorded `within` a group. Calling the layer does the same."""
-        if isinstance(inputs, (list, tuple)) and any(isinstance(x, Value) for x in inputs):
-            inputs = stack(inputs)
+        if isinstance(inputs, (list, tuple)):
+            if any(isinstance(x, (list, tuple)) and has_values(x) for x in inputs):
+                inputs = [stack(x) if isinstance(x, (list, tuple)) else x for x in inputs]
+            if has_values(inputs):
+                inputs = stack(inputs)
         x = inputs if isinstance(inputs, (Value, np.ndarray)) else numbers(inputs)
         if x.ndim not in (1, 2) or x.shape[-1] != self.n_inputs:
             raise ValueError(f"inputs must have shape ({self.n_inputs},) or (rows, {self.n_inputs}), got {x.shape}")
@@ -232,6 +235,10 @@ class Dense:
     def __repr__(self) -> str:
         parts = [f"{name}={getattr(self, name)}" for name in ("delta", "output")]
         return f"Dense(weights={self.weights.data}, bias={self.bias.data}, {', '.join(parts)})"
+
+
+def has_values(x: Sequence[Any]) -> bool:
+    return any(isinstance(part, Value) for part in x)
 
 
 def numbers(x: Any) -> Array:

@@ -23,7 +23,7 @@ from tinygrad_edu.groups import Groups
 from tinygrad_edu.nn.checks import check_activation, check_loss, check_update, listed, shown
 from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
 from tinygrad_edu.nn.data import check_count
-from tinygrad_edu.nn.layer import Dense, Layer, Start, identity, is_batch, name_of, numbers
+from tinygrad_edu.nn.layer import Dense, Layer, Start, has_values, identity, is_batch, name_of, numbers
 from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.metric import Metric, metrics_of
 from tinygrad_edu.nn.neuron import Neuron
@@ -431,11 +431,12 @@ def as_rows(x: Any) -> Any:
     """Inputs without Values: a list of rows is rows, whatever its length."""
     if isinstance(x, Value):
         return x.data
-    return x if isinstance(x, (list, tuple)) and has_values(x) else numbers(x)
-
-
-def has_values(x: Any) -> bool:
-    return any(isinstance(part, Value) for part in x)
+    try:
+        return numbers(x)
+    except TypeError:
+        if isinstance(x, (list, tuple)) and has_values(leaves_of(x)):
+            return numbers(mapped(data_of, x))
+        raise
 
 
 Known: TypeAlias = dict[Any, Any]
