@@ -433,7 +433,24 @@ def closure(x):
     return a.sum() * read()
 
 
-@pytest.mark.parametrize("function", [alias, view, skip_connection, attribute, closure])
+def kept_in_a_list(x):
+    h, states = x * 1.0, []
+    for _ in range(2):
+        states.append(h)
+        h += np.tanh(h)
+    return sum((state**2).sum() for state in states)
+
+
+def in_a_function(x):
+    def shifted(h):
+        h += 1.0
+        return h
+
+    y = x * 1.0
+    return (shifted(y) * y).sum()
+
+
+@pytest.mark.parametrize("function", [alias, view, skip_connection, attribute, closure, kept_in_a_list, in_a_function])
 def test_an_in_place_operator_is_refused_where_another_name_would_change_too(function):
     x, h = np.array([1.0, 2.0]), 1e-6
     with pytest.raises(TypeError, match=r"an in-place operator would change .*tg\.follow"):
@@ -450,6 +467,11 @@ def test_an_in_place_operator_stays_where_no_other_name_is_read_later():
             kept = scaled.copy()
             scaled *= 2.0
             total += scaled * kept
+        holder = SimpleNamespace(h=total)
+        h = holder.h
+        h += 0.0
+        holder.h = h
+        total = holder.h
         x += 1.0
         before = x
         before *= 1.0

@@ -12,8 +12,9 @@ import sys
 import warnings
 from collections.abc import Iterable
 from contextvars import ContextVar
-from types import FrameType
-from typing import Any, NoReturn
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -133,35 +134,74 @@ PASSED = ("tinygrad_edu", "numpy", "statistics", "json", "fractions", "copy")
 def refuse_second_name(x: Any) -> None:
     """Raises TypeError for an in-place operator on a Value, where the same numbers are read by another name later.
 
-    With numpy's arrays the operator would change both; a Value isn't changed.
+    With numpy's arrays the operator would change both; a Value isn't changed. Names are looked for where the operator
+    stands, and where the functions around were called.
     """
-    frame = sys._getframe(2)  # that of the operator
-    if frame.f_globals.get("__name__", "").partition(".")[0] in PASSED:
-        return
-    later, target = instructions_after(frame)
-    for name, other in frame.f_locals.items():
-        data = getattr(other, "_data", other)
-        if name == target or not isinstance(data, np.ndarray) or not np.may_share_memory(x._data, data):
-            continue
-        touched = next((i for i in later if name == i.argval or (type(i.argval) is tuple and name in i.argval)), None)
-        if name in frame.f_code.co_cellvars or (touched is not None and "LOAD" in touched.opname):
-            raise TypeError(
-                f"an in-place operator would change {name} as well, if these were arrays, but a Value isn't changed in "
-                f"place: write x = x + y for x += y where {name} is to stay, or differentiate tg.follow(function), in "
-                "which both change"
-            )
+    frame: FrameType | None = sys._getframe(2)  # that of the operator
+    target = None
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] not in PASSED:
+        later = what_follows(frame.f_code, frame.f_lasti)
+        target = later.stored if target is None else ""
+        for name, other in frame.f_locals.items():
+            if name not in later.read or name == target or (later.is_entry and other is not x):
+                continue
+            if holds(other, x, later.fills):
+                raise TypeError(
+                    f"an in-place operator would change {name} as well, if these were arrays, but a Value isn't "
+                    f"changed in place: write x = x + y for x += y where {name} is to stay, or differentiate "
+                    "tg.follow(function), in which both change"
+                )
+        frame = frame.f_back
 
 
-def instructions_after(frame: FrameType) -> tuple[list[dis.Instruction], Any]:
-    """What may run after the instruction of a frame, round a loop too, and the name that its result goes to."""
-    instructions = [
-        i for i in dis.get_instructions(frame.f_code) if "ATTR" not in i.opname and "METHOD" not in i.opname
-    ]
-    behind = [i for i in instructions if i.offset > frame.f_lasti]
-    starts = [i.argval for i in behind if "JUMP_BACKWARD" in i.opname and i.argval <= frame.f_lasti]
-    around = [i for i in instructions if starts and min(starts) <= i.offset < frame.f_lasti]
-    stored = behind[0].argval if behind and behind[0].opname.startswith("STORE_") else None
-    return [*behind, *around], stored
+def holds(other: Any, x: Any, fills: bool) -> bool:
+    """Whether an object shares memory with a Value, or has it as a part: unless code that follows fills in parts."""
+    data = getattr(other, "_data", other)
+    if isinstance(data, np.ndarray):
+        return bool(np.may_share_memory(x._data, data))
+    if fills or callable(other):
+        return False
+    parts = other.values() if isinstance(other, dict) else other if isinstance(other, (list, tuple)) else ()
+    return any(part is x for part in (*parts, *getattr(other, "__dict__", {}).values()))
+
+
+class Following(NamedTuple):
+    """What may run after an instruction, round a loop too.
+
+    Attributes:
+        read: The names that are read before they get another object.
+        stored: The name that the instruction's result goes to; "" where it goes elsewhere.
+        is_entry: Whether it becomes an entry, which a Value refuses itself.
+        fills: Whether entries or attributes are set.
+    """
+
+    read: frozenset[str]
+    stored: str
+    is_entry: bool
+    fills: bool
+
+
+@cache
+def what_follows(code: CodeType, at: int) -> Following:
+    instructions = list(dis.get_instructions(code))
+    behind = [i for i in instructions if i.offset > at]
+    starts = [i.argval for i in behind if "JUMP_BACKWARD" in i.opname and i.argval <= at]
+    around = [i for i in instructions if starts and min(starts) <= i.offset < at]
+    read: dict[str, bool] = {}
+    for i in (*behind, *around):
+        if re.fullmatch(r"(LOAD|STORE)_(FAST|NAME|GLOBAL|DEREF|CLOSURE).*", i.opname):
+            names = i.argval if isinstance(i.argval, tuple) else (i.argval,)
+            kinds = re.findall("LOAD|STORE", i.opname) * 2  # some instructions do two at once
+            for name, kind in zip(names, kinds, strict=False):
+                read.setdefault(name, kind == "LOAD")
+    target = next((i for i in behind if i.opname != "SWAP"), None)
+    kind = target.opname if target else ""
+    return Following(
+        frozenset({name for name, is_read in read.items() if is_read} | set(code.co_cellvars)),
+        str(target.argval) if target and re.match("STORE_(FAST|NAME|GLOBAL|DEREF)", kind) else "",
+        kind == "STORE_SUBSCR",
+        any(i.opname in ("STORE_SUBSCR", "STORE_ATTR") for i in (*behind, *around)),
+    )
 
 
 def user_frame() -> FrameType | None:
