@@ -701,3 +701,13 @@ def test_numbers_are_taken_in_the_order_in_which_they_lie_in_memory(order):
 def test_an_argument_that_a_function_does_not_take_is_named(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call(tg.Value([[2.0, 0.5], [0.5, 1.0]]))
+
+
+def test_elementwise_functions_of_scipy_are_the_librarys_own():
+    special = pytest.importorskip("scipy.special")
+    x = np.array([0.2, 0.7])
+    for name in ("expit", "logit", "log_expit", "log1p", "expm1", "exp2"):
+        assert tg.gradcheck(getattr(special, name), x), name
+        np.testing.assert_allclose(getattr(special, name)(tg.Value(x)).data, getattr(special, name)(x), rtol=1e-14)
+    with pytest.raises(TypeError, match=r"scipy\.special\.gammaln isn't supported"):
+        special.gammaln(tg.Value(x))

@@ -1,7 +1,11 @@
 """`follow`: plain numpy code that changes arrays in place has the derivatives that differences say; nothing is lost."""
 
+import abc
 import math
 import random
+import sys
+import types
+from collections import OrderedDict
 from types import SimpleNamespace
 
 import numpy as np
@@ -183,6 +187,88 @@ def test_methods_of_objects_are_followed_and_the_objects_stay_as_they_are():
     np.testing.assert_allclose(g, differences(lambda x: Layer(layer.weights).forward(x), [x], 0), rtol=1e-6)
     assert type(layer.weights) is np.ndarray
     assert layer.cache is None or type(layer.cache) is np.ndarray
+
+
+class Step(abc.ABC):
+    @abc.abstractmethod
+    def __call__(self, x): ...
+
+
+class Doubled(Step):
+    __slots__ = ("factor",)
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, x):
+        out = np.zeros(len(x))
+        out[:] = x * self.factor
+        return out
+
+
+class Named(dict):
+    def __getattr__(self, name):
+        return self[name]
+
+
+def settings_of(names):
+    """A module with a parameter, a function that reads it, and objects of all sorts that hold others."""
+    module = types.ModuleType("settings")
+    vars(module).update(names, np=np, __file__="settings.py")
+    exec("def product(x):\n    out = np.zeros(2)\n    out[:] = x * w\n    return out", vars(module))
+    sys.modules["settings"] = module
+    return module
+
+
+@pytest.mark.parametrize("where", ["module", "slots", "dict", "ordered"])
+def test_what_a_followed_function_sets_is_what_the_code_that_it_calls_reads(where):
+    module, x = settings_of({"w": np.ones(2)}), np.array([3.0, -4.0])
+    step, named, ordered = Doubled(np.ones(2)), Named(w=np.ones(2)), OrderedDict(step=Doubled(np.ones(2)))
+
+    def f(w):
+        if where == "module":
+            module.w = w
+            return np.sum(module.product(x) ** 2)
+        if where == "slots":
+            step.factor = w
+            return np.sum(step(x) ** 2)
+        if where == "dict":
+            named["w"] = w
+            return np.sum((x * named.w) ** 2)
+        ordered["step"].factor = w
+        return sum(np.sum(part(x) ** 2) for part in ordered.values())
+
+    w = np.array([2.0, 0.5])
+    try:
+        np.testing.assert_array_equal(tg.grad(tg.follow(f))(w), 2 * w * x**2)
+        held = [module.w, step.factor, named.w, ordered["step"].factor]
+        assert [type(part) for part in held] == [np.ndarray] * 4
+    finally:
+        del sys.modules["settings"]
+
+
+def test_arrays_of_float32_round_what_is_written_into_them_as_numpy_does():
+    def f(x):
+        out = np.empty((2, 2), dtype="f")
+        for i in range(2):
+            out[i] = np.tanh(x) * (i + 1.3)
+        out *= 1.7
+        return np.sum(out.astype(float) * 1.1) + np.sum(x.astype(np.float32) ** 2.0) + np.array(x, dtype="f")[0] ** 3
+
+    x = np.array([0.3, -1.1])
+    assert tg.follow(f)(x) == f(x)
+    exact = 1.7 * 1.1 * 3.6 * (1 - np.tanh(x) ** 2) + 2 * x + np.array([3 * x[0] ** 2, 0.0])
+    np.testing.assert_allclose(tg.grad(tg.follow(f))(x), exact, rtol=1e-6)
+
+
+def rows(x):
+    shares = np.apply_along_axis(lambda row: row / row.sum(), 0, x)
+    return np.sum(shares**2) + np.sum(np.apply_along_axis(np.max, 1, x) ** 2)
+
+
+def test_functions_applied_along_an_axis_are_followed():
+    x = np.array([[1.0, 2.0, 0.5], [4.0, 3.0, 2.5]])
+    np.testing.assert_allclose(tg.grad(tg.follow(rows))(x), differences(rows, [x], 0), rtol=1e-6)
 
 
 def test_random_numbers_are_drawn_alike_in_both_runs():

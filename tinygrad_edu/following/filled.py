@@ -16,12 +16,19 @@ from tinygrad_edu.core.value import data_of
 from tinygrad_edu.ops.indexing import index
 from tinygrad_edu.ops.shaping import reshape
 
+
+def float_type(x: Any) -> np.dtype[Any]:
+    """The float dtype of an array's own; float64 for one of whole numbers."""
+    dtype = np.asarray(data_of(x)).dtype
+    return dtype if dtype.kind == "f" else np.dtype(float)
+
+
 Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 
 def _filled(base: Any, /, *parts: Any, positions: Sequence[Positions]) -> Any:
     """`base` with each part written at its positions, one after the other. ∂part = ∂out there."""
-    out = np.array(base, dtype=float)
+    out = np.array(base, dtype=float_type(base))
     flat = out.reshape(-1)
     for at, part in zip(positions, parts, strict=True):
         flat[at] = part

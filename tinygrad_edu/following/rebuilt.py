@@ -6,8 +6,11 @@ call. Functions and classes of the user's own modules are rebuilt in turn; numpy
 
 from __future__ import annotations
 
+import abc
 import builtins
+import collections
 import copy
+import copyreg
 import functools
 import random
 import types
@@ -18,8 +21,10 @@ import numpy as np
 
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.following.origin import users_own
-from tinygrad_edu.following.stand_ins import FLOAT, Vectorized, importing, lifted, stand_in
+from tinygrad_edu.following.stand_ins import FLOAT, Vectorized, lifted, stand_in
 from tinygrad_edu.following.tracked import Tracked
+
+CONTAINERS = (list, dict, set, collections.OrderedDict, collections.defaultdict, collections.deque)
 
 
 class Rebuilder:
@@ -27,7 +32,7 @@ class Rebuilder:
 
     def __init__(self) -> None:
         self.made: dict[int, tuple[Any, Any]] = {}
-        self.names: dict[int, dict[str, Any]] = {}
+        self.names: dict[int, types.ModuleType] = {}
 
     def __call__(self, x: Any) -> Any:
         """What takes the place of `x` in the run that is followed."""
@@ -37,7 +42,7 @@ class Rebuilder:
             return x
         if isinstance(x, (np.ndarray, Value)):
             return self.keep(x, Tracked(x) if isinstance(x, Value) or x.dtype != object else x)
-        if type(x) in (list, dict, set):
+        if type(x) in CONTAINERS:
             return self.container(x)
         if isinstance(x, tuple):
             return self.tuple(x)
@@ -62,14 +67,22 @@ class Rebuilder:
         return new
 
     def container(self, x: Any) -> Any:
-        new = self.keep(x, type(x)())
-        if isinstance(x, dict):
-            new.update((key, self(part)) for key, part in x.items())
-        elif isinstance(x, list):
-            new.extend(map(self, x))
-        else:
-            new.update(x)
+        new = self.keep(x, copy.copy(x))
+        new.clear()
+        self.fill(new, x)
+        if isinstance(x, collections.defaultdict):
+            new.default_factory = self(x.default_factory)
         return new
+
+    def fill(self, new: Any, x: Any) -> None:
+        """What is in a container: as its builtin kind is filled, whatever a class of the user's makes of that."""
+        kind: Any = next(kind for kind in reversed(CONTAINERS) if isinstance(x, kind))
+        if issubclass(kind, dict):
+            kind.update(new, {key: self(part) for key, part in x.items()})
+        elif kind is set:
+            kind.update(new, x)
+        else:
+            kind.extend(new, map(self, x))
 
     def tuple(self, x: Any) -> Any:
         parts = [self(part) for part in x]
@@ -95,21 +108,28 @@ class Rebuilder:
         return new
 
     def globals_of(self, f: types.FunctionType) -> dict[str, Any]:
-        original = f.__globals__
+        return vars(self.namespace(f.__globals__))
+
+    def namespace(self, original: dict[str, Any]) -> types.ModuleType:
+        """A module of copied names, for a module and its functions alike: what is set in one is read by the others."""
         if id(original) not in self.names:
-            own = {"__builtins__": {**vars(builtins), "float": FLOAT, "__import__": importing}}
-            self.names[id(original)] = {**original, **own}
-            self.keep(original, self.names[id(original)])
+            new = types.ModuleType(original.get("__name__", ""))
+            own = {"__builtins__": {**vars(builtins), "float": FLOAT, "__import__": self.importing}}
+            vars(new).update(original | own)
+            self.names[id(original)] = new
+            self.keep(original, vars(new))
         return self.names[id(original)]
 
     def type(self, cls: type) -> Any:
-        if issubclass(cls, (BaseException, tuple)) or type(cls) is not type or "__slots__" in vars(cls):
+        if issubclass(cls, (BaseException, tuple)) or type(cls) not in (type, abc.ABCMeta):
             return cls
-        skipped = ("__dict__", "__weakref__")
-        plain = {k: v for k, v in vars(cls).items() if k not in skipped and not callable_part(v)}
-        new = self.keep(cls, type(cls.__name__, tuple(map(self, cls.__bases__)), plain))
-        for name, part in vars(cls).items():
-            if name not in skipped and callable_part(part):
+        skipped = ("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl")
+        parts = {k: v for k, v in vars(cls).items() if k not in skipped and type(v) is not types.MemberDescriptorType}
+        plain = {k: v for k, v in parts.items() if not remade(v)}
+        meta: Any = type(cls)
+        new = self.keep(cls, meta(cls.__name__, tuple(map(self, cls.__bases__)), plain))
+        for name, part in parts.items():
+            if remade(part):
                 setattr(new, name, self.part_of_type(part))
         return new
 
@@ -122,21 +142,29 @@ class Rebuilder:
 
     def object(self, x: Any) -> Any:
         cls = self(type(x))
-        if cls is type(x) or not hasattr(x, "__dict__"):
+        if cls is type(x):
             return x
-        new = self.keep(x, object.__new__(cls))
-        new.__dict__.update((name, self(part)) for name, part in vars(x).items())
+        base: Any = next((kind for kind in reversed(CONTAINERS) if isinstance(x, kind)), object)
+        new = self.keep(x, base.__new__(cls))
+        if base is not object:
+            self.fill(new, x)
+        for name in copyreg._slotnames(type(x)):  # type: ignore[attr-defined]
+            if hasattr(x, name):
+                object.__setattr__(new, name, self(getattr(x, name)))
+        getattr(new, "__dict__", {}).update((name, self(part)) for name, part in getattr(x, "__dict__", {}).items())
         return new
+
+    def importing(self, *args: Any, **options: Any) -> Any:
+        """`import` within a followed function."""
+        return self(__import__(*args, **options))
 
     def module(self, x: types.ModuleType) -> Any:
         if not users_own(x):
             return stand_in(x)
-        new = self.keep(x, types.ModuleType(x.__name__))
+        new = self.keep(x, self.namespace(vars(x)))
         for name, part in vars(x).items():
-            if isinstance(part, (types.FunctionType, type, np.ndarray, types.ModuleType)) or callable(part):
+            if not name.startswith("__") and vars(new)[name] is part:
                 setattr(new, name, self(part))
-            else:
-                setattr(new, name, part)
         return new
 
 
@@ -151,8 +179,9 @@ class Random:
         return lifted(found) if callable(found) else found
 
 
-def callable_part(x: Any) -> bool:
-    return isinstance(x, (types.FunctionType, staticmethod, classmethod, property, np.ndarray))
+def remade(x: Any) -> bool:
+    """Whether a part of a class is made anew: what computes, and what can be changed."""
+    return isinstance(x, (types.FunctionType, staticmethod, classmethod, property, np.ndarray, *CONTAINERS))
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:

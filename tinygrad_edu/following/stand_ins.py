@@ -18,7 +18,7 @@ from tinygrad_edu import ops
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.following.origin import LIFTED, package_of
-from tinygrad_edu.following.tracked import Tracked, array_of, bare, has_value, plain, wrapped
+from tinygrad_edu.following.tracked import Tracked, array_of, bare, has_value, in_type, plain, wrapped
 from tinygrad_edu.ops.indexing import add_at
 from tinygrad_edu.tree import leaves_of
 
@@ -138,7 +138,7 @@ class NumberType(type):
             x = args[0]
             if isinstance(x, Tracked) and x.size == 1 and cls.real is float:
                 return wrapped(ops.reshape(x.held, shape=())) if x.ndim else x
-            return x
+            return wrapped(in_type(array_of(bare(x)), cls.dtype))
         return cls.real(*bare(tuple(args)), **options)
 
     def __eq__(cls, other: object) -> bool:
@@ -190,6 +190,9 @@ def array(x: Any, *args: Any, **options: Any) -> Any:
     if not has_value(x):
         return made(np.array)(x, *args, **options)
     x = array_of(bare(x))
+    dtype = args[0] if args else options.get("dtype")
+    if dtype is not None and np.dtype(real_type(dtype)).kind == "f":
+        x = in_type(x, np.dtype(real_type(dtype)))
     ndmin = options.get("ndmin", 0)
     return wrapped(x if x.ndim >= ndmin else ops.reshape(x, shape=(1,) * (ndmin - x.ndim) + x.shape))
 
@@ -277,6 +280,18 @@ class Vectorized:
         return out
 
 
+def apply_along_axis(function: Callable[..., Any], axis: int, x: Any, *args: Any, **options: Any) -> Any:
+    """np.apply_along_axis: the function called for each row, and its results joined."""
+    rows = lifted(np.moveaxis)(asarray(x), axis, -1)
+    results = [function(rows[at], *args, **options) for at in np.ndindex(rows.shape[:-1])]
+    joined = array(results)
+    return (
+        lifted(np.moveaxis)(joined.reshape(rows.shape[:-1] + joined.shape[1:]), range(-joined.ndim + 1, 0), axis)
+        if joined.ndim > 1
+        else joined.reshape(rows.shape[:-1])
+    )
+
+
 def broadcast(x: Any, shape: tuple[int, ...]) -> Any:
     if np.shape(plain(bare(x))) == shape:
         return x
@@ -300,6 +315,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "copy": lambda x, *_, **__: wrapped(x.held) if isinstance(x, Tracked) else array(x),
     "copyto": copyto,
     "average": average,
+    "apply_along_axis": apply_along_axis,
     "put_along_axis": put_along_axis,
     "fill_diagonal": fill_diagonal,
     **{name: reading(getattr(np, name)) for name in ("shape", "ndim", "size", "argmax", "argmin", "argsort")},
@@ -379,11 +395,6 @@ def stand_in(x: Any) -> Any:
     return x
 
 
-def importing(*args: Any, **options: Any) -> Any:
-    """`import` within a followed function."""
-    return stand_in(__import__(*args, **options))
-
-
 def method_of(x: Tracked, name: str) -> Any:
     """A method or attribute of numpy's arrays."""
     if name in VIEWS:
@@ -452,7 +463,7 @@ def as_view(x: Any, function: Callable[..., Any], args: Any, options: dict[str, 
 def astype(x: Tracked, dtype: Any) -> Any:
     dtype = np.dtype(real_type(dtype))
     if dtype.kind == "f" and has_value(x):
-        return wrapped(x.held)
+        return wrapped(in_type(x.held, dtype))
     return wrapped_writable(np.array(plain(x.held)).astype(dtype))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.core.context import Observer, current
 from tinygrad_edu.core.value import Value
-from tinygrad_edu.following.filled import Positions, filled
+from tinygrad_edu.following.filled import Positions, filled, float_type
 from tinygrad_edu.ops.indexing import is_basic
 
 
@@ -51,7 +51,7 @@ class Buffer:
 
     def whole(self) -> Any:
         if self.parts:
-            base = self.held if isinstance(self.held, Value) else np.asarray(self.held, dtype=float)
+            base = self.held if isinstance(self.held, Value) else np.asarray(self.held, dtype=float_type(self.held))
             self.held = filled(base, *self.parts, positions=tuple(at for at, _, _ in self.written))
             self.forget()
         self.shared = True
@@ -74,7 +74,7 @@ class Buffer:
             start = self.written[-1][2] if self.written else 0
             numbers = np.arange(start, start + np.size(at)).reshape(np.shape(at))
             self.serial[at] = numbers
-            self.parts.append(value if isinstance(value, Value) else np.asarray(value, dtype=float))
+            self.parts.append(in_type(value, float_type(self.held)))
             self.written.append((at, numbers, start + np.size(at)))
             return
         if self.shared:
@@ -146,14 +146,14 @@ class Tracked:
 
     @property
     def dtype(self) -> Any:
-        return np.dtype(float) if self.buffer.parts else np.asarray(plain(self.buffer.held)).dtype
+        return float_type(self.buffer.held) if self.buffer.parts else np.asarray(plain(self.buffer.held)).dtype
 
     def become(self, new: Any) -> None:
         """Write new entries over all of it."""
         if self.parent is not None:
             self.buffer.write(self.places, new)
         elif np.shape(plain(new)) == self.shape:
-            self.buffer.replace(new)
+            self.buffer.replace(in_type(new, self.dtype) if isinstance(new, Value) and self.dtype.kind == "f" else new)
         else:
             self.buffer.write(self.where, new)
 
@@ -330,6 +330,13 @@ def plain(x: Any) -> Any:
     if isinstance(x, Value):
         return x.data
     return type(x)(map(plain, x)) if type(x) in (tuple, list) else x
+
+
+def in_type(x: Any, dtype: np.dtype[Any]) -> Any:
+    """In a float dtype, rounded as numpy rounds what is written into an array of it."""
+    if not isinstance(x, Value):
+        return np.asarray(x, dtype=dtype)
+    return x if x.dtype == dtype else ops.astype(x, dtype=dtype)
 
 
 def has_value(x: Any) -> bool:

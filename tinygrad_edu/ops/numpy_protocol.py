@@ -100,6 +100,16 @@ ACCUMULATED = {
 MODULES = (np, np.linalg, np.lib.stride_tricks)
 """Where numpy's functions are from that the library has."""
 
+SCIPY_SPECIAL: dict[str, Callable[..., Any]] = {
+    "expit": lambda x: ops.sigmoid(x),
+    "logit": lambda x: ops.log(x) - ops.log1p(-x),
+    "log_expit": lambda x: -ops.softplus(-x),
+    "expm1": lambda x: ops.expm1(x),
+    "log1p": lambda x: ops.log1p(x),
+    "exp2": lambda x: ops.exp2(x),
+}
+"""scipy.special's elementwise functions that the library has, by their names there."""
+
 
 def ufunc(function: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """A call of one of numpy's elementwise functions, or of its `reduce`, `accumulate` or `outer`."""
@@ -133,8 +143,10 @@ def function(function: Callable[..., Any], args: tuple[Any, ...], options: dict[
 def found(function: Any, name: str) -> Callable[..., Any]:
     """The library's function of numpy's name. Raises TypeError where there is none, saying what to write."""
     ours = getattr(ops, name, None) if name in ops.FAMILY_OF or name in ops.NUMPY_ALIASES else None
+    if name in SCIPY_SPECIAL and getattr(sys.modules.get("scipy.special"), name, None) is function:
+        return SCIPY_SPECIAL[name]
     if ours is None or not any(getattr(module, name, None) is function for module in MODULES):
-        module = getattr(function, "__module__", None) or "numpy"
+        module = getattr(function, "__module__", None) or ("numpy" if hasattr(np, name) else "scipy.special")
         instead = INSTEAD.get(
             name,
             "call it on value.data, which has no gradient, or make it an operation with tg.operation(forward, rules)",
