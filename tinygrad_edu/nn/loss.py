@@ -296,10 +296,13 @@ def squared_error_in(loss: Any, n_outputs: int) -> float | None:
 def pairs(outputs: Any, targets: Any) -> tuple[Any, ...]:
     """Outputs, then targets, as the operations take them."""
     if isinstance(outputs, (list, tuple)):
-        if np.ndim(data_of(targets)) == 0:
-            raise ValueError(f"targets must be {len(outputs)} numbers, one for each output, got {targets!r}")
-        if len(outputs) != len(targets) or not outputs:
-            raise ValueError(f"targets has length {len(targets)}, but there are {len(outputs)} outputs")
+        try:
+            n = len(targets)
+        except TypeError:
+            wanted = f"{len(outputs)} numbers, one for each output"
+            raise ValueError(f"targets must be {wanted}, got {targets!r}") from None
+        if len(outputs) != n or not outputs:
+            raise ValueError(f"targets has length {n}, but there are {len(outputs)} outputs")
         return (*outputs, *targets)
     if not isinstance(targets, (np.ndarray, Value)):
         targets = as_data(targets)
