@@ -92,6 +92,16 @@ def test_what_does_not_fit_the_run_is_refused(tmp_path):
     assert len(tg.nn.resume(path, update=tg.nn.SGD(0.3)).train(X, Y, 2, validation=(X, Y)).validation) == 4
 
 
+def test_a_run_that_was_read_has_no_rows_to_draw_yet(tmp_path):
+    tg.Network.create([2, 2], seed=0).train([[0.0, 1.0]], [1], 3).checkpoint(tmp_path / "run.npz")
+    resumed = tg.nn.resume(tmp_path / "run.npz")
+    assert repr(resumed).startswith("History(3 epochs, mean squared error")
+    with pytest.raises(ValueError, match="there are none yet: train first"):
+        resumed.boundary()
+    pytest.importorskip("matplotlib", reason='needs the extra "plot"')
+    assert len(resumed.plot().axes) == 1
+
+
 def test_a_metric_of_the_users_is_never_taken_for_one_of_the_library(tmp_path):
     def accuracy(outputs, targets):
         return 7.0

@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad_edu.core.data import Array, Data
 from tinygrad_edu.core.value import Operand, data_of
 from tinygrad_edu.extras import how_to_install
+from tinygrad_edu.nn.data import check_count
 from tinygrad_edu.nn.saving import save_run
 
 if TYPE_CHECKING:
@@ -210,10 +211,16 @@ class History:
         """What the network predicts over the area of its training data, for a network of two inputs.
 
         Raises:
-            ValueError: The network has another number of inputs, or gives numbers, not classes.
+            ValueError: The network has another number of inputs, or gives numbers, not classes; or the run, read from a
+                file, has no rows yet.
         """
+        check_count(size, "size", 2)
         if self.network.n_inputs != 2:
             raise ValueError(f"a decision boundary needs 2 inputs, and the network has {self.network.n_inputs}")
+        if not len(self.inputs):
+            raise ValueError(
+                "a decision boundary is drawn around the rows of a run, and there are none yet: train first"
+            )
         low, high = self.inputs.min(axis=0), self.inputs.max(axis=0)
         margin = 0.12 * np.where(high > low, high - low, 1.0)
         x, y = (np.linspace(low[k] - margin[k], high[k] + margin[k], size) for k in (0, 1))
@@ -232,7 +239,7 @@ class History:
             raise ImportError(f"plotting needs matplotlib: {how_to_install('plot')}") from None
         name, curve = self.curve
         shown = {metric: values for metric, values in self.metrics.items() if values and metric != "mean_squared_error"}
-        two = self.network.n_inputs == 2 and not self.network._gives_numbers
+        two = self.network.n_inputs == 2 and not self.network._gives_numbers and len(self.inputs) > 0
         n = 1 + bool(shown) + two
         figure = Figure(figsize=(4.5 * n + 0.5 * (n == 1), 3.6), layout="constrained")
         axes = figure.subplots(1, n, squeeze=False)[0]
