@@ -236,6 +236,84 @@ def test_backward_passes_may_take_the_inputs_or_more_arguments_and_return_names_
     assert "is the gradient of w: two are swapped" in repr(swapped)
 
 
+class SquaredLoss:
+    """A loss whose backward pass takes no gradient; `forms_of_losses` makes others of it."""
+
+    def __init__(self, wrong=1.0):
+        self.wrong = wrong
+
+    def forward(self, guess, wanted):
+        self.off = guess - wanted
+        return np.mean(self.off**2)
+
+    def backward(self):
+        return 2 * self.wrong * self.off / self.off.size
+
+
+class DefaultDout(SquaredLoss):
+    def backward(self, dout=1):
+        return super().backward()
+
+
+class NeedsDout(SquaredLoss):
+    def backward(self, dout):
+        return super().backward()
+
+
+def loss_pass(guess, wanted):
+    off = guess - wanted
+    return np.mean(off**2), off
+
+
+def forms_of_losses(k):
+    yield SquaredLoss(k), ()
+    yield DefaultDout(k), ()
+    yield loss_pass, (lambda cache: 2 * k * cache / cache.size,)
+    yield lambda guess, wanted: loss_pass(guess, wanted)[0], (lambda guess, wanted: 2 * k * (guess - wanted) / 6,)
+
+
+def test_the_backward_pass_of_a_loss_needs_no_dout_and_one_that_asks_for_it_has_to_use_it():
+    guess, wanted = RNG(0).normal(size=(2, 3)), np.arange(6).reshape(2, 3)
+    for forward, backward in forms_of_losses(1.0):
+        assert tg.check_layer(forward, *backward, guess, wanted)
+    for forward, backward in forms_of_losses(0.5):
+        assert not tg.check_layer(forward, *backward, guess, wanted)
+    report = tg.check_layer(NeedsDout(), guess, wanted)
+    assert [(d.kind, d.inputs) for d in report.diagnoses] == [("dout isn't used", ("guess",))]
+
+
+def test_a_layer_with_several_results_has_no_cache_where_backward_takes_a_gradient_for_each():
+    class Cell:
+        def __init__(self, w):
+            self.weights = w
+
+        def forward(self, x, c):
+            self.seen = x, c
+            c_next = c * x
+            h = c_next @ self.weights
+            return h, c_next
+
+        def backward(self, dh, dc_next):
+            x, c = self.seen
+            both = dh @ self.weights.T + dc_next
+            self.w_grad = (c * x).T @ dh
+            return both * c, both * x
+
+    x, c, w = RNG(0).normal(size=(2, 3)), RNG(1).normal(size=(2, 3)), RNG(2).normal(size=(3, 3))
+    report = tg.check_layer(Cell(w), x, c)
+    assert report, report
+    assert report.inputs == ["x", "c", "weights"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_inputs_drawn_with_a_small_seed_are_not_the_cotangent_itself(seed):
+    x = RNG(seed).normal(size=(4, 3))
+    report = tg.check_layer(lambda x: np.fmax(x, 0), lambda dout, *_: 1.0 * (x > 0), x)
+    assert "the gradient that arrives is left out" in report.diagnoses[0].text
+    report = tg.check_layer(lambda x: np.fmax(x, 0), lambda dout, *_: dout * (x < 0), x)
+    assert "wrong way round" in report.diagnoses[0].text
+
+
 def test_layers_that_keep_their_results_or_parameters_in_objects_are_read():
     class Parameter:
         def __init__(self, data):

@@ -49,4 +49,5 @@ def box_of(form: Form, douts: Sequence[Any]) -> Box | None:
         other = at(arguments)
         return other.claims(other.run(cotangents).returned).parts
 
-    return Box(outputs, backward, form.arguments.args, chosen, form.arguments.names, douts, isinstance(form, LossForm))
+    no_dout = isinstance(form, LossForm) or form.without_dout
+    return Box(outputs, backward, form.arguments.args, chosen, form.arguments.names, douts, no_dout)

@@ -27,7 +27,14 @@ from tinygrad_edu.gradient_check.plain_data import (
     named_leaves,
 )
 from tinygrad_edu.gradient_check.returned import Claims, as_numbers, by_names, described
-from tinygrad_edu.gradient_check.signatures import argument_names, call_of_backward, returned_names, stands_for
+from tinygrad_edu.gradient_check.signatures import (
+    argument_names,
+    call_of_backward,
+    is_gradient_of,
+    needs_no_dout,
+    returned_names,
+    stands_for,
+)
 from tinygrad_edu.tree import rebuilt
 
 Wrt: TypeAlias = int | str | Sequence[int | str] | None
@@ -36,6 +43,8 @@ INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "input_grad")
 """Where layers keep a result that they don't return."""
 DOUTS = 3
 """How many random cotangents a backward pass is checked with."""
+SEED = 6133
+"""Of these cotangents; data are often drawn with 0 or 1, and what is checked must not be one of its own inputs."""
 
 
 FormT = TypeVar("FormT", bound="Form")
@@ -85,7 +94,10 @@ class Form:
     constants: Sequence[str] = ()
     leaves: list[Leaf]
     arguments: Arguments
+    shapes: Sequence[Array]
+    dout: Any = None
     n_out = 1
+    without_dout = False
     explained: Explained | None = None
 
     def split(self, result: Any) -> tuple[list[Array], Any]:
@@ -98,14 +110,23 @@ class Form:
     def call_backward(self, backward: Callable[..., Any], douts: list[Any], result: Any, args: list[Any]) -> Any:
         """Call the backward pass with what it takes, after a forward pass with this result."""
         has_cache = isinstance(result, (tuple, list)) and len(result) > self.n_out
-        return call_of_backward(backward, douts, self.split(result)[1], args, self.arguments.names, has_cache)
+        given = [] if self.without_dout else douts
+        return call_of_backward(backward, given, self.split(result)[1], args, self.arguments.names, has_cache)
 
-    def outputs(self, leaves: Sequence[Any]) -> list[Array]:
-        """The outputs for these leaves, which are copies that may be changed."""
-        raise NotImplementedError
+    def find_outputs(self, result: Any, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        """Tell the outputs from the cache, and whether it is a loss whose backward pass needs no cotangent."""
+        self.n_out = outputs_in(result, forward, backward)
+        self.shapes = [np.asarray(out) for out in self.split(result)[0]]
+        has_cache = isinstance(result, (tuple, list)) and len(result) > self.n_out
+        if self.dout is None and [out.shape for out in self.shapes] == [()]:
+            self.without_dout = needs_no_dout(backward, self.arguments.names, has_cache)
 
     def douts(self) -> list[list[Any]]:
         """The cotangents of the outputs, for each backward pass that is made."""
+        return [[1.0]] if self.without_dout else cotangents(self.shapes, self.dout)
+
+    def outputs(self, leaves: Sequence[Any]) -> list[Array]:
+        """The outputs for these leaves, which are copies that may be changed."""
         raise NotImplementedError
 
     def run(self, douts: Sequence[Any]) -> Run:
@@ -171,8 +192,7 @@ class PairForm(Form):
             raise WrtError(nothing_chosen(args, names))
         self.arguments = Arguments(forward, args, chosen)
         first = forward(*self.arguments.fresh())
-        self.n_out = outputs_in(first, backward, len(args))
-        self.shapes = [np.asarray(out) for out in self.split(first)[0]]
+        self.find_outputs(first, forward, backward)
         if wrt is None:
             self.fit_to_what_is_returned()
         self.leaves = self.arguments.leaves
@@ -200,9 +220,6 @@ class PairForm(Form):
 
     def outputs(self, leaves: Sequence[Any]) -> list[Array]:
         return self.split(self.forward(*self.arguments.with_leaves(leaves)))[0]
-
-    def douts(self) -> list[list[Any]]:
-        return cotangents(self.shapes, self.dout)
 
     def run(self, douts: Sequence[Any]) -> Run:
         args = self.arguments.fresh()
@@ -316,8 +333,7 @@ class LayerForm(Form):
         first = tried.forward(*self.arguments.fresh())
         self.kept = kept_as(tried, OUTPUTS) if first is None else ""
         first = getattr(tried, self.kept) if self.kept else first
-        self.n_out = outputs_in(first, tried.backward, len(args))
-        self.shapes = [np.asarray(out) for out in self.split(first)[0]]
+        self.find_outputs(first, layer.forward, tried.backward)
         own = [cast(d, out) for d, out in zip(self.douts()[0], self.shapes, strict=True)]
         returned = self.call_backward(tried.backward, own, first, self.arguments.fresh())
         self.kept_gradient = kept_as(tried, INPUT_GRADIENTS) if returned is None else ""
@@ -340,9 +356,6 @@ class LayerForm(Form):
         """The layer's result: what it returns, or the attribute that it keeps it in."""
         result = layer.forward(*args)
         return getattr(layer, self.kept) if self.kept else result
-
-    def douts(self) -> list[list[Any]]:
-        return cotangents(self.shapes, self.dout)
 
     def run(self, douts: Sequence[Any]) -> Run:
         layer, args, before = self.parameters.copy_with(None), self.arguments.fresh(), self.arguments.fresh()
@@ -382,13 +395,18 @@ def with_arguments_in_double(form: FormT) -> FormT:
     return other
 
 
-def outputs_in(result: Any, backward: Callable[..., Any], n_args: int) -> int:
-    """How many of the forward pass's results are outputs: all but the cache, which comes last."""
+def outputs_in(result: Any, forward: Callable[..., Any], backward: Callable[..., Any]) -> int:
+    """How many of the forward pass's results are outputs: all but the cache, which comes last.
+
+    There is no cache where the backward pass takes one gradient for each result, by name: dh and dc for h and c.
+    """
     if not isinstance(result, (tuple, list)):
         return 1
-    n = len(result) - 1
-    takes = len(argument_names(backward, None))
-    if n > 1 and takes == 2:  # backward(dout, cache): what stands between the output and the cache is looked at only
+    n, takes = len(result) - 1, argument_names(backward, None)
+    names = returned_names(forward)
+    if n and len(takes) == len(names) == len(result) and all(map(is_gradient_of, takes, names)):
+        return len(result)
+    if n > 1 and len(takes) == 2:  # backward(dout, cache): what stands between output and cache is only looked at
         return 1
     arrays = 0
     while arrays < len(result) and is_float(result[arrays]):
@@ -399,7 +417,7 @@ def outputs_in(result: Any, backward: Callable[..., Any], n_args: int) -> int:
 def cotangents(outputs: Sequence[Any], dout: Any) -> list[list[Any]]:
     """The given cotangent, or random ones. Raises ValueError where one hasn't its output's shape."""
     if dout is None:
-        generators = [np.random.default_rng(seed) for seed in range(DOUTS)]
+        generators = [np.random.default_rng([SEED, k]) for k in range(DOUTS)]
         return [[rng.normal(size=np.shape(out)) for out in outputs] for rng in generators]
     given = list(dout) if isinstance(dout, (tuple, list)) and len(outputs) > 1 else [dout]
     shapes = [np.shape(d) for d in given]

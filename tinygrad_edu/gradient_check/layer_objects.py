@@ -137,7 +137,20 @@ def parameter_data(x: Any) -> Any:
 def looks_like_gradient(name: str, layer: Any) -> bool:
     """Whether a name is that of another attribute's gradient, such as dW beside W."""
     others = [other for other in vars(layer) if other != name]
-    return any(stands_for(name, other) for other in others)
+    return any(stands_for(name, other) or name in by_initial(layer, other) for other in others)
+
+
+def by_initial(layer: Any, name: str) -> list[str]:
+    """What a gradient is called after a parameter's first letter, as dw and w_grad for weights.
+
+    Nothing where another array of the layer begins with that letter too.
+    """
+    letter = name[:1].lower()
+    rivals = [other for other, x in vars(layer).items() if is_float_array(x) and other[:1].lower() == letter]
+    own = [other for other in rivals if not other.lower().endswith("grad")]
+    if own != [name]:
+        return []
+    return [f"{p}{c}" for c in (letter, letter.upper()) for p in PREFIXES] + [f"{letter}{s}" for s in SUFFIXES]
 
 
 def is_declared(layer: Any, name: str) -> bool:
@@ -152,7 +165,8 @@ def is_declared(layer: Any, name: str) -> bool:
 def gradient_getter(layer: Any, name: str, k: int) -> Getter | None:
     """Where an object keeps a parameter's gradient after a backward pass."""
     spellings = [*(f"{p}{name}" for p in PREFIXES), *(f"{name}{s}" for s in SUFFIXES), f"D{name}", f"delta_{name}"]
-    for spelled in spellings:
+    short = [s for s in by_initial(layer, name) if np.shape(getattr(layer, s, 0.0)) == np.shape(getattr(layer, name))]
+    for spelled in [*spellings, *short]:
         if getattr(layer, spelled, None) is not None:
             return lambda after, spelled=spelled: getattr(after, spelled)  # type: ignore[misc]
     for container in GRADIENTS:

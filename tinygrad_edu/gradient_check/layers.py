@@ -16,7 +16,7 @@ from tinygrad_edu.gradient_check.numerical import Terms
 from tinygrad_edu.gradient_check.plain_data import with_lists_as_arrays
 from tinygrad_edu.gradient_check.report import GradientReport
 from tinygrad_edu.gradient_check.search.findings import Language
-from tinygrad_edu.gradient_check.sentences import say
+from tinygrad_edu.gradient_check.sentences import finding, say
 
 
 def check_layer(
@@ -36,6 +36,8 @@ def check_layer(
     - `check_layer(layer, x)`: `layer.forward(x)` gives the output, `layer.backward(dout)` the gradient of `x`. The
       layer's own parameters are checked too, where their gradients are found under the usual names: `W` and `dW`,
       `params` and `grads`, or parameter objects with `data` and `grad`.
+
+    Where the output is one number, `backward` may take no `dout`, or have a default for it: it is called without then.
 
     Args:
         forward: The forward pass, or the layer.
@@ -161,10 +163,31 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
     comparison.compare(gradients, "hand-written", 1, in_double_of(form, douts, comparison))
     if not comparison.report and form.explained:
         k = comparison.worst
+        ignoring = that_ignore_dout(form, comparison, gradients)
+        explained = [None if name in ignoring else g for name, g in zip(comparison.names, gradients[k], strict=True)]
         function, args, wanted, *_ = form.explained
-        search = diagnoses_of(function, args, wanted, form.explained.cotangents(douts[k]), comparison, gradients[k])
+        search = diagnoses_of(function, args, wanted, form.explained.cotangents(douts[k]), comparison, explained)
         comparison.explain(with_experiments(search, form, douts[k]))
     return comparison.report
+
+
+def that_ignore_dout(
+    form: Form, comparison: Comparison, gradients: Sequence[Sequence[Array | None]]
+) -> tuple[str, ...]:
+    """The inputs of a loss whose gradients are the same for each cotangent, with a finding; else no line explains them.
+
+    Where the output is an array there is more to tell of them: whose derivative is given in place of what arrives.
+    """
+    if len(gradients) == 1 or [np.shape(out) for out in form.shapes] != [()]:
+        return ()
+    found = tuple(
+        name
+        for name, (first, *others) in zip(comparison.names, zip(*gradients, strict=True), strict=True)
+        if first is not None and np.any(first) and all(np.array_equal(first, g) for g in others)
+    )
+    if found:
+        comparison.findings.append(finding("ignores dout", "dout isn't used", found))
+    return found
 
 
 def in_double_of(

@@ -141,6 +141,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "反向传播后层中没有它的梯度（W 对应 dW、grads['W'] 或 W.grad）",
     ),
     "a mask": ("it holds only 0 and 1, and no gradient is returned for it", "它只含 0 和 1，且没有返回它的梯度"),
+    "ignores dout": (
+        "the gradient that arrives (dout) isn't used: it is the same for any",
+        "没有用传来的梯度（dout）：无论它是什么，结果都一样",
+    ),
+    "ignores dout: hint": (
+        "Multiply by dout; or, where nothing comes after this loss, give it a default: backward(self, dout=1).",
+        "乘以 dout；若此损失之后没有别的运算，可给它默认值：backward(self, dout=1)。",
+    ),
     "uncertain": (
         "{n} numerical derivatives of {name} are known to {error} only: the function is noisy, or not smooth, there",
         "{name} 的 {n} 个数值导数只精确到 {error}：函数在那里有噪声或不光滑",

@@ -46,6 +46,11 @@ def stands_for(gradient: str, name: str) -> bool:
     return name in short or name.lower() in {text.lower().strip("_") for text in short}
 
 
+def is_gradient_of(gradient: str, name: str) -> bool:
+    """Whether a gradient's name belongs to a variable, and is another than its own."""
+    return bool(name) and gradient != name and stands_for(gradient, name)
+
+
 def returned_names(function: Callable[..., Any]) -> list[str]:
     """The names in a function's last `return`, "" for an expression; none where its source isn't at hand."""
     try:
@@ -66,6 +71,17 @@ def returned_names(function: Callable[..., Any]) -> list[str]:
     value = max(found, key=lambda node: node.lineno).value
     parts = value.elts if isinstance(value, (ast.Tuple, ast.List)) else [value]
     return [getattr(part, "id", getattr(part, "attr", "")) for part in parts]
+
+
+def needs_no_dout(backward: Callable[..., Any], names: Sequence[str], has_cache: bool) -> bool:
+    """Whether a backward pass can be called without a cotangent: it takes none, or has a default for it.
+
+    All that it needs is the cache, or the forward pass's own arguments, whose `names` these are.
+    """
+    takes = argument_names(backward, None)
+    if takes_any_number(backward):
+        return False
+    return len(takes) <= has_cache or (bool(takes) and takes == list(names) and not has_cache)
 
 
 def call_of_backward(

@@ -55,7 +55,7 @@ def greater(scene: Scene) -> Iterator[Change]:
     for group in scene.groups:
         first = group.members[0]
         edges = tuple((m, j) for m in group.members for j in (0, 1) if (m, j) in tape.part)
-        if tape.ops[first] not in ("maximum", "minimum") or len({j for _, j in edges}) < 2:
+        if tape.ops[first] not in ("maximum", "minimum", "fmax", "fmin") or len({j for _, j in edges}) < 2:
             continue
         op = tape.ops[first]
         say = Say("the mask of `{op}` is the wrong way round", op=op) + in_turn(group)
@@ -68,7 +68,7 @@ def greater(scene: Scene) -> Iterator[Change]:
 
 def where_the_other_is(s: Site) -> Any:
     a, b = s.other(s.j), s.other(1 - s.j)
-    return as_array(s.g) * (a < b if s.tape.ops[s.i] == "maximum" else a > b)
+    return as_array(s.g) * (a < b if s.tape.ops[s.i] in ("maximum", "fmax") else a > b)
 
 
 def masks(scene: Scene) -> Iterator[Change]:

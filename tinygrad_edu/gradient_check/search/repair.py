@@ -186,6 +186,10 @@ RULES: dict[tuple[str, int], str] = {
     ("maximum", 1): "{g} * ({b} > {a})",
     ("minimum", 0): "{g} * ({a} < {b})",
     ("minimum", 1): "{g} * ({b} < {a})",
+    ("fmax", 0): "{g} * ({a} > {b})",
+    ("fmax", 1): "{g} * ({b} > {a})",
+    ("fmin", 0): "{g} * ({a} < {b})",
+    ("fmin", 1): "{g} * ({b} < {a})",
 }
 
 

@@ -63,7 +63,7 @@ KNOWN: dict[str, Any] = {
 # fmt: off
 POINTWISE = frozenset({
     "absolute", "add", "arccos", "arcsin", "arctan", "clip", "cos", "cosh", "divide", "elu", "exp", "exp2",
-    "expm1", "fabs", "float_power", "gelu", "hard_tanh", "leaky_relu", "log", "log10", "log1p", "log2",
+    "expm1", "fabs", "float_power", "fmax", "fmin", "gelu", "hard_tanh", "leaky_relu", "log", "log10", "log1p", "log2",
     "log_sigmoid", "logaddexp", "maximum", "minimum", "mish", "multiply", "negative", "power", "reciprocal",
     "relu", "selu", "sigmoid", "silu", "sin", "sinh", "softplus", "softsign", "sqrt", "square", "subtract", "tan",
     "tanh", "where",
@@ -331,8 +331,8 @@ SLOPES: dict[str, Any] = {
     "log(1-sigmoid)": lambda z: -sigmoid(z),
     "exp": np.exp,
 }
-MADE_OF = {"relu": {"filled", "maximum", "where", "clip", "relu", "multiply", "absolute"}}
-MADE_OF_ONE = {"relu": {"maximum", "where", "clip", "relu"}}  # of one number, any product looks like a relu's
+MADE_OF = {"relu": {"filled", "maximum", "fmax", "where", "clip", "relu", "multiply", "absolute"}}
+MADE_OF_ONE = {"relu": {"maximum", "fmax", "where", "clip", "relu"}}  # of one number, any product looks like a relu's
 SMOOTH = {"exp", "tanh", "sigmoid", "logaddexp", "log1p", "expm1", "softplus", "silu", "log_sigmoid", "exp2"}
 
 
