@@ -355,3 +355,12 @@ def test_norms_of_nothing_have_empty_gradients(f):
 def test_an_angle_has_its_slopes_where_squares_over_or_underflow(unit):
     slopes = tg.grad(np.arctan2, (0, 1))(3.0 * unit, 4.0 * unit)
     np.testing.assert_allclose(np.array(slopes) * unit, [4.0 / 25.0, -3.0 / 25.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_norm_of_all_entries_has_numpys_bits(dtype):
+    for shape in ((4, 4), (7,), (3, 5, 2)):
+        x = RNG.normal(size=shape).astype(dtype)
+        for y in (x, x.T, x[::-1], x[..., ::2]):
+            assert np.linalg.norm(tg.Value(y)).data == np.linalg.norm(y)
+            assert np.linalg.norm(tg.Value(y), keepdims=True).data.tolist() == np.linalg.norm(y, keepdims=True).tolist()

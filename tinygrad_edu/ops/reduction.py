@@ -266,7 +266,10 @@ def _euclidean(x: Any, /, axis: Axis = None, keepdims: bool = False) -> Any:
 
     ∂/∂xᵢ = xᵢ/√Σxₖ², by convention 0 where all are 0; second derivatives are nan there.
     """
-    return np.sqrt(np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims))
+    if axis is not None:
+        return np.sqrt(np.sum(np.multiply(x, x), axis=axis, keepdims=keepdims))
+    flat = np.ravel(x, order="K")  # as numpy's norm, to the bit
+    return np.reshape(np.sqrt(flat.dot(flat)), (1,) * (np.ndim(x) if keepdims else 0))
 
 
 def _euclidean_rule(g: Any, out: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
