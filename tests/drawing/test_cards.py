@@ -367,6 +367,11 @@ def test_a_picture_goes_the_way_in_which_its_text_has_nine_pixels_in_a_column_of
     assert 10 * 850 / points >= 9.0
 
 
+def test_of_many_boxes_the_program_is_told_not_to_look_for_the_best_places():
+    assert "nslimit" in tg.draw(chain_loss(60), show="nodes").source
+    assert "nslimit" not in tg.draw(chain_loss(20), show="nodes").source
+
+
 def test_neurons_in_layers_go_from_left_to_right_however_wide():
     for show in ("cards", "nodes"):
         assert "rankdir=LR" in tg.draw(network_loss([3, 4, 3, 2])[1], show=show).source

@@ -59,6 +59,8 @@ def digraph(
     graph = Picture("computation", **attributes_of(view, direction, colours))
     if layers:
         graph.attr(**HELD)
+    elif len(view.boxes) > MANY:
+        graph.attr(nslimit="1")
     graph.titles = titles_of(view)
     graph.columns = {column.id: column.boxes for column in view.columns}
     graph.theme = theme
@@ -132,6 +134,9 @@ def attributes_of(view: View, direction: Direction, colours: Mapping[str, str]) 
     node = {"color": colours["ink"], "margin": "0.06,0.03", "height": "0.3", "width": "0.3", **fonts}
     return {"graph_attr": graph, "node_attr": node, "edge_attr": edge}
 
+
+MANY = 150
+"""Boxes from which on `dot` doesn't look for the very best places: around a value used 100 times it takes minutes."""
 
 WIDEST = 940
 """Points: a picture as wide as this has text of 9 px in a column of 850 px, as notebooks and README pages have."""
