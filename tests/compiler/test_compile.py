@@ -509,3 +509,23 @@ def test_an_index_is_printed_as_python_writes_it_and_an_empty_one_still_computes
     assert compiled(x).tolist() == [2.0, 4.0]
     assert "x[0, 1:]" in compiled.source
     assert np.array_equal(tg.compile(lambda x: x[()] * 2.0)(x), x * 2.0)
+
+
+def test_an_array_of_values_is_a_result_like_any_other():
+    pair = lambda x: (np.array([x[0] * x[1], x[2]]), np.array(np.hsplit(x[:4], 2)))  # noqa: E731
+    x = np.arange(5.0) + 0.5
+    for got, wanted in zip(tg.compile(pair)(x), pair(x), strict=True):
+        assert type(got) is np.ndarray
+        assert got.tolist() == wanted.tolist()
+
+
+def test_variables_named_like_pythons_functions_leave_the_source_its_own():
+    def f(x):
+        slice = x[1:3] * 2.0
+        range = slice * slice
+        return range * x[2:4]
+
+    slope = lambda x: tg.grad(lambda x: f(x).sum())(x)  # noqa: E731
+    x = np.arange(5.0)
+    assert tg.compile(f)(x).tolist() == f(x).tolist()
+    assert tg.compile(slope)(x).tolist() == slope(x).tolist()

@@ -53,6 +53,7 @@ from tinygrad_edu.core.backward import backward_order
 from tinygrad_edu.core.context import current, depth
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
+from tinygrad_edu.ops.shaping import array
 from tinygrad_edu.transforms import variable
 from tinygrad_edu.tree import leaves_of, mapped, rebuilt
 
@@ -303,7 +304,7 @@ class Compiled(Generic[P]):
         taken = [x for x in call.data if isinstance(x, np.ndarray)]
 
         def result(x: Any) -> Any:
-            data = data_of(x)
+            data = data_of(one_value(x))
             if isinstance(data, np.ndarray) and any(np.may_share_memory(data, other) for other in taken):
                 data = data.copy(order="K")
             if isinstance(data, np.ndarray):
@@ -324,7 +325,7 @@ class Compiled(Generic[P]):
         before = [*map(form_of_tree, (*args, *named.values()))]
         try:
             with recorded(recorder), local_names(not again) as local:
-                result = self.function(*args, **named)
+                result = mapped(one_value, self.function(*args, **named))
         except (TypeError, ValueError, AttributeError) as error:
             if (refused := refusal_of(error)) is None:
                 raise
@@ -497,6 +498,11 @@ def not_copied(x: Any) -> Any:
     while isinstance(x, Value) and x.operation is variable and isinstance(x.parents[0], Value):
         x = x.parents[0]
     return x
+
+
+def one_value(x: Any) -> Any:
+    """A result as it is; numpy's array of Values, as np.array([v, w]) makes it, as one Value."""
+    return array(x) if type(x) is np.ndarray and x.dtype == object else x
 
 
 def check_results(results: Sequence[Any]) -> None:

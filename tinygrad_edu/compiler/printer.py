@@ -32,7 +32,7 @@ PLAIN = re.compile(r"\{0\} (?:[<>=!]=?|and|or) \{1\}|\{1\} if \{0\} else \{2\}")
 CALL = re.compile(r"[\w.]+\(.*\)")
 WIDEST = 96
 """An expression longer than this gets a name of its own for its part."""
-RESERVED = ("math", "np", "tinygrad_edu", "float", "int", "abs")
+RESERVED = ("math", "np", "tinygrad_edu", "float", "int", "abs", "slice", "range", "Ellipsis", "complex")
 """Names that the source uses itself."""
 NUMBERS = {1.0: "one", 2.0: "two", 0.5: "half", 0.0: "zero", -1.0: "minus_one"}
 
