@@ -314,6 +314,22 @@ def test_inputs_drawn_with_a_small_seed_are_not_the_cotangent_itself(seed):
     assert "wrong way round" in report.diagnoses[0].text
 
 
+def test_the_slope_of_a_leaky_relu_taken_at_the_layers_input_is_named():
+    def forward(x, w):
+        z = x @ w
+        return np.maximum(0.1 * z, z), (x, w)
+
+    def backward(dout, cache):
+        x, w = cache
+        dz = dout * np.where(x > 0, 1, 0.1)
+        return dz @ w.T, x.T @ dz
+
+    report = tg.check_layer(forward, backward, RNG(3).normal(size=(4, 3)), RNG(4).normal(size=(3, 3)))
+    assert "is taken at `x`" in report.diagnoses[0].text
+    assert report.diagnoses[0].inputs == ("x", "w")
+    assert not report.diagnoses[0].repair
+
+
 def test_layers_that_keep_their_results_or_parameters_in_objects_are_read():
     class Parameter:
         def __init__(self, data):

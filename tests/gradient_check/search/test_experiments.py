@@ -73,3 +73,33 @@ def test_code_that_does_not_stand_other_arguments_gives_no_finding():
         return [np.zeros_like(X), np.zeros_like(W)]
 
     assert experiment(box(fragile), [0]) == []
+
+
+def windows(arguments):
+    (x,) = arguments
+    return [np.stack([x[:, k : k + 3].sum(axis=1) for k in range(4)], axis=1)]
+
+
+def put_back(places, shifted=0):
+    def backward(arguments, douts):
+        g = np.zeros_like(arguments[0])
+        for k in places:
+            first = max(k - shifted, 0)
+            g[:, first : first + 3] += douts[0][:, [k]]
+        return [g]
+
+    return backward
+
+
+@pytest.mark.parametrize(
+    ("backward", "text"),
+    [
+        (put_back(range(2)), "right but for what arrives at out[:, 2:4], of which nothing is passed back"),
+        (put_back(range(4), shifted=1), "right but for what arrives at out[:, 1:4]"),
+    ],
+)
+def test_a_loop_that_ends_early_and_a_window_at_the_wrong_place_are_located_in_the_output(backward, text):
+    x = RNG.normal(size=(3, 6))
+    (finding,) = experiment(Box(windows, backward, (x,), (0,), ("x",), (RNG.normal(size=(3, 4)),)), [0])
+    assert finding.text == text
+    assert finding.text_zh != finding.text

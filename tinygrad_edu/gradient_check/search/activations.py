@@ -178,6 +178,7 @@ VARIANTS: list[tuple[float, str, Make]] = [
         "1 + {f}(z)² is multiplied in, not the derivative",
         lambda b, g: g * (1.0 + b.a**2),
     ),
+    (3.0, "{f}(z)·(1 + {f}(z)) is multiplied in, not the derivative", lambda b, g: g * b.a * (1.0 + b.a)),
     (
         3.0,
         "only {what} is given: the gradient that arrives is left out",
@@ -189,7 +190,7 @@ left_out = variants_of(0)
 twice = variants_of(1)
 divided = variants_of(2)
 elsewhere = variants_of(3, 4)
-another_slope = variants_of(*range(5, 21))
+another_slope = variants_of(*range(5, len(VARIANTS)))
 
 
 def by_result_of(scene: Scene) -> Iterator[Change]:
@@ -222,6 +223,8 @@ def by_result(scene: Scene) -> Iterator[Change]:
     """a·(1-a) and the like, computed from something else than the function's own result a."""
     for extra, blocks in block_sets(scene):
         name = blocks[0].name
+        if not name:
+            yield from slope_elsewhere(scene, extra, blocks)
         if name not in BY_RESULT or any(b.name != name for b in blocks):
             continue
         form, f = BY_RESULT[name]
@@ -248,6 +251,15 @@ def by_result(scene: Scene) -> Iterator[Change]:
                 "{form} is computed from {text}, not from the {name}'s own result a", form=form, text=text, name=name
             )
             yield leap(scene, extra, 3.0, say, blocks, lambda b, g, f=f, t=table: g * f(as_array(t[b.block.last])))
+
+
+def slope_elsewhere(scene: Scene, extra: float, blocks: Sequence[Block]) -> Iterator[Change]:
+    """The derivative of a function that is none of the known ones, such as a leaky relu, taken at another array."""
+    lasts = tuple(b.last for b in blocks)
+    for text, values in scene.others(lasts, None, 30):
+        table = dict(zip(lasts, values, strict=True))
+        say = Say("{what} is taken at {text}, not at its argument", what=named(blocks, scene)[1], text=text)
+        yield leap(scene, extra, 3.0, say, blocks, lambda b, g, t=table: g * b.slope(as_array(t[b.block.last])))
 
 
 def labels(scene: Scene) -> Iterator[Change]:

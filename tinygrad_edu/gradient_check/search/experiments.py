@@ -18,6 +18,8 @@ from tinygrad_edu.gradient_check.search.findings import Finding
 
 LARGEST = 2000
 """Entries up to which derivatives are worked out anew for other arguments."""
+PLACES = 60
+"""The lengths of an output's axes, added, up to which its places are looked at one by one."""
 
 
 class Box(NamedTuple):
@@ -71,22 +73,24 @@ class Box(NamedTuple):
 
 def experiment(box: Box, wrong: Sequence[int]) -> list[Finding]:
     """What experiments tell of the wrong arguments, given by their positions: at most one finding for each."""
-    found: dict[int, Finding] = {}
-    of_cotangents = () if box.loss else (linearity, separate_rows, one_output_at_a_time)
+    found: dict[int, Say] = {}
+    of_cotangents = () if box.loss else (linearity, separate_rows, one_output_at_a_time, one_place_at_a_time)
     for ask in (*of_cotangents, other_arguments):
         left = [i for i in wrong if i not in found]
         if not left:
             break
         try:
             for i, say in ask(box, left):
-                if i not in found:
-                    called = Say("the function") if box.loss else Say("the two passes")
-                    seen = Say("seen by calling {called} with other arguments", called=called)
-                    name = box.names[i]
-                    found[i] = Finding("experiment", (name,), say.en, say.zh, evidence=seen.en, evidence_zh=seen.zh)
+                found.setdefault(i, say)
         except Exception:  # the user's code may not stand other arguments
             continue
-    return list(found.values())
+    called = Say("the function") if box.loss else Say("the two passes")
+    seen = Say("seen by calling {called} with other arguments", called=called)
+    told = {say.en: (say, [i for i in sorted(found) if found[i].en == say.en]) for say in found.values()}
+    return [
+        Finding("experiment", tuple(box.names[i] for i in own), say.en, say.zh, evidence=seen.en, evidence_zh=seen.zh)
+        for say, own in told.values()
+    ]
 
 
 Told = Iterator[tuple[int, Say]]
@@ -158,6 +162,60 @@ def one_output_at_a_time(box: Box, wrong: Sequence[int]) -> Told:
                     i,
                     Say("right where the dout of output {n} is 0: what arrives through that output is wrong", n=k + 1),
                 )
+
+
+def one_place_at_a_time(box: Box, wrong: Sequence[int]) -> Told:
+    """With a cotangent at one place of one axis alone, such as out[:, :, 2]: from where the gradient is right.
+
+    One random direction for each argument tells it, from two calls of the forward pass.
+    """
+    if len(box.cotangents) != 1 or not box.cotangents[0].shape or sum(box.cotangents[0].shape) > PLACES:
+        return
+    rng = np.random.default_rng(6135)
+    lines = {i: rng.normal(size=np.shape(box.arguments[i])) for i in wrong}
+    changes = {i: change_along(box, i, u) for i, u in lines.items()}
+    shape = box.cotangents[0].shape
+    states: dict[tuple[int, int], list[str]] = {(i, axis): [] for axis in reversed(range(len(shape))) for i in wrong}
+    for i, axis in states:
+        for place in range(shape[axis]):
+            alone = np.zeros(shape)
+            at: tuple[Any, ...] = (*[slice(None)] * axis, place)
+            alone[at] = box.cotangents[0][at]
+            g = box.gradients(cotangents=[alone])[box.wanted.index(i)]
+            claimed, right = float(np.sum(g * lines[i])), float(np.sum(alone * changes[i]))
+            size = float(np.sum(np.abs(alone * changes[i]))) + 1e-300
+            off = abs(claimed - right) > 1e-5 * size
+            states[i, axis].append("right" if not off else "unused" if not np.any(g) else "wrong")
+    for (i, axis), found in states.items():
+        if "right" in found and set(found) != {"right"}:
+            where = Say("out[{before}{at}]", before=":, " * axis, at=index_of_wrong(found))
+            if "wrong" not in found:
+                yield i, Say("right but for what arrives at {where}, of which nothing is passed back", where=where)
+            elif axis:
+                yield i, Say("right but for what arrives at {where}", where=where)
+
+
+def change_along(box: Box, i: int, u: Array) -> Array:
+    """How fast the output changes along a direction of argument i."""
+    x, h = np.asarray(box.arguments[i], dtype=float), 1e-5
+
+    def at(step: float) -> Array:
+        moved = list(copy.deepcopy(box.arguments))
+        moved[i] = x + step * u
+        return np.asarray(box.outputs(moved)[0], dtype=float)
+
+    change: Array = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+    return change
+
+
+def index_of_wrong(found: Sequence[str]) -> str:
+    """The places that aren't right, as an index: 2, or 1:3, or [0, 2]."""
+    places = [k for k, one in enumerate(found) if one != "right"]
+    if len(places) == 1:
+        return str(places[0])
+    if places == list(range(places[0], places[-1] + 1)):
+        return f"{places[0]}:{places[-1] + 1}"
+    return str(places)
 
 
 def other_arguments(box: Box, wrong: Sequence[int]) -> Told:

@@ -38,6 +38,8 @@ def formula_and_line(scene: Scene, node: int, j: int | None) -> tuple[str, str]:
                 return of_block(scene, block)
     operation = tape.nodes[node].operation
     formula = operation.formula if operation else ""
+    if j is None and len(tape.edges[node]) > 1 and any(b.last == node and len(b.inside) > 1 for b in scene.blocks):
+        return formula, ""  # what a function of several steps hands on is no single line
     if j is None:
         j = next(iter(tape.edges[node]), None)
     return formula, of_edge(scene, node, j) if j is not None else ""

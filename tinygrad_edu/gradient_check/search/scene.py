@@ -284,6 +284,7 @@ def blocks_of(tape: Tape) -> list[Block]:
     names: dict[Any, str] = {}
     for last in range(tape.n_in, len(tape.nodes)):
         frontier, inside, written = {last}, list[int](), None
+        twice_used = len(tape.edges[last]) > 1 and tape.ops[last] in ("maximum", "minimum", "where")  # a leaky relu
         while frontier and len(inside) < 12:
             n = max(frontier)
             if n < tape.n_in or not pointwise(tape, n):
@@ -305,9 +306,9 @@ def blocks_of(tape: Tape) -> list[Block]:
                 found.append(Block(last, source, tuple(inside), name))
                 if name and len(inside) > 1 and tape.ops[source] != "negative":
                     break
-            elif len(inside) > 2 or (len(inside) == 2 and not linear(tape, inside[1])):
+            elif len(inside) > 2 or (len(inside) == 2 and (twice_used or not linear(tape, inside[1]))):
                 written = Block(last, source, tuple(inside), "")
-        if written and ends_something(tape, last):
+        if written and (twice_used or ends_something(tape, last)):
             found.append(written)
     return found
 
