@@ -318,6 +318,10 @@ def known(deltas: Callable[[], list[Any]]) -> Callable[[float], list[Any]]:
     return lambda _: deltas()
 
 
+GUARDED = ("sqrt", "power", "float_power", "log", "log2", "log10", "divide")
+"""What an eps keeps from infinity."""
+
+
 def other_constant(scene: Scene) -> Iterator[Change]:
     """An eps that only one of the passes has, or that stands elsewhere in the other."""
     tape = scene.tape
@@ -326,9 +330,7 @@ def other_constant(scene: Scene) -> Iterator[Change]:
             continue
         root = tape.ops[i] == "sqrt"
         constants = scene.constants(i)
-        near = any(
-            tape.ops[q] in ("sqrt", "power", "float_power") for q, _ in tape.consumers[i]
-        ) or "sqrt" in scene.ops_behind(i, 2)
+        near = any(tape.ops[q] in GUARDED for q, _ in tape.consumers[i]) or "sqrt" in scene.ops_behind(i, 2)
         if not root and not (tape.ops[i] in ("add", "subtract") and constants and near):
             continue
         for n in forward_from(scene, i)[:6]:
