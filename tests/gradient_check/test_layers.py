@@ -396,3 +396,120 @@ def test_lists_of_floats_are_taken_as_arrays_and_settings_beside_arrays_are_not(
     assert tg.check_layer(forward, backward, np.ones((2, 2)), [0.9, 0.999])
     with pytest.raises(ValueError, match="wrt="):
         tg.check_layer(forward, backward, [[1, 2], [3, 4]])
+
+
+DRAWN = np.random.default_rng(11)
+
+
+def cell(x, c, parameters):
+    c_next = parameters["k"] * c + np.tanh(x)
+    h = np.sin(c_next)
+    return h, c_next, h * parameters["out"], (x, c, c_next, parameters)
+
+
+def cell_back(dh, dc_next, cache, slope=np.cos):
+    x, c, c_next, parameters = cache
+    dc_next = dc_next + dh * slope(c_next)
+    return {"dx": dc_next * (1 - np.tanh(x) ** 2), "dc": dc_next * parameters["k"], "dk": np.sum(dc_next * c)}
+
+
+def test_results_whose_gradients_a_cell_does_not_take_and_entries_that_it_returns_none_of_are_only_looked_at():
+    inputs = DRAWN.normal(size=(2, 3)), DRAWN.normal(size=(2, 3)), {"k": 0.7, "out": np.ones(3)}
+    report = tg.check_layer(cell, cell_back, *inputs)
+    assert report, report
+    assert report.inputs == ["x", "c", "parameters['k']"]
+    report = tg.check_layer(cell, lambda dh, dc_next, cache: cell_back(dh, dc_next, cache, np.sin), *inputs)
+    assert [found.expression for found in report.diagnoses] == ["np.sin(c_next)"]
+
+
+SCALE = np.array([0.5, -1.0, 2.0])
+SHIFT = np.array([0.1, 0.2, 0.3])
+
+
+def loss_of_globals(x):
+    z = x * SCALE + SHIFT
+    dz = 2 * z
+    dSCALE, dSHIFT = (x * dz).sum(axis=0), dz.sum(axis=0)  # noqa: N806
+    return np.sum(z**2), dSCALE, dSHIFT, z[-1]
+
+
+def loss_of_globals_with_a_slip(x):
+    z = x * SCALE + SHIFT
+    dz = 2 * z
+    dSCALE, dSHIFT = (x * z).sum(axis=0), dz.sum(axis=0)
+    return np.sum(z**2), dSCALE, dSHIFT, z[-1]
+
+
+def test_arrays_of_the_module_that_a_loss_reads_are_checked_where_it_returns_their_gradients():
+    x, kept = DRAWN.normal(size=(4, 3)), SCALE.copy()
+    assert tg.check_loss(loss_of_globals, x)
+    report = tg.check_loss(loss_of_globals_with_a_slip, x)
+    assert report.inputs == ["SCALE", "SHIFT"]
+    assert report.failing_inputs == ["SCALE"]
+    assert "factor 1/2" in report.diagnoses[0].text
+    assert report.diagnoses[0].line
+    np.testing.assert_array_equal(SCALE, kept)
+
+
+def test_what_a_loss_returns_beside_named_gradients_is_left_out_with_a_note():
+    def loss(scores, weights):
+        n = np.sum(weights)
+        d_scores = 2 * scores * weights[:, None]
+        return np.sum(scores**2 * weights[:, None]), n, d_scores
+
+    report = tg.check_loss(loss, DRAWN.normal(size=(3, 2)), np.ones(3))
+    assert report, report
+    assert report.inputs == ["scores"]
+    assert any("n is not differentiated" in note for note in report.notes)
+
+
+def test_lists_of_matrices_are_matched_with_lists_of_gradients():
+    def loss(weights, biases, x):
+        h = np.tanh(weights[0] @ x + biases[0])
+        e = weights[1] @ h + biases[1]
+        dz = weights[1].T @ e * (1 - h**2)
+        return 0.5 * np.sum(e**2), [np.outer(dz, x), np.outer(e, h)], [dz, e]
+
+    weights, biases = [DRAWN.normal(size=(4, 3)), DRAWN.normal(size=(2, 4))], [DRAWN.normal(size=4), DRAWN.normal(size=2)]
+    report = tg.check_loss(loss, weights, biases, DRAWN.normal(size=3))
+    assert report, report
+    assert report.inputs == ["weights[0]", "weights[1]", "biases[0]", "biases[1]"]
+
+
+class Kept:
+    """A layer that keeps what its backward pass needs only where it is called."""
+
+    def __init__(self):
+        self.weight, self.weight_update = {"w": DRAWN.normal(size=3)}, {}
+
+    def __call__(self, x):
+        self.x = x
+        return self.forward(x)
+
+    def forward(self, x):
+        return x * self.weight["w"]
+
+    def backward(self, dout):
+        self.weight_update = {"w": (self.x * dout).sum(axis=0)}
+        return dout * self.weight["w"]
+
+
+def test_a_layer_that_keeps_its_cache_where_it_is_called_is_called():
+    report = tg.check_layer(Kept(), DRAWN.normal(size=(2, 3)))
+    assert report, report
+    assert report.inputs == ["x", "w"]
+
+
+def test_a_backward_pass_that_asks_for_what_there_is_not_is_told_what_it_is_given():
+    layer = Kept()
+    layer.backward = lambda x, target, output: None
+    with pytest.raises(TypeError, match="takes x, target, output: it is given the gradient of each output"):
+        tg.check_layer(layer, np.ones((2, 3)))
+
+
+def test_an_eps_in_a_logarithm_that_the_backward_pass_has_not_is_named():
+    def loss(z):
+        p = 1 / (1 + np.exp(-z))
+        return -np.sum(np.log(p + 1e-3)), p - 1
+
+    assert [found.expression for found in tg.check_loss(loss, DRAWN.normal(size=5)).diagnoses] == ["p + 1e-3"]

@@ -15,7 +15,15 @@ import numpy as np
 from tinygrad_edu.core.data import Array, Data
 from tinygrad_edu.core.value import data_of
 from tinygrad_edu.gradient_check.check import one_number
-from tinygrad_edu.gradient_check.layer_objects import Model, Parameters, as_function, kept_as, parameters_of
+from tinygrad_edu.gradient_check.layer_objects import (
+    Globals,
+    Model,
+    Parameters,
+    as_function,
+    globals_of,
+    kept_as,
+    parameters_of,
+)
 from tinygrad_edu.gradient_check.plain_data import (
     as_data_tree,
     as_output,
@@ -27,6 +35,7 @@ from tinygrad_edu.gradient_check.plain_data import (
     named_leaves,
 )
 from tinygrad_edu.gradient_check.returned import Claims, as_numbers, by_names, described
+from tinygrad_edu.gradient_check.search.recording import GENERATED
 from tinygrad_edu.gradient_check.signatures import (
     argument_names,
     call_of_backward,
@@ -92,6 +101,7 @@ class Form:
     who = "the backward pass"
     masks: Sequence[str] = ()
     constants: Sequence[str] = ()
+    beside: Sequence[str] = ()
     leaves: list[Leaf]
     arguments: Arguments
     shapes: Sequence[Array]
@@ -156,6 +166,7 @@ class Arguments:
         self.args, self.chosen = list(args), sorted({*chosen, *(entries or {})})
         parts = {i: {key: args[i][key] for key in keys} for i, keys in (entries or {}).items()}
         self.given = {i: as_data_tree(parts.get(i, args[i]), self.names[i]) for i in self.chosen}
+        self.beside = {i: {k: x for k, x in args[i].items() if k not in keys} for i, keys in (entries or {}).items()}
         paths = [pair for i in self.chosen for pair in named_leaves(self.given[i], self.names[i])]
         self.leaves = [Leaf(name, leaf) for name, leaf in paths]
 
@@ -167,6 +178,18 @@ class Arguments:
             own = rebuilt(self.given[i], parts) if i in self.given else copied(x)
             args.append({**copied(x), **own} if isinstance(x, dict) and i in self.given else own)
         return args
+
+    def alone(self, function: Callable[..., Any]) -> tuple[Callable[..., Any], list[Any]]:
+        """A function whose dicts hold the varied entries alone, and its arguments; the others are put in by itself."""
+        args, beside = self.fresh(), {i: rest for i, rest in self.beside.items() if rest}
+        if not beside:
+            return function, args
+        merged = [f"{{**beside[{i}], **inputs[{i}]}}" if i in beside else f"inputs[{i}]" for i in range(len(args))]
+        names: dict[str, Any] = {"function": function, "beside": beside}
+        exec(compile(f"def call(*inputs):\n    return function({', '.join(merged)})", GENERATED, "exec"), names)
+        names["call"].__wrapped__ = function
+        alone = [{k: v for k, v in x.items() if k not in beside[i]} if i in beside else x for i, x in enumerate(args)]
+        return names["call"], alone
 
     def in_double(self) -> Arguments:
         """The same arguments with float64 in place of float32."""
@@ -197,7 +220,7 @@ class PairForm(Form):
             self.fit_to_what_is_returned()
         self.leaves = self.arguments.leaves
         results = len(first) if isinstance(first, (tuple, list)) else 1
-        self.explained = Explained(forward, self.arguments.fresh(), self.arguments.chosen, results)
+        self.explained = Explained(*self.arguments.alone(forward), self.arguments.chosen, results)
 
     def fit_to_what_is_returned(self) -> None:
         """Vary the entries of dicts for which gradients are returned by key; leave out masks, for which none are.
@@ -247,6 +270,7 @@ class LossForm(Form):
     """`loss(*args) -> loss, gradients`, a function or a model's method."""
 
     who = "the gradient function"
+    left_out: Sequence[int] = ()
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any], wrt: Wrt) -> None:
         self.function = function
@@ -254,22 +278,49 @@ class LossForm(Form):
         result = function(*[copied(x) for x in args])
         loss, gradients = loss_and_gradients(result)
         first = 0 if loss is result[0] else len(result) - 1
-        self.model: Model | None = (
-            parameters_of(getattr(function, "__self__", None), gradients) if wrt is None else None
-        )
         self.returned = returned_names(function)[1:]
+        self.model: Model | Globals | None = None
+        if wrt is None:
+            self.model = parameters_of(getattr(function, "__self__", None), gradients)
+            self.model = self.model or globals_of(function, gradients, self.returned, names)
         if self.model:
-            self.leaves = [Leaf(name, x) for name, x in self.model.given.items()]
+            self.leaves = [Leaf(name, x.copy()) for name, x in self.model.given.items()]
             self.args = list(args)
             call, inputs, wanted = self.model.as_function(function, args)
             self.explained = Explained(call, inputs, wanted, len(result), first)
             return
+        if wrt is None:
+            self.leave_out_others(gradients, args, names)
+            gradients = self.gradients_in(result)
         chosen, entries = (chosen_by(wrt, names), {}) if wrt is not None else self.guess(gradients, args, names)
         if not chosen and not entries:
             raise WrtError(nothing_chosen(args, names))
         self.arguments = Arguments(function, args, chosen, entries)
         self.leaves = self.arguments.leaves
-        self.explained = Explained(function, self.arguments.fresh(), self.arguments.chosen, len(result), first)
+        self.explained = Explained(*self.arguments.alone(function), self.arguments.chosen, len(result), first)
+
+    def leave_out_others(self, gradients: Any, args: Sequence[Any], names: Sequence[str]) -> None:
+        """Leave out what is returned beside gradients that are named for their arguments, such as a count.
+
+        What has the shape of an argument whose gradient isn't among those may be that gradient, by another name.
+        """
+        if not isinstance(gradients, (tuple, list)) or len(self.returned) != len(gradients):
+            return
+        owner = [next((i for i, name in enumerate(names) if is_gradient_of(g, name)), None) for g in self.returned]
+        free = [x for i, x in enumerate(args) if i not in owner]
+        others = [k for k, i in enumerate(owner) if i is None and not any(same_form(gradients[k], x) for x in free)]
+        if any(i is not None for i in owner):
+            self.left_out = others
+            self.beside = [self.returned[k] or f"result {k + 1}" for k in others]
+            self.returned = [name for k, name in enumerate(self.returned) if k not in others]
+
+    def gradients_in(self, result: Any) -> Any:
+        """The gradients among what was returned, without what was left out."""
+        gradients = loss_and_gradients(result)[1]
+        if not self.left_out:
+            return gradients
+        kept = tuple(g for k, g in enumerate(gradients) if k not in self.left_out)
+        return kept if len(kept) != 1 else kept[0]
 
     def guess(
         self, gradients: Any, args: Sequence[Any], names: Sequence[str]
@@ -310,7 +361,7 @@ class LossForm(Form):
         result, args = self.call(leaves)
         before = [copied(x) for x in self.args] if self.model else self.arguments.fresh()
         names = argument_names(self.function, len(args))
-        return Run(copied(loss_and_gradients(result)[1]), changes("changes inputs", self.who, names, before, args))
+        return Run(copied(self.gradients_in(result)), changes("changes inputs", self.who, names, before, args))
 
     def claims(self, returned: Any) -> Claims:
         if self.model:
@@ -324,28 +375,41 @@ class LossForm(Form):
 class LayerForm(Form):
     """An object with `forward` and `backward`, and parameters of its own."""
 
+    entry = "forward"
+    kept = ""
+
     def __init__(self, layer: Any, args: Sequence[Any], wrt: Wrt, dout: Any) -> None:
         self.layer, self.dout = layer, dout
         names = argument_names(layer.forward, len(args))
         chosen = chosen_by(wrt, names) if wrt is not None else float_arrays(args)
         self.arguments = Arguments(layer.forward, args, chosen)
-        tried = copy.deepcopy(layer)
-        first = tried.forward(*self.arguments.fresh())
-        self.kept = kept_as(tried, OUTPUTS) if first is None else ""
-        first = getattr(tried, self.kept) if self.kept else first
-        self.find_outputs(first, layer.forward, tried.backward)
-        own = [cast(d, out) for d, out in zip(self.douts()[0], self.shapes, strict=True)]
-        returned = self.call_backward(tried.backward, own, first, self.arguments.fresh())
+        try:
+            tried, first, returned = self.first_passes()
+        except Exception:
+            if not callable(layer):
+                raise
+            self.entry = "__call__"  # it may do more than forward, such as keep what backward needs
+            tried, first, returned = self.first_passes()
         self.kept_gradient = kept_as(tried, INPUT_GRADIENTS) if returned is None else ""
         self.parameters = Parameters(layer, tried, returned, len(self.arguments.leaves))
         self.constants = self.parameters.without_gradient
         self.leaves = self.arguments.leaves + [Leaf(name, x) for name, x in self.parameters.given.items()]
         if not self.leaves:
             raise ValueError("neither an argument nor a parameter of the layer is an array of floats")
-        call = as_function(layer, "forward", self.parameters.given, len(args), self.kept)
+        call = as_function(layer, self.entry, self.parameters.given, len(args), self.kept)
         inputs = [*self.arguments.fresh(), *self.parameters.given.values()]
         wanted = [*self.arguments.chosen, *range(len(args), len(inputs))]
         self.explained = Explained(call, inputs, wanted, len(first) if isinstance(first, (tuple, list)) else 1)
+
+    def first_passes(self) -> tuple[Any, Any, Any]:
+        """A copy of the layer after a pass there and back, its result, and what the backward pass returned."""
+        tried = copy.deepcopy(self.layer)
+        first = getattr(tried, self.entry)(*self.arguments.fresh())
+        self.kept = kept_as(tried, OUTPUTS) if first is None else ""
+        first = getattr(tried, self.kept) if self.kept else first
+        self.find_outputs(first, self.layer.forward, tried.backward)
+        own = [cast(d, out) for d, out in zip(self.douts()[0], self.shapes, strict=True)]
+        return tried, first, self.call_backward(tried.backward, own, first, self.arguments.fresh())
 
     def outputs(self, leaves: Sequence[Any]) -> list[Array]:
         n = len(self.arguments.leaves)
@@ -354,7 +418,7 @@ class LayerForm(Form):
 
     def forward(self, layer: Any, args: Sequence[Any]) -> Any:
         """The layer's result: what it returns, or the attribute that it keeps it in."""
-        result = layer.forward(*args)
+        result = getattr(layer, self.entry)(*args)
         return getattr(layer, self.kept) if self.kept else result
 
     def run(self, douts: Sequence[Any]) -> Run:
@@ -398,14 +462,18 @@ def with_arguments_in_double(form: FormT) -> FormT:
 def outputs_in(result: Any, forward: Callable[..., Any], backward: Callable[..., Any]) -> int:
     """How many of the forward pass's results are outputs: all but the cache, which comes last.
 
-    There is no cache where the backward pass takes one gradient for each result, by name: dh and dc for h and c.
+    Where the backward pass names the gradients that it takes, dh and dc for h and c, the outputs are those: what
+    stands between them and the cache is only looked at, and without a cache there may be nothing more.
     """
     if not isinstance(result, (tuple, list)):
         return 1
     n, takes = len(result) - 1, argument_names(backward, None)
     names = returned_names(forward)
-    if n and len(takes) == len(names) == len(result) and all(map(is_gradient_of, takes, names)):
-        return len(result)
+    named = 0
+    while named < min(len(takes), len(names)) and is_gradient_of(takes[named], names[named]):
+        named += 1
+    if named and len(names) == len(result) and len(takes) - named <= 1:
+        return named
     if n > 1 and len(takes) == 2:  # backward(dout, cache): what stands between output and cache is only looked at
         return 1
     arrays = 0
@@ -449,14 +517,21 @@ def positions_by_shape(gradients: Sequence[Any], args: Sequence[Any]) -> list[in
     found: list[int] = []
     at = 0
     for g in gradients:
-        array = as_numbers(g)
-        while at < len(args) and (array is None or not is_float(args[at]) or np.shape(args[at]) != array.shape):
+        while at < len(args) and not same_form(g, args[at]):
             at += 1
         if at == len(args):
             return []
         found.append(at)
         at += 1
     return found
+
+
+def same_form(gradient: Any, x: Any) -> bool:
+    """Whether a gradient has the shape of an argument of floats; of lists, each part that of its own."""
+    if isinstance(x, (list, tuple)) and isinstance(gradient, (list, tuple)):
+        return 0 < len(x) == len(gradient) and all(map(same_form, gradient, x))
+    array = as_numbers(gradient)
+    return array is not None and is_float(x) and np.shape(x) == array.shape
 
 
 def nothing_chosen(args: Sequence[Any], names: Sequence[str]) -> str:

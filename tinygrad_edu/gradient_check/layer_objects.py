@@ -7,7 +7,10 @@ wherever that is referred to. So `self.W` and `self.params[0]` stay one array.
 from __future__ import annotations
 
 import copy
+import dis
+import inspect
 from collections.abc import Callable, Iterator, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -15,10 +18,10 @@ import numpy as np
 from tinygrad_edu.core.value import data_of
 from tinygrad_edu.gradient_check.returned import Claims
 from tinygrad_edu.gradient_check.search.recording import GENERATED
-from tinygrad_edu.gradient_check.signatures import PREFIXES, SUFFIXES, stands_for
+from tinygrad_edu.gradient_check.signatures import PREFIXES, SUFFIXES, is_gradient_of, stands_for
 
-CONTAINERS = ("params", "parameters", "weights", "theta", "p")
-GRADIENTS = ("grads", "gradients", "dparams", "grad", "g", "d")
+CONTAINERS = ("params", "parameters", "weights", "weight", "theta", "p")
+GRADIENTS = ("grads", "gradients", "dparams", "grad", "g", "d", "weight_grads", "weight_update", "dweights")
 Getter = Callable[[Any], Any]
 
 
@@ -215,6 +218,61 @@ class Model:
             if key_for(gradients, name) is None:
                 claims.say("keys", "missing part", [name], key=repr(name), got=", ".join(map(repr, gradients)))
         return claims
+
+
+class Globals:
+    """Arrays of a module that a loss reads by name, and returns the gradients of: dWxh for the module's Wxh.
+
+    They are varied in place, and put back, so that whatever else holds them sees the same numbers.
+    """
+
+    def __init__(self, given: dict[str, Any], positions: Sequence[int]) -> None:
+        self.given, self.positions = given, positions
+
+    def method(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Callable[..., Any]:
+        """The function with these numbers in the module's arrays."""
+        call = self.varied(function, 0)
+        return lambda *args: call(*leaves, *args)
+
+    def as_function(self, function: Callable[..., Any], args: Sequence[Any]) -> tuple[Any, list[Any], list[int]]:
+        """The function of its arguments and of the module's arrays, with both, and which are varied."""
+        inputs = [*map(copy.deepcopy, args), *(x.copy() for x in self.given.values())]
+        return self.varied(function, len(args)), inputs, list(range(len(args), len(inputs)))
+
+    def varied(self, function: Callable[..., Any], n_args: int) -> Callable[..., Any]:
+        """With n_args, of the arguments and then the arrays; else of the arrays and then the arguments."""
+        n = len(self.given)
+        of_args = f":{n_args}" if n_args else f"{n}:"
+        lines = ["def call(*inputs):", "    kept = [x.copy() for x in arrays]", "    try:"]
+        lines += [f"        arrays[{k}][...] = inputs[{n_args + k}]" for k in range(n)]
+        lines += [f"        return function(*inputs[{of_args}])", "    finally:"]
+        lines += [f"        arrays[{k}][...] = kept[{k}]" for k in range(n)]
+        names: dict[str, Any] = {"function": function, "arrays": list(self.given.values())}
+        exec(compile("\n".join(lines), GENERATED, "exec"), names)
+        return names["call"]  # type: ignore[no-any-return]
+
+    def claims(self, gradients: Any) -> Claims:
+        parts = list(gradients.values()) if isinstance(gradients, dict) else gradients
+        parts = list(parts) if isinstance(parts, (tuple, list)) else [parts]
+        return Claims(list(self.given), [parts[k] for k in self.positions])
+
+
+def globals_of(function: Any, gradients: Any, returned: Sequence[str], arguments: Sequence[str]) -> Globals | None:
+    """The arrays of a function's module whose gradients it returns, where it returns those of no argument."""
+    names = list(map(str, gradients)) if isinstance(gradients, dict) else list(returned)
+    n = len(gradients) if isinstance(gradients, (tuple, list, dict)) else 1
+    if len(names) != n or any(is_gradient_of(g, name) for g in names for name in arguments):
+        return None
+    own = inspect.unwrap(function)
+    own = getattr(own, "__func__", own)
+    if not isinstance(own, FunctionType):
+        return None
+    read = {step.argval for step in dis.get_instructions(own) if step.opname == "LOAD_GLOBAL"}
+    arrays = {name: x for name, x in own.__globals__.items() if name in read and is_float_array(x)}
+    owners = [next((name for name in arrays if is_gradient_of(g, name)), None) for g in names]
+    given = {name: arrays[name] for name in owners if name is not None}
+    positions = [k for k, name in enumerate(owners) if name is not None]
+    return Globals(given, positions) if given and len(given) == len(positions) else None
 
 
 def key_for(gradients: dict[str, Any], name: str) -> str | None:

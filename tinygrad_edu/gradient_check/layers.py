@@ -149,6 +149,10 @@ def check(form: Form, sizes: Sizes, language: Language) -> GradientReport:
         comparison.notes.append(say("passed through", language, name=name, why=say("a mask", language)))
     for name in form.constants:
         comparison.notes.append(say("passed through", language, name=name, why=say("no gradient beside", language)))
+    for name in form.beside:
+        comparison.notes.append(
+            say("passed through", language, name=name, why=say("no gradient by its name", language))
+        )
     gradients = []
     for k, of_one in enumerate(douts):
         run = form.run(of_one)

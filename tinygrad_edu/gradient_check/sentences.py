@@ -149,6 +149,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Multiply by dout; or, where nothing comes after this loss, give it a default: backward(self, dout=1).",
         "乘以 dout；若此损失之后没有别的运算，可给它默认值：backward(self, dout=1)。",
     ),
+    "no gradient by its name": (
+        "it is returned beside the gradients, and has no argument's name or shape",
+        "它与梯度一起返回，但没有与任何参数相应的名称或形状",
+    ),
     "uncertain": (
         "{n} numerical derivatives of {name} are known to {error} only: the function is noisy, or not smooth, there",
         "{name} 的 {n} 个数值导数只精确到 {error}：函数在那里有噪声或不光滑",

@@ -117,4 +117,10 @@ def call_of_backward(
         elif left:
             given.append(left[0])
         left = left[1:]
+    if len(given) < len(rest):
+        raise TypeError(
+            f"the backward pass takes {', '.join(takes)}: it is given the gradient of each output, the cache, and "
+            "arguments of the forward pass by their names. For a step that takes data and updates parameters itself, "
+            "see gradcheck(loss, *parameters, gradient=...)"
+        )
     return backward(*douts, *given)

@@ -318,8 +318,11 @@ def known(deltas: Callable[[], list[Any]]) -> Callable[[float], list[Any]]:
     return lambda _: deltas()
 
 
-GUARDED = ("sqrt", "power", "float_power", "log", "log2", "log10", "divide")
+ROOTS = ("sqrt", "power", "float_power")
+GUARDED = ("log", "log2", "log10", "divide")
 """What an eps keeps from infinity."""
+SMALL = 1e-2
+"""As large as an eps may be that is added before these; before a root a constant may be larger."""
 
 
 def other_constant(scene: Scene) -> Iterator[Change]:
@@ -330,7 +333,8 @@ def other_constant(scene: Scene) -> Iterator[Change]:
             continue
         root = tape.ops[i] == "sqrt"
         constants = scene.constants(i)
-        near = any(tape.ops[q] in GUARDED for q, _ in tape.consumers[i]) or "sqrt" in scene.ops_behind(i, 2)
+        guarded = ROOTS if any(abs(c) > SMALL for _, c in constants) else (*ROOTS, *GUARDED)
+        near = any(tape.ops[q] in guarded for q, _ in tape.consumers[i]) or "sqrt" in scene.ops_behind(i, 2)
         if not root and not (tape.ops[i] in ("add", "subtract") and constants and near):
             continue
         for n in forward_from(scene, i)[:6]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import linecache
 import sys
 from collections.abc import Callable, Sequence
@@ -103,6 +104,7 @@ def record(forward: Callable[..., Any], inputs: Sequence[Any], wanted: Sequence[
 
 def arrays_around(forward: Callable[..., Any], inputs: Sequence[Any], wanted: Sequence[int]) -> dict[str, Any]:
     """The arrays that a function can see beside its differentiated inputs: other arguments, closures and globals."""
+    forward = inspect.unwrap(forward)
     code = getattr(forward, "__code__", None)
     if code is None:
         return {}
