@@ -429,7 +429,7 @@ SHIFT = np.array([0.1, 0.2, 0.3])
 def loss_of_globals(x):
     z = x * SCALE + SHIFT
     dz = 2 * z
-    dSCALE, dSHIFT = (x * dz).sum(axis=0), dz.sum(axis=0)  # noqa: N806
+    dSCALE, dSHIFT = (x * dz).sum(axis=0), dz.sum(axis=0)
     return np.sum(z**2), dSCALE, dSHIFT, z[-1]
 
 
@@ -470,10 +470,21 @@ def test_lists_of_matrices_are_matched_with_lists_of_gradients():
         dz = weights[1].T @ e * (1 - h**2)
         return 0.5 * np.sum(e**2), [np.outer(dz, x), np.outer(e, h)], [dz, e]
 
-    weights, biases = [DRAWN.normal(size=(4, 3)), DRAWN.normal(size=(2, 4))], [DRAWN.normal(size=4), DRAWN.normal(size=2)]
+    weights, biases = [DRAWN.normal(size=shape) for shape in ((4, 3), (2, 4))], [np.ones(4), np.zeros(2)]
     report = tg.check_loss(loss, weights, biases, DRAWN.normal(size=3))
     assert report, report
     assert report.inputs == ["weights[0]", "weights[1]", "biases[0]", "biases[1]"]
+
+
+def test_named_gradients_of_which_one_has_a_wrong_shape_are_matched_by_their_names():
+    def loss(w, b):
+        z = w.sum(axis=0) * b
+        dw, db = np.ones((2, 1)) * (2 * z * b), np.sum(2 * z * w.sum(axis=0))
+        return np.sum(z**2), db, dw
+
+    report = tg.check_loss(loss, DRAWN.normal(size=(2, 3)), DRAWN.normal(size=3))
+    assert [found.inputs for found in report.diagnoses] == [("b",)]
+    assert report.diagnoses[0].kind == "shape"
 
 
 class Kept:

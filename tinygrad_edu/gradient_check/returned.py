@@ -293,7 +293,7 @@ def parts_for(
     ]
     in_names_order = [parts[k] for k in by_name if k is not None]
     all_named = len(names) == len(parts) and len({k for k in by_name if k is not None}) == len(wanted)
-    if all_named and (len(parts) != len(wanted) or (not fit(parts, trees) and fit(in_names_order, trees))):
+    if all_named and (len(parts) != len(wanted) or fitting(in_names_order, trees) > fitting(parts, trees)):
         return [(True, part) for part in in_names_order]
     if len(parts) < len(wanted) and len(names) == len(parts) and any(k is not None for k in by_name):
         return [(k is not None, None if k is None else parts[k]) for k in by_name]
@@ -312,14 +312,11 @@ def under_name(returned: dict[Any, Any], name: str, tree: Any) -> tuple[bool, An
     return True, {own: returned[k] for own, k in keys.items() if k is not None}
 
 
-def fit(parts: Sequence[Any], trees: Sequence[Any]) -> bool:
-    """Whether gradients have their arguments' shapes."""
-    if len(parts) != len(trees):
-        return False
-    return all(
-        np.shape(data_of(p)) == np.shape(t)
+def fitting(parts: Sequence[Any], trees: Sequence[Any]) -> int:
+    """How many gradients have their arguments' shapes."""
+    return sum(
+        isinstance(t, (dict, list, tuple)) or np.shape(data_of(p)) == np.shape(t)
         for p, t in zip(parts, trees, strict=True)
-        if not isinstance(t, (dict, list, tuple))
     )
 
 
