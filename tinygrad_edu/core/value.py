@@ -130,9 +130,7 @@ class Value(Methods):
 
     def item(self, *at: Any) -> float:
         """The one number in it, or the one at a place, as a Python float. Raises ValueError if there isn't just one."""
-        data = self.data
-        if isinstance(data, float):
-            return data
+        data = np.asarray(self.data)
         if data.size != 1 and not at:
             raise ValueError(f"item() needs a single number, but the data has shape {self.shape}")
         return float(data.item(*at))
