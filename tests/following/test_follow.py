@@ -266,6 +266,21 @@ def rows(x):
     return np.sum(shares**2) + np.sum(np.apply_along_axis(np.max, 1, x) ** 2)
 
 
+def strided(x):
+    y = np.tanh(x)
+    rows, columns = y.strides
+    windows = np.lib.stride_tricks.as_strided(y, (2, 2, 2, 2), (rows, columns, rows, columns))
+    flat = np.lib.stride_tricks.as_strided(x, shape=(4,), strides=x.itemsize * np.array([2]))
+    return np.sum(windows**2) + np.sum(flat**3)
+
+
+def test_windows_made_by_strides_are_followed_and_what_leaves_the_array_is_refused():
+    x = RNG.normal(size=(3, 3))
+    np.testing.assert_allclose(tg.grad(tg.follow(strided))(x.copy()), differences(strided, [x], 0), rtol=1e-6)
+    with pytest.raises(TypeError, match="leave the array"):
+        tg.grad(tg.follow(lambda x: np.lib.stride_tricks.as_strided(x, (2,), (8,)).sum()))(np.ones(1))
+
+
 def test_functions_applied_along_an_axis_are_followed():
     x = np.array([[1.0, 2.0, 0.5], [4.0, 3.0, 2.5]])
     np.testing.assert_allclose(tg.grad(tg.follow(rows))(x), differences(rows, [x], 0), rtol=1e-6)

@@ -28,6 +28,8 @@ def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
     name = getattr(function, "__name__", "")
     if getattr(np, name, None) is function and name in SPECIAL:
         return SPECIAL[name]
+    if function is np.lib.stride_tricks.as_strided:
+        return as_strided
     if isinstance(function, np.ufunc):
         return lifted_ufunc(function)
 
@@ -292,6 +294,19 @@ def apply_along_axis(function: Callable[..., Any], axis: int, x: Any, *args: Any
     )
 
 
+def as_strided(x: Any, shape: Any = None, strides: Any = None, **_: Any) -> Any:
+    """np.lib.stride_tricks.as_strided: a view of entries at steps, which are those of an array in C order."""
+    x = asarray(x)
+    entries = np.arange(x.size).reshape(x.shape)
+    shape = x.shape if shape is None else tuple(map(int, plain(bare(shape))))
+    strides = entries.strides if strides is None else tuple(map(int, plain(bare(strides))))
+    last = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if min((*strides, 0)) < 0 or last >= entries.nbytes or any(step % entries.itemsize for step in strides):
+        raise TypeError("as_strided with steps that leave the array isn't followed")
+    at = np.array(np.lib.stride_tricks.as_strided(entries, shape, strides))
+    return x.view(lambda y: reshaped(y, -1)[at])
+
+
 def broadcast(x: Any, shape: tuple[int, ...]) -> Any:
     if np.shape(plain(bare(x))) == shape:
         return x
@@ -403,6 +418,8 @@ def method_of(x: Tracked, name: str) -> Any:
         return as_view(x, lambda y: y.reshape(-1), (), {})
     if name == "real":
         return x
+    if name in ("strides", "itemsize", "nbytes"):  # those of an array of its shape in C order
+        return getattr(np.empty(x.shape), name)
     if name in ("copy", "flatten", "__copy__"):
         return lambda *_, **__: wrapped(x.held if name == "copy" else reshaped(x.held, -1))
     if name == "astype":
