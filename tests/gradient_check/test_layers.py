@@ -487,6 +487,18 @@ def test_named_gradients_of_which_one_has_a_wrong_shape_are_matched_by_their_nam
     assert report.diagnoses[0].kind == "shape"
 
 
+def test_a_tuple_of_parameters_is_matched_with_a_tuple_of_gradients_and_a_sum_over_too_much_is_told():
+    def loss(parameters, x):
+        w, b = parameters
+        z = w @ x + b
+        return np.sum(z**2), (2 * z @ x.T, 2 * np.sum(z))
+
+    report = tg.check_loss(loss, (DRAWN.normal(size=(2, 3)), np.zeros((2, 1))), DRAWN.normal(size=(3, 4)))
+    assert report.inputs == ["parameters[0]", "parameters[1]"]
+    assert [found.inputs for found in report.diagnoses] == [("parameters[1]",)]
+    assert "sum over the examples' axis only" in report.diagnoses[0].text
+
+
 class Kept:
     """A layer that keeps what its backward pass needs only where it is called."""
 

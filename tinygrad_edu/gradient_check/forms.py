@@ -340,6 +340,9 @@ class LossForm(Form):
         if len(found) == len(parts):
             return found, {}
         by_shape = positions_by_shape(parts, args) if not isinstance(gradients, dict) else []
+        of_one = [i for i, x in enumerate(args) if is_list_of(len(parts), x)] if len(parts) > 1 else []
+        if not by_shape and len(of_one) == 1:
+            return of_one, {}
         numbers = float_arrays(args) or [i for i, x in enumerate(args) if isinstance(x, float)]
         return by_shape or numbers[: len(parts)], {}
 
@@ -532,6 +535,11 @@ def same_form(gradient: Any, x: Any) -> bool:
         return 0 < len(x) == len(gradient) and all(map(same_form, gradient, x))
     array = as_numbers(gradient)
     return array is not None and is_float(x) and np.shape(x) == array.shape
+
+
+def is_list_of(n: int, x: Any) -> bool:
+    """Whether an argument is a list or tuple of n numbers and arrays of floats."""
+    return isinstance(x, (list, tuple)) and len(x) == n and all(map(is_float, x))
 
 
 def nothing_chosen(args: Sequence[Any], names: Sequence[str]) -> str:

@@ -62,6 +62,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "shape: empty": (" (empty: a slice p:-p with p = 0 is)", "（为空：p = 0 时切片 p:-p 为空）"),
     "shape: larger": (" (larger: the padding was not cut off)", "（更大：没有裁掉填充）"),
     "shape: smaller": (" (smaller: more was cut off than padded)", "（更小：裁掉的比填充的多）"),
+    "shape: summed too far": (
+        " (its entries are summed up: sum over the examples' axis only)",
+        "（各元素被加在一起：只应沿样本的轴求和）",
+    ),
     "shape: summed": (" (its sum over the broadcast axes is right)", "（对广播的轴求和后即正确）"),
     "no variable": (
         "the forward code assigns no variable of this name; it has {known}",
