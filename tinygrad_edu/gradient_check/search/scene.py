@@ -497,6 +497,9 @@ def lengths_of(tape: Tape) -> dict[float, list[str]]:
         for x in tape.nodes[i].parents:
             if not isinstance(x, Value) and np.size(x) == 1 and (c := abs(float(np.asarray(x).reshape(())))) > 1.0:
                 found[c].append(f"the number {c:g} in `{tape.places[i].text}`")
+    for shape in {tape.shapes[i] for i in tape.seeds if len(tape.shapes[i]) > 2}:
+        for axis, n in enumerate(shape):
+            found[int(np.prod(shape)) // max(n, 1)].append(f"the number of entries of the output but for axis {axis}")
     for i in range(tape.n_in, len(tape.nodes)):
         for p in tape.edges[i].values() if tape.ops[i] in ("mean", "sum") else ():
             n = int(np.prod(tape.shapes[p])) // max(int(np.prod(tape.shapes[i])), 1)
