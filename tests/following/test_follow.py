@@ -328,3 +328,33 @@ def test_the_functions_own_errors_are_its_own():
 
     with pytest.raises(KeyError, match="mine"):
         tg.follow(f)(1.0)
+
+
+def test_a_followed_function_is_compiled_where_no_way_depends_on_numbers():
+    def windows(x, w):
+        out = np.empty((3, 2))
+        for i in range(3):
+            for j in range(2):
+                out[i, j] = np.sum(x[i : i + 2] * w[j]) + np.max(x[i : i + 2])
+        out += 1.0
+        return out
+
+    def loss(x, w):
+        return (tg.follow(windows)(x, w) ** 2).sum()
+
+    first, w = np.array([1.0, -2.0, 0.5, 3.0]), np.array([[1.0, 2.0], [-1.0, 0.5]])
+    values, slopes = tg.compile(tg.follow(windows)), tg.compile(lambda x, w: tg.grad(loss, (0, 1))(x, w))
+    for x in (first, -first, first[::-1].copy()):
+        np.testing.assert_allclose(values(x, w), windows(x, w), rtol=1e-15)
+        for got, wanted in zip(slopes(x, w), tg.grad(loss, (0, 1))(x, w), strict=True):
+            assert got.tolist() == wanted.tolist()
+
+
+def test_a_followed_function_that_branches_on_numbers_is_not_compiled():
+    def masked(x):
+        out = x * 1.0
+        out[x < 0] = 0.0
+        return out
+
+    with pytest.raises(TypeError, match="while compiling, Python reads the data"):
+        tg.compile(tg.follow(masked))(np.array([1.0, -1.0]))

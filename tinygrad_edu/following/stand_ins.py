@@ -16,9 +16,9 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.core.operation import Operation
-from tinygrad_edu.core.value import Value
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.following.origin import LIFTED, package_of
-from tinygrad_edu.following.tracked import Tracked, array_of, bare, has_value, in_type, plain, wrapped
+from tinygrad_edu.following.tracked import Tracked, array_of, bare, has_value, in_type, plain, shape_of, wrapped
 from tinygrad_edu.ops.indexing import add_at
 from tinygrad_edu.tree import leaves_of
 
@@ -93,7 +93,7 @@ class LiftedUfunc:
             raise TypeError(f"np.{self.__name__}.at isn't followed")
         where = target.where[plain(bare(key))]
         values = bare(values)
-        spread = values * np.ones(where.shape) if np.shape(plain(values)) != where.shape else values
+        spread = values * np.ones(where.shape) if shape_of(values) != where.shape else values
         added = add_at(spread, key=where, shape=(target.size,))
         total = ops.reshape(added, shape=target.shape)
         target.become(target.held + total if self.__name__ == "add" else target.held - total)
@@ -102,14 +102,14 @@ class LiftedUfunc:
         reduction: Any = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}.get(self.__name__)
         if reduction is None or not has_value(bare(x)):
             result = wrapped(self.function.reduce(plain(bare(x)), axis=axis, keepdims=keepdims))
-            if has_value(bare(x)) and np.asarray(plain(result)).dtype.kind == "f":
+            if has_value(bare(x)) and np.asarray(data_of(bare(result))).dtype.kind == "f":
                 raise TypeError(f"np.{self.__name__}.reduce isn't followed")
             return result
         return lifted(reduction)(x, axis=axis, keepdims=keepdims)
 
     def outer(self, a: Any, b: Any) -> Any:
         a, b = bare(a), bare(b)
-        return self(a[(...,) + (None,) * np.ndim(plain(b))], b)
+        return self(a[(...,) + (None,) * len(shape_of(b))], b)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
@@ -171,6 +171,8 @@ def made(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that makes a new array, of a shape or like another, of plain numbers."""
 
     def call(*args: Any, **options: Any) -> Any:
+        if args and function.__name__.endswith("_like"):
+            args = (data_of(bare(args[0])), *args[1:])  # of which only the form is asked
         args = tuple(real_type(plain(bare(x))) for x in args)
         return wrapped_writable(function(*args, **{k: real_type(plain(bare(v))) for k, v in options.items()}))
 
@@ -184,7 +186,7 @@ def full(shape: Any, value: Any, *args: Any, **options: Any) -> Any:
 
 
 def full_like(like: Any, value: Any, *args: Any, **options: Any) -> Any:
-    return full(np.shape(plain(bare(like))), value, *args, **options)
+    return full(shape_of(bare(like)), value, *args, **options)
 
 
 def array(x: Any, *args: Any, **options: Any) -> Any:
@@ -214,9 +216,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, **options: Any) -> An
     """np.average."""
     if weights is None:
         return lifted(np.mean)(x, axis=axis, **options)
-    return lifted(np.sum)(x * weights, axis=axis, **options) / lifted(np.sum)(
-        weights * np.ones(np.shape(plain(x))), axis=axis
-    )
+    return lifted(np.sum)(x * weights, axis=axis, **options) / lifted(np.sum)(weights * np.ones(shape_of(x)), axis=axis)
 
 
 class Joined:
@@ -262,7 +262,7 @@ def fill_diagonal(target: Tracked, value: Any, wrap: bool = False) -> None:
 
 def ndenumerate(x: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
     """np.ndenumerate."""
-    return ((at, x[at]) for at in np.ndindex(np.shape(plain(bare(x)))))
+    return ((at, x[at]) for at in np.ndindex(shape_of(bare(x))))
 
 
 class Vectorized:
@@ -272,7 +272,7 @@ class Vectorized:
         self.function = function
 
     def __call__(self, *args: Any) -> Any:
-        shape = np.broadcast_shapes(*(np.shape(plain(bare(x))) for x in args))
+        shape = np.broadcast_shapes(*(shape_of(bare(x)) for x in args))
         arrays = [broadcast(x, shape) for x in args]
         if not shape:
             return self.function(*args)
@@ -308,7 +308,7 @@ def as_strided(x: Any, shape: Any = None, strides: Any = None, **_: Any) -> Any:
 
 
 def broadcast(x: Any, shape: tuple[int, ...]) -> Any:
-    if np.shape(plain(bare(x))) == shape:
+    if shape_of(bare(x)) == shape:
         return x
     return wrapped(bare(x) * np.ones(shape) if has_value(x) else np.broadcast_to(plain(bare(x)), shape))
 
@@ -321,8 +321,9 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 SPECIAL: dict[str, Callable[..., Any]] = {
-    **{name: made(getattr(np, name)) for name in ("zeros", "empty", "ones", "eye", "zeros_like", "ones_like")},
-    "empty_like": made(np.empty_like),
+    **{name: made(getattr(np, name)) for name in ("zeros", "ones", "eye", "zeros_like", "ones_like")},
+    "empty": made(np.zeros),  # what was in memory is no constant to record
+    "empty_like": made(np.zeros_like),
     "full": full,
     "full_like": full_like,
     "array": array,

@@ -7,6 +7,7 @@ Writes wait in the buffer; the first reading of the whole makes one `filled` of 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.core.context import Observer, current
-from tinygrad_edu.core.value import Value
+from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.following.filled import Positions, filled, float_type
 from tinygrad_edu.ops.indexing import is_basic
 
@@ -46,7 +47,8 @@ class Buffer:
     def where(self) -> Positions:
         """The positions of all entries, in the array's shape."""
         if self.positions is None:
-            self.positions = np.arange(np.size(plain(self.held))).reshape(np.shape(plain(self.held)))
+            shape = shape_of(self.held)
+            self.positions = np.arange(math.prod(shape)).reshape(shape)
         return self.positions
 
     def whole(self) -> Any:
@@ -70,7 +72,7 @@ class Buffer:
         if isinstance(value, Value) or isinstance(self.held, Value) or self.parts:
             if self.serial is None:
                 self.serial = np.full(self.where().size, -1, dtype=np.intp)
-            np.broadcast_to(plain(value), np.shape(at))  # raises where it doesn't fit
+            np.broadcast_to(data_of(value), np.shape(at))  # raises where it doesn't fit
             start = self.written[-1][2] if self.written else 0
             numbers = np.arange(start, start + np.size(at)).reshape(np.shape(at))
             self.serial[at] = numbers
@@ -92,7 +94,7 @@ class Buffer:
                 return None
             if numbers.size and int(numbers.reshape(-1)[0]) <= first < end:
                 same = np.shape(numbers) == np.shape(now) and np.array_equal(numbers, now)
-                return part if same and np.shape(plain(part)) == np.shape(now) else None
+                return part if same and shape_of(part) == np.shape(now) else None
         return None
 
     def untouched(self, at: Any) -> bool:
@@ -134,7 +136,7 @@ class Tracked:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return np.shape(plain(self.buffer.held)) if self.parent is None else np.shape(self.places)
+        return shape_of(self.buffer.held) if self.parent is None else np.shape(self.places)
 
     @property
     def ndim(self) -> int:
@@ -146,13 +148,13 @@ class Tracked:
 
     @property
     def dtype(self) -> Any:
-        return float_type(self.buffer.held) if self.buffer.parts else np.asarray(plain(self.buffer.held)).dtype
+        return float_type(self.buffer.held) if self.buffer.parts else np.asarray(data_of(self.buffer.held)).dtype
 
     def become(self, new: Any) -> None:
         """Write new entries over all of it."""
         if self.parent is not None:
             self.buffer.write(self.places, new)
-        elif np.shape(plain(new)) == self.shape:
+        elif shape_of(new) == self.shape:
             self.buffer.replace(in_type(new, self.dtype) if isinstance(new, Value) and self.dtype.kind == "f" else new)
         else:
             self.buffer.write(self.where, new)
@@ -330,6 +332,11 @@ def plain(x: Any) -> Any:
     if isinstance(x, Value):
         return x.data
     return type(x)(map(plain, x)) if type(x) in (tuple, list) else x
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape, of which a recorder needs know nothing, as it does where the numbers are read."""
+    return np.shape(data_of(x.held if isinstance(x, Tracked) else x))
 
 
 def in_type(x: Any, dtype: np.dtype[Any]) -> Any:
