@@ -499,6 +499,34 @@ def test_a_tuple_of_parameters_is_matched_with_a_tuple_of_gradients_and_a_sum_ov
     assert "sum over the examples' axis only" in report.diagnoses[0].text
 
 
+def logistic(z):
+    out, low = np.empty_like(z), z < 0
+    out[~low] = 1.0 / (1.0 + np.exp(-z[~low]))
+    grown = np.exp(z[low])
+    out[low] = grown / (1.0 + grown)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("slope", "kind"),
+    [
+        (lambda a, z: 1.0, "derivative left out"),
+        (lambda a, z: a, "another slope"),
+        (lambda a, z: z * (1 - z), "derivative at the wrong place"),
+        (lambda a, z: 1 - a**2, "derivative at the wrong place"),
+    ],
+)
+def test_a_sigmoid_that_is_made_of_cases_is_known_as_one(slope, kind):
+    def loss(w, x):
+        z = x @ w
+        a = logistic(z)
+        return np.sum(a**3), x.T @ (3 * a**2 * slope(a, z))
+
+    report = tg.check_loss(loss, DRAWN.normal(size=(3, 2)), DRAWN.normal(size=(4, 3)))
+    assert [found.kind for found in report.diagnoses] == [kind]
+    assert "sigmoid" in report.diagnoses[0].text
+
+
 class Kept:
     """A layer that keeps what its backward pass needs only where it is called."""
 

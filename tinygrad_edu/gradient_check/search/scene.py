@@ -287,7 +287,7 @@ def blocks_of(tape: Tape) -> list[Block]:
         twice_used = len(tape.edges[last]) > 1 and tape.ops[last] in ("maximum", "minimum", "where")  # a leaky relu
         while frontier and len(inside) < 12:
             n = max(frontier)
-            if n < tape.n_in or not pointwise(tape, n):
+            if n < tape.n_in or not (pointwise(tape, n) or by_masks(tape, n)):
                 break
             frontier.discard(n)
             inside.append(n)
@@ -302,6 +302,8 @@ def blocks_of(tape: Tape) -> list[Block]:
             if shape not in names:  # one expression is one function, in all turns
                 names[shape] = known(tape.data[source], tape.data[last], {tape.ops[m] for m in inside})
             name = names[shape]
+            if not name and not all(pointwise(tape, m) for m in inside):
+                continue
             if name or (len(inside) == 1 and not linear(tape, last)):
                 found.append(Block(last, source, tuple(inside), name))
                 if name and len(inside) > 1 and tape.ops[source] != "negative":
@@ -376,6 +378,11 @@ def pointwise(tape: Tape, n: int) -> bool:
     return True
 
 
+def by_masks(tape: Tape, n: int) -> bool:
+    """Whether a node takes some entries or writes some, as a known function does that is made of cases."""
+    return tape.ops[n] in ("filled", "index")
+
+
 def users_pointwise(tape: Tape, n: int) -> bool:
     """Whether an operation of the user's own is elementwise: of one input, with no other parameter."""
     operation = tape.nodes[n].operation
@@ -386,6 +393,8 @@ def users_pointwise(tape: Tape, n: int) -> bool:
 
 def block_at(tape: Tape, block: Block, at: Any = None) -> tuple[Any, Any]:
     """A block's derivative and value, at its source's data or at other data."""
+    if at is None and any(by_masks(tape, n) for n in block.inside) and block.name in SLOPES:
+        at = tape.data[block.source]
     if at is not None and block.name in SLOPES:
         return SLOPES[block.name](np.asarray(at, dtype=float)), KNOWN[block.name](np.asarray(at, dtype=float))
     values: dict[int, Any] = {block.source: tape.data[block.source] if at is None else at}
