@@ -28,8 +28,9 @@ def follow(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Values can't be changed in place. In a followed function `np` and `math` are stand-ins, whose arrays can: what
     `out[i, j] = …`, `x[mask] = 0`, `+=`, `np.add.at`, `out=` and lists put together is recorded, and so are `math.exp`
-    and `float(x)`. Functions and classes of your own modules that it calls are followed too. Nothing of yours is
-    changed: not its globals, not the arrays that you pass.
+    and `float(x)`. Functions and classes of your own modules that it calls are followed too, and read what it sets in
+    modules and objects. What is written into arrays of float32 is rounded. Nothing of yours is changed but what the
+    function itself changes: not its globals, not the arrays that you pass.
 
     Args:
         function: A function of numbers, arrays, and nested tuples, lists and dicts of them.

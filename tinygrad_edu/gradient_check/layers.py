@@ -32,7 +32,8 @@ def check_layer(
     """Check a forward and a backward pass as courses have them, or a layer object with both.
 
     - `check_layer(forward, backward, x, w, b)`: `forward(x, w, b)` gives `out, cache` (or several outputs and the
-      cache, or the output alone), `backward(dout, cache)` the gradients: `dx, dw, db`, or a dict of them.
+      cache, or the output alone), `backward(dout, cache)` the gradients: `dx, dw, db`, or a dict of them. Of several
+      results those are outputs whose gradients it names: `backward(dh, dc, cache)` for `h, c, y, cache`.
     - `check_layer(layer, x)`: `layer.forward(x)` gives the output, `layer.backward(dout)` the gradient of `x`. The
       layer's own parameters are checked too, where their gradients are found under the usual names: `W` and `dW`,
       `params` and `grads`, or parameter objects with `data` and `grad`.
@@ -92,9 +93,11 @@ def check_loss(
 
     Args:
         function: Gives `loss, gradient`: an array, a tuple of them, or a dict. It may be a method of a model with
-            parameters in `self.params`, of which it gives a dict of gradients.
+            parameters in `self.params`, of which it gives a dict of gradients, or give the gradients of arrays that
+            it reads from its module: these are changed in place while it is checked, and put back.
         args: Its arguments. Which of them the gradients belong to is read from the names that are returned (`dW`, a key
-            `"W"`), else they are the first arrays of floats, as many as there are gradients.
+            `"W"`), else from their shapes, in order; else they are the first arrays of floats. What is returned beside
+            gradients that have names is left out, with a note.
         wrt: Those arguments, by position or name, where that guess is wrong.
         eps, rtol, atol, language: As in `gradcheck`.
 
