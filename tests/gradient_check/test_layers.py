@@ -314,6 +314,17 @@ def test_inputs_drawn_with_a_small_seed_are_not_the_cotangent_itself(seed):
     assert "wrong way round" in report.diagnoses[0].text
 
 
+def test_a_factor_of_an_assignment_in_place_is_called_as_it_is_written():
+    kept = np.array([1, 0, 2, 1])
+
+    def loss(x):
+        terms = np.tanh(x)
+        terms *= kept
+        return terms.sum(), 1 - np.tanh(x) ** 2
+
+    assert "the factor `kept` is left out" in tg.check_loss(loss, RNG(5).normal(size=4)).diagnoses[0].text
+
+
 def test_the_slope_of_a_leaky_relu_taken_at_the_layers_input_is_named():
     def forward(x, w):
         z = x @ w

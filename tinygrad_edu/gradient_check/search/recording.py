@@ -205,11 +205,16 @@ def assigned_name(span: Span) -> str:
 
 @functools.lru_cache(4096)
 def operands(span: Span) -> tuple[str, ...]:
-    """The two sides of a binary expression, or the arguments of a call, as they are written."""
+    """The two sides of a binary expression or of `x *= y`, or the arguments of a call, as they are written."""
     try:
-        node = ast.parse(source_of(span, 10_000), mode="eval").body
-    except SyntaxError:
+        (statement,) = ast.parse(source_of(span, 10_000).strip()).body
+    except (SyntaxError, ValueError):
         return ()
+    if isinstance(statement, ast.AugAssign):
+        return ast.unparse(statement.target), ast.unparse(statement.value)
+    if not isinstance(statement, ast.Expr):
+        return ()
+    node = statement.value
     if isinstance(node, ast.BinOp):
         return ast.unparse(node.left), ast.unparse(node.right)
     if isinstance(node, ast.Call):
