@@ -538,6 +538,18 @@ def test_a_sigmoid_that_is_made_of_cases_is_known_as_one(slope, kind):
     assert "sigmoid" in report.diagnoses[0].text
 
 
+def test_gradients_that_are_put_together_in_another_order_are_told_apart():
+    def loss(p, x):
+        w, b, v = p[:6].reshape(2, 3), p[6:8], p[8:]
+        h = np.tanh(w @ x + b)
+        dz = v * (1 - h**2)
+        return v @ h, np.concatenate([dz, np.outer(dz, x).ravel(), h])
+
+    report = tg.check_loss(loss, DRAWN.normal(size=10), DRAWN.normal(size=3))
+    assert [found.kind for found in report.diagnoses] == ["other input's gradient"]
+    assert report.diagnoses[0].text.startswith("entries 0 to 5 and 6 to 7 are in each other's place")
+
+
 class Kept:
     """A layer that keeps what its backward pass needs only where it is called."""
 

@@ -191,6 +191,7 @@ CHINESE: dict[str, str] = {
     " ({meaning})": "({meaning})",
     "{size:.6g}·{name} {verb}: the derivative of a penalty (L2 regularisation) is missing, too much, or has another factor": "{verb} {size:.6g}·{name}:正则项(L2 惩罚)的导数漏了、多了,或系数不对",
     "off by one {what}": "错开了一位({what})",
+    "entries {a} to {b} and {c} to {d} are in each other's place: put together in another order": "第 {a} 到 {b} 个与第 {c} 到 {d} 个元素位置互换:拼接的顺序不同",
     "it is the gradient of {other}: names or order are exchanged": "给出的是 {other} 的梯度:名字或顺序弄反了",
     "the sign of {what} is wrong": "{what}的符号错了",
     "{what} has the factor {name} too much{more}": "{what}多了因子 {name}{more}",

@@ -120,6 +120,24 @@ def of_input(w: Whole, k: int) -> Iterator[tuple[float, str, Say]]:
             say = Say("it is the gradient of {other}: names or order are exchanged", other=w.names[q])
             yield 1.0, "other input's gradient", say
     yield from rearranged(w, k, claimed, right)
+    yield from blocks_exchanged(w, k, claimed, right)
+
+
+def blocks_exchanged(w: Whole, k: int, claimed: Array, right: Array) -> Iterator[tuple[float, str, Say]]:
+    """Two blocks of one long vector in each other's place, as where several gradients are put together."""
+    if right.ndim != 1 or right.size < 5:
+        return
+    near = 1e-6 * float(np.max(np.abs(right)))
+    off = np.flatnonzero(np.abs(claimed - right) > near)
+    first, end = (int(off[0]), int(off[-1]) + 1) if off.size > 2 else (0, 0)
+    for by in range(2, end - first - 1):
+        if abs(claimed[first] - right[first + by]) <= near:
+            turned = np.concatenate([right[:first], np.roll(right[first:end], -by), right[end:]])
+            if w.near(k, turned):
+                places = {"a": first, "b": first + by - 1, "c": first + by, "d": end - 1}
+                text = "entries {a} to {b} and {c} to {d} are in each other's place: put together in another order"
+                yield 3.2, "other input's gradient", Say(text, **places)
+                return
 
 
 def penalty_of_some(w: Whole, k: int, x: Array) -> Iterator[tuple[float, str, Say]]:
