@@ -358,3 +358,28 @@ def test_a_followed_function_that_branches_on_numbers_is_not_compiled():
 
     with pytest.raises(TypeError, match="while compiling, Python reads the data"):
         tg.compile(tg.follow(masked))(np.array([1.0, -1.0]))
+
+
+@pytest.mark.parametrize("mode", ["valid", "full", "same"])
+@pytest.mark.parametrize("name", ["correlate2d", "convolve2d"])
+def test_images_and_kernels_of_scipys_convolutions_have_gradients(name, mode):
+    signal = pytest.importorskip("scipy.signal")
+    function = getattr(signal, name)
+    followed = tg.follow(lambda image, kernel: function(image, kernel, mode=mode))
+    for shape in ((3, 3), (2, 4)):  # odd and even: where "same" begins
+        image, kernel = np.random.default_rng(0).normal(size=(5, 6)), np.random.default_rng(1).normal(size=shape)
+        assert tg.gradcheck(lambda a, b: (followed(a, b) ** 2).sum(), image, kernel)
+    with pytest.raises(TypeError, match="zeros outside only"):
+        tg.grad(tg.follow(lambda image: function(image, kernel, mode, "wrap").sum()))(image)
+
+
+def test_scipys_softmax_and_logsumexp_are_followed():
+    special = pytest.importorskip("scipy.special")
+    x = np.random.default_rng(2).normal(size=(2, 3))
+    for f in (
+        lambda x: special.softmax(x)[0].sum(),
+        lambda x: special.softmax(x, axis=0)[0].sum(),
+        lambda x: special.log_softmax(x, axis=1)[:, 0].sum(),
+        lambda x: special.logsumexp(x, axis=1, keepdims=True).sum(),
+    ):
+        assert tg.gradcheck(tg.follow(f), x)

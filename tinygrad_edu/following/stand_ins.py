@@ -18,6 +18,7 @@ from tinygrad_edu import ops
 from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.following.origin import LIFTED, package_of
+from tinygrad_edu.following.scipy_functions import of_scipy
 from tinygrad_edu.following.tracked import Tracked, array_of, bare, has_value, in_type, plain, shape_of, wrapped
 from tinygrad_edu.ops.indexing import add_at
 from tinygrad_edu.tree import leaves_of
@@ -32,14 +33,16 @@ def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
         return as_strided
     if isinstance(function, np.ufunc):
         return lifted_ufunc(function)
+    of_values = of_scipy(function)
 
     def call(*args: Any, **options: Any) -> Any:
         out = options.pop("out", None)
         args, options = bare(tuple(args)), without_stand_ins(options)
+        given = any(map(has_value, (*args, *options.values())))
         try:
-            result = function(*args, **options)
+            result = of_values(*args, **options) if of_values and given else function(*args, **options)
         except TypeError:
-            if not any(map(has_value, (*args, *options.values()))):
+            if of_values or not given:
                 raise
             result = function(*plain(args), **{k: plain(v) for k, v in options.items()})
             if not all(np.asarray(leaf).dtype.kind in "iub" for leaf in leaves_of(result)):
