@@ -29,15 +29,17 @@ def follow(function: Callable[..., Any]) -> Callable[..., Any]:
     Values can't be changed in place. In a followed function `np` and `math` are stand-ins, whose arrays can: what
     `out[i, j] = …`, `x[mask] = 0`, `+=`, `np.add.at`, `out=` and lists put together is recorded, and so are `math.exp`
     and `float(x)`. Functions and classes of your own modules that it calls are followed too, and read what it sets in
-    modules and objects. What is written into arrays of float32 is rounded. Nothing of yours is changed but what the
-    function itself changes: not its globals, not the arrays that you pass.
+    modules and objects. Of scipy's functions there are `expit`, `softmax`, `logsumexp`, `correlate2d` and `convolve2d`.
+    What is written into arrays of float32 is rounded. Nothing of yours is changed but what the function itself changes:
+    not its globals, not the arrays that you pass.
 
     Args:
         function: A function of numbers, arrays, and nested tuples, lists and dicts of them.
 
     Returns:
         A function of the same arguments and results. Given Values, it gives Values; it can be handed to `grad`, `vjp`,
-        `jacobian` and the other transforms. Each call runs `function` itself as well, and compares the results.
+        `jacobian` and the other transforms, and to `compile` where no way through it depends on numbers. Each call runs
+        `function` itself as well, and compares the results.
 
     Raises:
         TypeError: When called: something in it can't be followed. The message names the line.

@@ -249,6 +249,13 @@ def copyto(target: Tracked, source: Any, casting: str = "same_kind", where: Any 
         target[mask] = broadcast(source, target.shape)[mask]
 
 
+def putmask(a: Tracked, mask: Any, values: Any) -> None:
+    """np.putmask, of one number or of as many as the array has; it would repeat others."""
+    if shape_of(bare(values)) not in ((), a.shape):
+        raise TypeError("np.putmask of values of another shape than the array's isn't followed")
+    copyto(a, values, where=mask)
+
+
 def put_along_axis(target: Tracked, indices: Any, values: Any, axis: int | None) -> None:
     """np.put_along_axis."""
     if axis is None:
@@ -323,6 +330,11 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def of_form(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that asks an array for its form, not for its numbers."""
+    return lambda x, *args: function(data_of(held) if isinstance(held := bare(x), Value) else plain(held), *args)
+
+
 SPECIAL: dict[str, Callable[..., Any]] = {
     **{name: made(getattr(np, name)) for name in ("zeros", "ones", "eye", "zeros_like", "ones_like")},
     "empty": made(np.zeros),  # what was in memory is no constant to record
@@ -337,7 +349,9 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "apply_along_axis": apply_along_axis,
     "put_along_axis": put_along_axis,
     "fill_diagonal": fill_diagonal,
-    **{name: reading(getattr(np, name)) for name in ("shape", "ndim", "size", "argmax", "argmin", "argsort")},
+    "putmask": putmask,
+    **{name: of_form(getattr(np, name)) for name in ("shape", "ndim", "size")},
+    **{name: reading(getattr(np, name)) for name in ("argmax", "argmin", "argsort")},
 }  # fmt: skip
 
 
