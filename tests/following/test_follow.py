@@ -220,10 +220,11 @@ def settings_of(names):
     return module
 
 
-@pytest.mark.parametrize("where", ["module", "slots", "dict", "ordered"])
+@pytest.mark.parametrize("where", ["module", "slots", "dict", "ordered", "namespace", "objects"])
 def test_what_a_followed_function_sets_is_what_the_code_that_it_calls_reads(where):
     module, x = settings_of({"w": np.ones(2)}), np.array([3.0, -4.0])
     step, named, ordered = Doubled(np.ones(2)), Named(w=np.ones(2)), OrderedDict(step=Doubled(np.ones(2)))
+    space, objects = SimpleNamespace(w=np.ones(2)), np.array([np.ones(2), np.ones(3)], dtype=object)
 
     def f(w):
         if where == "module":
@@ -235,14 +236,35 @@ def test_what_a_followed_function_sets_is_what_the_code_that_it_calls_reads(wher
         if where == "dict":
             named["w"] = w
             return np.sum((x * named.w) ** 2)
+        if where == "namespace":
+            space.w = w
+            return np.sum((x * space.w) ** 2)
+        if where == "objects":
+            objects[0] = w
+            return np.sum((x * objects[0]) ** 2)
         ordered["step"].factor = w
         return sum(np.sum(part(x) ** 2) for part in ordered.values())
 
     w = np.array([2.0, 0.5])
     try:
         np.testing.assert_array_equal(tg.grad(tg.follow(f))(w), 2 * w * x**2)
-        held = [module.w, step.factor, named.w, ordered["step"].factor]
-        assert [type(part) for part in held] == [np.ndarray] * 4
+        held = [module.w, step.factor, named.w, ordered["step"].factor, space.w, objects[0]]
+        assert [type(part) for part in held] == [np.ndarray] * 6
+    finally:
+        del sys.modules["settings"]
+
+
+def test_a_name_that_is_set_in_a_module_past_its_copy_is_refused_and_the_module_is_left_as_it_was():
+    module = settings_of({"w": np.ones(2)})
+
+    def f(w):
+        sys.modules["settings"].w = w
+        return np.sum(module.product(np.ones(2)))
+
+    try:
+        with pytest.raises(TypeError, match=r"settings\.w is set by a way that isn't seen"):
+            tg.grad(tg.follow(f))(np.ones(2))
+        assert type(module.w) is np.ndarray
     finally:
         del sys.modules["settings"]
 

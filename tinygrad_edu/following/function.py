@@ -73,6 +73,8 @@ def follow(function: Callable[..., Any]) -> Callable[..., Any]:
             result = bare(new(*new_args, **new_options))
         except Exception as error:
             raise TypeError(f"{place_of(error)}can't be followed: {error}") from error
+        finally:
+            rebuild.refuse_leaks()
         compare(result, own)
         return result
 

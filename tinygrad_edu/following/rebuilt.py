@@ -22,8 +22,10 @@ import numpy as np
 from tinygrad_edu.core.value import Value
 from tinygrad_edu.following.origin import users_own
 from tinygrad_edu.following.stand_ins import FLOAT, Vectorized, lifted, stand_in
-from tinygrad_edu.following.tracked import Tracked
+from tinygrad_edu.following.tracked import Tracked, plain
 
+NAMESPACES = ("SimpleNamespace", "Namespace")
+"""The standard library's objects that only hold what is set in them."""
 CONTAINERS = (list, dict, set, collections.OrderedDict, collections.defaultdict, collections.deque)
 
 
@@ -41,7 +43,7 @@ class Rebuilder:
         if x is None or isinstance(x, (str, bytes, bool, int, complex)) or type(x) is float:
             return x
         if isinstance(x, (np.ndarray, Value)):
-            return self.keep(x, Tracked(x) if isinstance(x, Value) or x.dtype != object else x)
+            return self.array_of_objects(x) if x.dtype == object else self.keep(x, Tracked(x))
         if type(x) in CONTAINERS:
             return self.container(x)
         if isinstance(x, tuple):
@@ -60,7 +62,20 @@ class Rebuilder:
             return self.type(x) if users_own(x) else stand_in(x)
         if isinstance(x, types.ModuleType):
             return self.module(x)
-        return self.object(x) if users_own(type(x)) else stand_in(x)
+        if users_own(type(x)):
+            return self.object(x)
+        return self.namespace_object(x) if type(x).__qualname__ in NAMESPACES else stand_in(x)
+
+    def namespace_object(self, x: Any) -> Any:
+        new = self.keep(x, copy.copy(x))
+        vars(new).update((name, self(part)) for name, part in vars(x).items())
+        return new
+
+    def array_of_objects(self, x: Any) -> Any:
+        new = self.keep(x, x.copy())
+        for at in np.ndindex(x.shape):
+            new[at] = self(x[at])
+        return new
 
     def keep(self, x: Any, new: Any) -> Any:
         self.made[id(x)] = (x, new)  # x too, so that no other object comes to have its identity
@@ -119,6 +134,19 @@ class Rebuilder:
             self.names[id(original)] = new
             self.keep(original, vars(new))
         return self.names[id(original)]
+
+    def refuse_leaks(self) -> None:
+        """Take what the followed run has set in a module itself, past its copy, out again, and raise for it."""
+        found = []
+        for original, _ in [self.made[key] for key in self.names]:
+            names = [name for name, part in original.items() if isinstance(part, Tracked)]
+            original.update({name: plain(original[name]) for name in names})
+            found += [f"{original.get('__name__')}.{name}" for name in names]
+        if found:
+            raise TypeError(
+                f"can't be followed: {', '.join(found)} is set by a way that isn't seen, such as sys.modules; import "
+                "the module and set its name"
+            )
 
     def type(self, cls: type) -> Any:
         if issubclass(cls, (BaseException, tuple)) or type(cls) not in (type, abc.ABCMeta):
