@@ -474,6 +474,25 @@ def test_what_a_loss_returns_beside_named_gradients_is_left_out_with_a_note():
     assert any("n is not differentiated" in note for note in report.notes)
 
 
+def test_what_a_loss_returns_beside_a_dict_of_gradients_is_left_out():
+    def loss(x, parameters):
+        h = np.tanh(x @ parameters["W"])
+        return np.sum(h), {"dW": x.T @ (1 - h**2), "dh_next": h[-1]}, h[-1]
+
+    report = tg.check_loss(loss, DRAWN.normal(size=(4, 3)), {"W": DRAWN.normal(size=(3, 2))})
+    assert report, report
+    assert report.inputs == ["parameters['W']"]
+
+
+def test_a_gradient_of_a_wrong_shape_and_name_is_not_left_out():
+    def loss(w, b):
+        dw, dbias = 2 * w * b, np.sum(w**2)
+        return np.sum(w**2 * b), dw, dbias
+
+    report = tg.check_loss(loss, DRAWN.normal(size=(2, 3)), DRAWN.normal(size=3))
+    assert not report
+
+
 def test_lists_of_matrices_are_matched_with_lists_of_gradients():
     def loss(weights, biases, x):
         h = np.tanh(weights[0] @ x + biases[0])

@@ -40,6 +40,7 @@ from tinygrad_edu.gradient_check.signatures import (
     argument_names,
     call_of_backward,
     is_gradient_of,
+    may_be_a_gradient,
     needs_no_dout,
     returned_names,
     stands_for,
@@ -283,6 +284,8 @@ class LossForm(Form):
         if wrt is None:
             self.model = parameters_of(getattr(function, "__self__", None), gradients)
             self.model = self.model or globals_of(function, gradients, self.returned, names)
+            if isinstance(self.model, Globals):
+                self.beside = [g for k, g in enumerate(self.returned) if g and k not in self.model.positions]
         if self.model:
             self.leaves = [Leaf(name, x.copy()) for name, x in self.model.given.items()]
             self.args = list(args)
@@ -290,7 +293,7 @@ class LossForm(Form):
             self.explained = Explained(call, inputs, wanted, len(result), first)
             return
         if wrt is None:
-            self.leave_out_others(gradients, args, names)
+            self.leave_out_others(gradients, names)
             gradients = self.gradients_in(result)
         chosen, entries = (chosen_by(wrt, names), {}) if wrt is not None else self.guess(gradients, args, names)
         if not chosen and not entries:
@@ -299,20 +302,14 @@ class LossForm(Form):
         self.leaves = self.arguments.leaves
         self.explained = Explained(*self.arguments.alone(function), self.arguments.chosen, len(result), first)
 
-    def leave_out_others(self, gradients: Any, args: Sequence[Any], names: Sequence[str]) -> None:
-        """Leave out what is returned beside gradients that are named for their arguments, such as a count.
-
-        What has the shape of an argument whose gradient isn't among those may be that gradient, by another name.
-        """
+    def leave_out_others(self, gradients: Any, names: Sequence[str]) -> None:
+        """Leave out what is returned beside gradients that are named for their arguments, such as a count."""
         if not isinstance(gradients, (tuple, list)) or len(self.returned) != len(gradients):
             return
-        owner = [next((i for i, name in enumerate(names) if is_gradient_of(g, name)), None) for g in self.returned]
-        free = [x for i, x in enumerate(args) if i not in owner]
-        others = [k for k, i in enumerate(owner) if i is None and not any(same_form(gradients[k], x) for x in free)]
-        if any(i is not None for i in owner):
-            self.left_out = others
-            self.beside = [self.returned[k] or f"result {k + 1}" for k in others]
-            self.returned = [name for k, name in enumerate(self.returned) if k not in others]
+        if any(is_gradient_of(g, name) for g in self.returned for name in names):
+            self.left_out = [k for k, g in enumerate(self.returned) if not may_be_a_gradient(g)]
+            self.beside = [self.returned[k] for k in self.left_out]
+            self.returned = [g for g in self.returned if may_be_a_gradient(g)]
 
     def gradients_in(self, result: Any) -> Any:
         """The gradients among what was returned, without what was left out."""
@@ -557,6 +554,10 @@ def loss_and_gradients(result: Any) -> tuple[Any, Any]:
             "for a loss alone there is gradcheck"
         )
     first, rest = result[0], result[1] if len(result) == 2 else tuple(result[1:])
+    parts = rest if isinstance(rest, tuple) else ()
+    named = [g for g in parts if isinstance(g, dict) and g and all(may_be_a_gradient(str(key)) for key in g)]
+    if len(named) == 1:  # a dict of gradients, and what is returned beside it
+        rest = named[0]
     if (len(result) == 2 and np.size(data_of(first)) != 1) or isinstance(first, dict):
         first, rest = rest, first  # (gradients, loss), as some have it
     return first, rest

@@ -154,8 +154,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "乘以 dout；若此损失之后没有别的运算，可给它默认值：backward(self, dout=1)。",
     ),
     "no gradient by its name": (
-        "it is returned beside the gradients, and has no argument's name or shape",
-        "它与梯度一起返回，但没有与任何参数相应的名称或形状",
+        "it is returned beside the gradients, and by its name isn't one of an argument",
+        "它与梯度一起返回，但从名称看不是任何参数的梯度",
     ),
     "uncertain": (
         "{n} numerical derivatives of {name} are known to {error} only: the function is noisy, or not smooth, there",

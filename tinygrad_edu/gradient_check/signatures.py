@@ -51,6 +51,11 @@ def is_gradient_of(gradient: str, name: str) -> bool:
     return bool(name) and gradient != name and stands_for(gradient, name)
 
 
+def may_be_a_gradient(name: str) -> bool:
+    """Whether a result may be a gradient by its name: an expression has none, and a gradient often begins with d."""
+    return not name or name.startswith(PREFIXES) or name.endswith(SUFFIXES)
+
+
 def returned_names(function: Callable[..., Any]) -> list[str]:
     """The names in a function's last `return`, "" for an expression; none where its source isn't at hand."""
     try:
