@@ -1,6 +1,7 @@
 """Handwritten digits (scikit-learn's, the extra `sklearn`) by convolutions, with dropout and early stopping."""
 
 import sys
+from functools import partial
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -22,8 +23,8 @@ network = tg.Network(
     [
         tg.nn.Conv2d.create(1, 8, 3, rng, padding=1),
         tg.nn.Conv2d.create(8, 16, 3, rng, padding=1),
-        lambda images: tg.max_pool2d(images, 2),
-        lambda images: images.reshape((-1, 256)),
+        partial(tg.max_pool2d, size=2),
+        partial(tg.reshape, shape=(-1, 256)),
         tg.nn.Dropout(0.2, seed=0),
         tg.Dense.create(256, 10, rng, activation=tg.nn.identity, start="scaled"),
     ]

@@ -205,7 +205,7 @@ def test_the_article_update_moves_a_bias_once_per_input(kind):
 def test_a_users_own_network_computes_no_article_figures():
     for compiled in (False, True):
         history = tg.Network.create([2, 3, 2], seed=0).train(XOR_DATASET, XOR_TARGETS, 2, compiled=compiled)
-        with pytest.raises(AttributeError, match="no 'article_printed_error': give the metric to train"):
+        with pytest.raises(AttributeError, match="no 'article_printed_error': it has loss"):
             history.article_printed_error  # noqa: B018
     source = tg.Network.create([2, 3, 2], seed=0).printed_epoch().source
     assert "label" not in source

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,10 @@ def check_update(given: Any) -> None:
     if isinstance(given, type):
         place = "tg.nn." if given.__module__.startswith("tinygrad_edu.") else ""
         write = f"{place}{given.__name__}({rate if given.__name__ != 'Adam' else ''})"
+    if takes_state(given) and not isinstance(given, type):
+        if not hasattr(given, "rate"):
+            raise TypeError(f"update must have a rate, a number or a function of the step, got {shown(given)}")
+        return
     fits = not isinstance(given, (losses.Loss, Operation))
     check_function(given, fits, "update", "an update or a function of the parameters", write)
 
@@ -98,6 +103,19 @@ def check_parameters(network: Any, parameters: Sequence[Any]) -> None:
     for path, parameter in network.named_parameters():
         if not isinstance(parameter, Value):
             raise TypeError(f"{path} is {shown(parameter)}, and no Value any more: write {path}.data = …")
+
+
+def tell_of_unlisted(layers: Sequence[Any]) -> None:
+    """Warn of a layer that has Values, but no `parameters()` that would give them to training."""
+    for i, layer in enumerate(layers):
+        held = [name for name, x in getattr(layer, "__dict__", {}).items() if isinstance(x, Value)]
+        if held and not hasattr(layer, "parameters"):
+            warnings.warn(
+                f"layers[{i}], a {type(layer).__name__}, isn't trained: it has {', '.join(held)}, but no method "
+                "parameters() that returns them as a list",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 def check_function(given: Any, fits: bool, name: str, wanted: str, write: str) -> None:

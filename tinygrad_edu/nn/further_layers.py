@@ -58,7 +58,10 @@ class Conv2d:
         self.weights, self.bias, self.activation = valued(weights, "weights"), valued(bias, "bias"), activation
         self.stride, self.padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
         if self.weights.ndim != 4 or 0 in self.weights.shape:
-            raise ValueError(f"weights must have shape (n_outputs, n_inputs, height, width), got {self.weights.shape}")
+            raise ValueError(
+                f"weights must have shape (n_outputs, n_inputs, height, width), got {self.weights.shape}; "
+                "Conv2d.create(n_inputs, n_outputs, size, rng) draws them"
+            )
         if self.bias.shape != self.weights.shape[:1]:
             raise ValueError(f"bias must have shape {self.weights.shape[:1]}, got {self.bias.shape}")
 
@@ -122,7 +125,10 @@ class Embedding:
     def __init__(self, table: Operand) -> None:
         self.table = valued(table, "table")
         if self.table.ndim != 2 or 0 in self.table.shape:
-            raise ValueError(f"table must have shape (symbols, size), got {self.table.shape}")
+            raise ValueError(
+                f"table must have shape (symbols, size), got {self.table.shape}; Embedding.create(symbols, size, rng) "
+                "draws one"
+            )
 
     @property
     def n_symbols(self) -> int:

@@ -69,6 +69,7 @@ class History:
     Attributes:
         loss: The loss that was trained, its mean over rows.
         metrics: For each metric that training was given, or that belongs to its update, a list, by its name.
+        validation, validation_metrics: The same of the validation rows, where training was given such.
         network: What was trained.
         inputs, targets: With what: rows, and a row of target numbers for each.
         snapshots: The parameters after each epoch, where training was told to `record`.
@@ -107,7 +108,7 @@ class History:
     @property
     def curve(self) -> tuple[str, list[float]]:
         """What training went down: the squared error, where that is the loss, else the loss; with its name."""
-        if self.squared_error_in_loss is None and "mean_squared_error" not in self.metrics:
+        if self.squared_error_in_loss is None:
             return "loss", self.loss
         return "mean squared error", self.mean_squared_error
 
@@ -116,7 +117,10 @@ class History:
         metrics = self.__dict__.get("metrics", {})
         if name in metrics:
             return metrics[name]  # type: ignore[no-any-return]
-        raise AttributeError(f"this history has no {name!r}: give the metric to train; it has {list(metrics)}")
+        raise AttributeError(
+            f"this history has no {name!r}: it has loss, validation (the loss of those rows), metrics {list(metrics)} "
+            "and validation_metrics; give others to train"
+        )
 
     def train(
         self,

@@ -156,7 +156,10 @@ class Dense:
         self.weights, self.bias = valued(weights, "weights"), valued(bias, "bias")
         self.activation = activation
         if self.weights.ndim != 2 or 0 in self.weights.shape:
-            raise ValueError(f"weights must have shape (n_outputs, n_inputs), got {self.weights.shape}")
+            raise ValueError(
+                f"weights must have shape (n_outputs, n_inputs), got {self.weights.shape}; "
+                "Dense.create(n_inputs, n_outputs, rng) draws them"
+            )
         self.n_outputs, self.n_inputs = self.weights.shape
         check_not_alone(activation, self.n_outputs)
         if self.bias.shape != (self.n_outputs,):

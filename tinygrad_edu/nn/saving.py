@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,8 @@ def described(layer: Any, arrays: dict[str, Array], place: str) -> dict[str, Any
         return {"kind": "Embedding", **kept(table=layer.table.data)}
     if kind is Dropout:
         return {"kind": "Dropout", "rate": layer.rate, "seed": layer.seed}
+    if kind is partial and not layer.args:
+        return {"kind": "partial", "function": activation_name(layer.func, place), "options": layer.keywords}
     return {"kind": "function", "activation": activation_name(layer, place)}
 
 
@@ -221,7 +224,14 @@ def layer_of(described: Mapping[str, Any], arrays: Mapping[str, Array], make: ty
         return Dropout(described["rate"], described["seed"])
     if kind == "function":
         return activation_of(described["activation"])
+    if kind == "partial":
+        return partial(activation_of(described["function"]), **mapped_lists(described["options"]))
     raise ValueError(f"there is no layer {kind!r}")
+
+
+def mapped_lists(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they were given: JSON has lists for tuples."""
+    return {name: tuple(x) if isinstance(x, list) else x for name, x in options.items()}
 
 
 def activation_name(activation: Any, place: str) -> str:
@@ -230,8 +240,9 @@ def activation_name(activation: Any, place: str) -> str:
     if activation is identity or (name in ops.FAMILY_OF and getattr(ops, name) is activation):
         return name
     raise TypeError(
-        f"{place}: {name} isn't a function or layer of the library, which a file can name. Save the parameters "
-        "(np.savez of p.data), or pickle the network"
+        f"{place}: {name} isn't a function or layer of the library, which a file can name. Write such as "
+        "functools.partial(tg.max_pool2d, size=2) in place of a lambda, save the parameters (np.savez of p.data), or "
+        "pickle the network"
     )
 
 

@@ -22,7 +22,7 @@ from tinygrad_edu.compiler.machine import installed
 from tinygrad_edu.core.context import current, no_grad
 from tinygrad_edu.core.data import Array
 from tinygrad_edu.core.value import Operand, Value, data_of
-from tinygrad_edu.nn.checks import check_loss, check_parameters, check_update, shown
+from tinygrad_edu.nn.checks import check_loss, check_parameters, check_update, shown, tell_of_unlisted
 from tinygrad_edu.nn.compiled import (
     AT_MOST,
     Epoch,
@@ -44,7 +44,7 @@ from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
 from tinygrad_edu.nn.history import History, Progress
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
-from tinygrad_edu.nn.metric import Metric, fixed_of, metric_name, metrics_of
+from tinygrad_edu.nn.metric import Accuracy, Metric, fixed_of, metric_name, metrics_of
 from tinygrad_edu.nn.progress import bar
 from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_sent, one_thread, shard_of, weighed
 from tinygrad_edu.nn.update import SGD, Update, assign, rate_at, slopes_of, takes_state
@@ -175,6 +175,7 @@ class Run:
         check_validation(settings.validation)
         self.parameters = network.parameters()
         check_parameters(network, self.parameters)
+        tell_of_unlisted(network.layers)
         if not self.parameters:
             raise ValueError("the network has no parameters: there is nothing to train")
         self.rows, self.goals = check_data(network, inputs, targets)
@@ -184,6 +185,8 @@ class Run:
         extra = [] if self.squared or says_what_it_takes(self.loss) else [mean_squared_error]
         self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
         self.fixed = fixed_of(self.metrics, self.goals)
+        if any(isinstance(metric, Accuracy) for metric in self.metrics) and are_numbers(network, self.loss, self.goals):
+            raise ValueError("metrics: accuracy is of classes, and these targets are other numbers")
         self.validation = check_data(network, *settings.validation) if settings.validation is not None else None
         if history.validation and self.validation is None:
             raise ValueError("this run was validated so far: give validation=(inputs, targets) again")
@@ -500,7 +503,8 @@ class Run:
             return value
         what = "row" if self.batch_size == 1 else "batch"
         raise FloatingPointError(
-            f"the loss is {value} at epoch {len(self.history)}, {what} {i}; the weights are those from before it"
+            f"the loss is {value} at epoch {len(self.history)}, {what} {i}; the weights are those from before it: take "
+            "a smaller rate, inputs of size 1 or so, or a network of start='scaled'"
         )
 
     @property
@@ -575,8 +579,8 @@ class Run:
             raise ValueError("workers run printed source: compiled=False can't be used with an executor")
         if mean_of_rows(self.loss) is None:
             raise ValueError(
-                "workers compute shards of a batch, so that the loss must say how it is made of its rows': by an "
-                'attribute over_rows, "mean" or "sum"'
+                "workers compute shards of a batch, so that the loss must say how it is made of its rows' losses: set "
+                'loss.over_rows = "mean", or "sum"'
             )
         if self.batch_size <= ROWS or self.network.has_neurons:
             raise ValueError(f"workers are for dense networks and batches of more than {ROWS} rows, which is a shard")

@@ -1,4 +1,5 @@
-"""Losses: one number that says how far outputs are from targets. Public as `tinygrad_edu.nn.half_squared_error` …
+"""Losses: one number that says how far outputs are from targets. Public as `tinygrad_edu.nn.half_squared_error` …;
+`accuracy` and `one_hot` are what training uses.
 
 The one thing to know: outputs and targets come as one array each, or number by number, as a scalar network has them:
 one entry serves both, its inputs the outputs followed by the targets.
