@@ -98,3 +98,12 @@ def test_functions_with_options_are_layers_that_files_keep(tmp_path):
 def test_sizes_in_place_of_weights_are_answered_with_create(make, create):
     with pytest.raises(ValueError, match=create):
         make()
+
+
+def test_a_metric_that_can_not_be_compiled_is_told_how_to_train_without():
+    def wrong(outputs, targets):
+        return float(np.mean(np.argmax(outputs, -1) != np.argmax(targets, -1)))
+
+    with pytest.raises(TypeError) as caught:
+        dense().train(ROWS, GOALS, 2, metrics=[wrong], compiled=True)
+    assert "compiled=False trains without" in caught.value.__notes__[0]

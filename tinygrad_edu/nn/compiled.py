@@ -622,10 +622,13 @@ def unpacked(names: Any) -> str:
 
 @contextmanager
 def as_they_were(network: Network) -> Iterator[None]:
-    """Neurons show afterwards what they showed before."""
+    """Neurons show afterwards what they showed before; an error says that it came while a run was recorded."""
     kept = [(unit, unit.weighted_sum, unit.activated) for unit in network.units()]
     try:
         yield
+    except TypeError as error:
+        error.add_note("This came while training was recorded as source; compiled=False trains without.")
+        raise
     finally:
         for unit, weighted_sum, activated in kept:
             unit.weighted_sum, unit.activated = weighted_sum, activated
