@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
+from tinygrad_edu.nn import shards
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(1400, 6)), RNG.integers(0, 3, 1400)
@@ -62,6 +63,15 @@ def test_the_bits_are_the_same_whoever_computes_them(loss):
 def test_processes_give_the_same_bits():
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:  # JAX, say, doesn't take a fork
         assert trained(executor=processes) == trained()
+
+
+def test_several_shards_at_a_time_give_the_same_bits():
+    options = {"batch_size": 1400, "loss": tg.nn.cross_entropy}
+    one, two = make(), make()
+    with ThreadPoolExecutor(1) as worker:  # 6 shards, in blocks of 2
+        one.train(X, Y, 1, **options, executor=worker)
+    two.train(X, Y, 1, **options)
+    assert bits(one) == bits(two)
 
 
 def test_a_sharded_gradient_is_that_of_the_batch():
@@ -149,3 +159,27 @@ def test_dask_gives_the_same_bits():
         distributed.Client(cluster) as client,
     ):
         assert trained(executor=client.get_executor()) == trained()
+
+
+@pytest.mark.parametrize("n", range(1, 20))
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_blocks_that_are_added_up_already_give_the_same_bits(n, size):
+    rng = np.random.default_rng(n)
+    parts = [[float(rng.normal()), rng.normal(size=3)] for _ in range(n)]
+    whole = shards.added_up(parts)
+    by_blocks = shards.added_up([shards.added_up(parts[i : i + size]) for i in range(0, n, size)])
+    assert whole[0] == by_blocks[0]
+    assert whole[1].tobytes() == by_blocks[1].tobytes()
+
+
+def test_a_worker_gets_several_shards_at_a_time():
+    class Pool:
+        def __init__(self, workers):
+            self._max_workers = workers
+
+    def sizes(n, workers):
+        return [len(block) for block in shards.blocks(list(range(n)), Pool(workers))]
+
+    assert sizes(16, 2) == [4, 4, 4, 4]
+    assert sizes(17, 2) == [4, 4, 4, 4, 1]
+    assert sizes(16, 16) == sizes(16, None) == [1] * 16

@@ -1,7 +1,8 @@
 """Large batches, cut into shards: by one process or by many, the same bits.
 
 The one thing to know: a batch is cut into shards of a fixed size wherever it is computed, and their gradients are added
-in the order of the shards. So how many workers there are, and which comes first, changes nothing.
+in pairs of neighbours, these in pairs, and so on. So how many workers there are, how many shards one of them gets at a
+time, and which comes first, changes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -91,11 +92,31 @@ def check_sent(source: str, drops: Drops) -> None:
         )
 
 
-def work(source: str, drops: Drops, step: int, k: int, x: Any, goal: Any, part: float, weights: Any) -> list[Any]:
-    """What a worker does: run a shard."""
-    run = made(source)
+class Part(NamedTuple):
+    """A shard as a worker gets it: what to run, its place in the batch, its data, and what share of the batch it is."""
+
+    source: str
+    drops: Drops
+    place: int
+    x: Any
+    goal: Any
+    share: float
+
+
+def work(step: int, parts: Sequence[Part], weights: Any) -> list[Any]:
+    """What a worker does: run some shards, and add up what they give."""
     with one_thread(), np.errstate(all="ignore"):
-        return list(run(x, goal, part, *masks_at(drops, step, k), *weights))
+        return added_up(
+            [made(p.source)(p.x, p.goal, p.share, *masks_at(p.drops, step, p.place), *weights) for p in parts]
+        )
+
+
+def blocks(parts: Sequence[Part], executor: Executor) -> list[Sequence[Part]]:
+    """The shards that a worker gets at a time, with the weights once: so many that each gets two blocks or more."""
+    workers, size = getattr(executor, "_max_workers", None) or len(parts), 1
+    while len(parts) >= 4 * size * workers:
+        size *= 2
+    return [parts[i : i + size] for i in range(0, len(parts), size)]
 
 
 made_here = threading.local()
@@ -131,26 +152,28 @@ def thread_controller() -> Any:
 
 
 def by_workers(executor: Executor, jobs: Sequence[tuple[Any, ...]], batch: int, n_sums: int) -> list[list[Any]]:
-    """The results of all shards, in order: sums, and gradients. A shard that fails is tried once more.
+    """The results of all jobs, in order: sums, and gradients. A job that fails is tried once more.
 
     Raises:
         RuntimeError: It failed again, or its worker died; the message names it.
     """
     futures: list[Future[Any] | Exception] = [submitted(executor, job) for job in jobs]
     found = []
-    for k, (future, job) in enumerate(zip(futures, jobs, strict=True)):
+    for i, (future, job) in enumerate(zip(futures, jobs, strict=True)):
         try:
             found.append(result_of(future, job[-1], n_sums))
         except Exception:
             try:
                 found.append(result_of(submitted(executor, job), job[-1], n_sums))
             except Exception as error:
-                for rest in futures[k + 1 :]:
+                for rest in futures[i + 1 :]:
                     if isinstance(rest, Future):
                         rest.cancel()
                 what = "its worker died" if isinstance(error, BrokenExecutor) else "it failed twice"
+                first, last = job[1][0].place, job[1][-1].place
+                which = f"shard {first}" if first == last else f"shards {first} to {last}"
                 raise RuntimeError(
-                    f"shard {k} of batch {batch}: {what} ({error}); the weights are those from before the batch"
+                    f"{which} of batch {batch}: {what} ({error}); the weights are those from before the batch"
                 ) from error
     return found
 
@@ -178,8 +201,10 @@ def form_of(x: Any) -> Any:
 
 
 def added_up(shards: Sequence[Sequence[Any]]) -> list[Any]:
-    """Sums over shards, in order, from the first on."""
-    total = list(shards[0])
-    for shard in shards[1:]:
-        total = [a + b for a, b in zip(total, shard, strict=True)]
-    return [data_of(x) for x in total]
+    """Sums over shards: of neighbours, of these sums' neighbours, and so on; blocks may come added up already."""
+    found = [list(shard) for shard in shards]
+    while len(found) > 1:
+        pairs = zip(found[::2], found[1::2], strict=False)
+        added = [[a + b for a, b in zip(first, second, strict=True)] for first, second in pairs]
+        found = added + found[len(added) * 2 :]
+    return [data_of(x) for x in found[0]]

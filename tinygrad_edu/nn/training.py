@@ -46,7 +46,18 @@ from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
 from tinygrad_edu.nn.metric import Accuracy, Metric, fixed_of, metric_name, metrics_of
 from tinygrad_edu.nn.progress import bar
-from tinygrad_edu.nn.shards import ROWS, Shard, added_up, by_workers, check_sent, one_thread, shard_of, weighed
+from tinygrad_edu.nn.shards import (
+    ROWS,
+    Part,
+    Shard,
+    added_up,
+    blocks,
+    by_workers,
+    check_sent,
+    one_thread,
+    shard_of,
+    weighed,
+)
 from tinygrad_edu.nn.update import SGD, Update, assign, rate_at, slopes_of, takes_state
 from tinygrad_edu.tree import leaves_of, rebuilt
 
@@ -515,16 +526,17 @@ class Run:
         return mean_of_rows(self.loss) is not None
 
     def sharded_step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
-        """One update by a batch's shards: each gives its part of the gradient; these are added in order."""
+        """One update by a batch's shards: each gives its part of the gradient; these are added up."""
         starts = range(0, len(x), ROWS)
         parts = [(x[k : k + ROWS], goal[k : k + ROWS]) for k in starts]
         if self.showing or (self.recordings is None and self.executor is None):
             with one_thread():
                 found = [self.by_graph(k, *part, len(x)) for k, part in enumerate(parts)]
         else:
-            jobs = [self.job(k, *part, len(x)) for k, part in enumerate(parts)]
             if self.executor is not None:
-                found = by_workers(self.executor, jobs, i, self.n_sums)
+                steps, weights = self.history.progress.steps, [p._data for p in self.parameters]
+                sent = blocks([self.part(k, *part, len(x)) for k, part in enumerate(parts)], self.executor)
+                found = by_workers(self.executor, [(steps, block, weights) for block in sent], i, self.n_sums)
             else:
                 found = [self.by_source(k, *part, len(x)) for k, part in enumerate(parts)]
         total = added_up(found)
@@ -545,11 +557,10 @@ class Run:
         slopes = [zero if p.grad is None else p.grad for p, zero in zip(self.parameters, zeros, strict=True)]
         return [float(total), *self.measured(outputs, goal, len(x)), *slopes]
 
-    def job(self, k: int, x: Any, goal: Any, rows: int) -> tuple[Any, ...]:
-        """What a worker needs for a shard."""
+    def part(self, k: int, x: Any, goal: Any, rows: int) -> Part:
+        """What a worker needs for a shard, beside the weights."""
         shard = self.shard(x, goal)
-        steps, weights = self.history.progress.steps, [p._data for p in self.parameters]
-        return shard.source, shard.drops, steps, k, x, goal, len(x) / rows, weights
+        return Part(shard.source, shard.drops, k, x, goal, len(x) / rows)
 
     def by_source(self, k: int, x: Any, goal: Any, rows: int) -> list[Any]:
         """A shard by printed source, in this process."""
