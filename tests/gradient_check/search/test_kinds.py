@@ -524,3 +524,14 @@ def test_an_infinite_derivative_is_no_mistake_of_a_sum():
     )
     assert [found.kind for found in report.diagnoses] == ["no finite derivative", "derivative left out"]
     assert "np.sqrt(W)" in report.diagnoses[0].expression
+
+
+def test_a_slip_in_the_gradient_of_one_number_alone_is_named():
+    def loss(w, b):
+        return 0.5 * (np.tanh(w * 1.5 + b) - 0.3) ** 2
+
+    h = np.tanh(0.4 * 1.5 - 0.2)
+    dh = h - 0.3
+    report = tg.gradcheck(loss, 0.4, -0.2, gradient=(dh * (1.0 - h) * 1.5, dh * (1.0 - h**2)))
+    assert "1 - tanh(z) is multiplied in" in str(report)
+    assert "in the gradient of `w` alone" in str(report)

@@ -82,6 +82,10 @@ class Judge:
         """Whether a gradient is the claimed one of input k."""
         return np.shape(gradient) == self.claimed[k].shape and top(self.claimed[k] - gradient) <= self.near[k]
 
+    def equal(self, k: int, delta: Any) -> bool:
+        """Whether a delta is the difference of input k to nine digits: of one or two numbers less may be chance."""
+        return bool(top(delta - self.diff[k]) <= 1e-9 * top(self.diff[k]))
+
     def explains(self, deltas: Sequence[Any]) -> frozenset[int]:
         """The inputs that deltas explain; none where they make another gradient than the claimed one anywhere."""
         matched, broken, spoiled = set[int](), set[int](), False
@@ -95,7 +99,7 @@ class Judge:
             (matched if top(d - self.diff[k]) <= self.near[k] else broken).add(k)
         if not broken and not spoiled:
             return frozenset(matched)
-        self.alone = frozenset(k for k in matched if self.claimed[k].size > 2)
+        self.alone = frozenset(k for k in matched if self.claimed[k].size > 2 or self.equal(k, deltas[k]))
         if not spoiled:
             self.halfway = frozenset(matched)
         return frozenset()
