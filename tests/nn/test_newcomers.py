@@ -1,5 +1,6 @@
 """What someone new to the library types: it is understood, or the error says what to write."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -107,3 +108,67 @@ def test_a_metric_that_can_not_be_compiled_is_told_how_to_train_without():
     with pytest.raises(TypeError) as caught:
         dense().train(ROWS, GOALS, 2, metrics=[wrong], compiled=True)
     assert "compiled=False trains without" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("compiled", [None, True, False])
+def test_layers_that_look_across_rows_see_the_whole_batch(compiled):
+    rows = np.r_[np.zeros((256, 1)), np.ones((256, 1))]
+    layer = tg.Dense([[1.0]], [0.0], tg.nn.identity)
+    network = tg.Network([lambda x: x - tg.mean(x, axis=0), layer])
+    history = network.train(rows, rows, 1, batch_size=512, loss=tg.nn.mean_squared_error, compiled=compiled)
+    assert history.loss == [0.25]
+
+
+def test_workers_take_layers_that_say_that_they_take_rows_by_themselves():
+    def twice(x):
+        return x * 2.0
+
+    rows, labels = RNG.normal(size=(600, 2)), RNG.integers(0, 3, 600)
+    options = {"batch_size": 600, "loss": tg.nn.cross_entropy}
+
+    def trained(executor):
+        network = tg.Network([twice, tg.Dense(np.ones((3, 2)), np.zeros(3), tg.nn.identity)])
+        network.train(rows, labels, 2, **options, executor=executor)
+        return [p.data.tobytes() for p in network.parameters()]
+
+    with ThreadPoolExecutor(1) as executor:
+        with pytest.raises(ValueError, match=r"of layers\[0\] this isn't known: set its attribute by_rows = True"):
+            trained(executor)
+        twice.by_rows = True
+        assert trained(executor) == trained(None)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 20])
+def test_a_sum_with_a_penalty_has_the_figure_of_the_sum(batch_size):
+    options = {"batch_size": batch_size, "update": tg.nn.SGD(0.01)}
+    first = dense().train(ROWS, GOALS, 2, **options)
+    for compiled in (True, False):
+        network = dense()
+        loss = tg.nn.half_squared_error + tg.nn.penalty(network, l2=1e-12)
+        second = network.train(ROWS, GOALS, 2, **options, loss=loss, compiled=compiled, validation=(ROWS, GOALS))
+        assert second.loss == pytest.approx(first.loss, rel=1e-9)
+        assert second.validation[-1] < 2.0 * second.loss[-1]
+
+
+def test_metrics_have_names_that_source_and_history_can_take():
+    lambdas = [lambda o, t: tg.mean(abs(o - t))]
+    runs = [dense().train(ROWS, GOALS, 3, metrics=lambdas, compiled=compiled) for compiled in (True, False)]
+    assert runs[0].metrics == runs[1].metrics
+    for name in ("class", "None", "a b", "", "x'y\n", "rows", "loss_sum", "math", "weights_0", "sum"):
+        lambdas[0].__name__ = name
+        assert (
+            dense().train(ROWS, GOALS, 3, metrics=lambdas, compiled=True).metrics[name] == runs[0].metrics["<lambda>"]
+        )
+    lambdas[0].__name__ = "<lambda>"
+    network = dense()
+    with pytest.raises(ValueError, match="two are called '<lambda>'"):
+        network.train(ROWS, GOALS, 1, metrics=[*lambdas, lambda o, t: tg.mean(o)])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_loss_of_shape_1_is_refused_before_anything_changes(compiled):
+    network = dense()
+    before = [p.data.copy() for p in network.parameters()]
+    with pytest.raises(TypeError, match="must give one number"):
+        network.train(ROWS, GOALS, 2, loss=lambda o, t: tg.reshape(tg.sum((o - t) ** 2), (1,)), compiled=compiled)
+    assert all(np.array_equal(p.data, x) for p, x in zip(network.parameters(), before, strict=True))

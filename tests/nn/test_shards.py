@@ -126,7 +126,7 @@ def test_a_result_of_another_form_is_a_failure(spoil):
 
 def test_a_dropout_that_cannot_be_sent_is_refused_before_the_first_batch():
     class Local(tg.nn.Dropout):
-        pass
+        by_rows = True
 
     network = make()
     network.layers[1] = Local(0.2, 1)
@@ -140,6 +140,7 @@ def test_a_dropout_that_cannot_be_sent_is_refused_before_the_first_batch():
 
 def test_what_workers_cannot_do_is_refused_before_the_first_batch():
     own = tg.operation(lambda x: x * 2.0, lambda g, out, x: (g * 2.0,), name="double")
+    own.by_rows = True
     network = tg.Network([tg.Dense(np.ones((3, 6)), np.zeros(3), tg.nn.identity), own])
     options = {"batch_size": 700, "loss": tg.nn.cross_entropy, "executor": AtOnce()}
     with pytest.raises(TypeError, match="double can't be sent to a worker"):

@@ -7,6 +7,7 @@ the network then meets is raised from that of the printed source: together they 
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -18,7 +19,7 @@ import numpy as np
 
 from tinygrad_edu.compiler.comments import COMMENTS, with_comments
 from tinygrad_edu.compiler.compiled import Backend, runnable
-from tinygrad_edu.compiler.printer import Line, Printer, identifier
+from tinygrad_edu.compiler.printer import RESERVED, Line, Printer, identifier
 from tinygrad_edu.compiler.program import Program, Step, alive, is_ours, root_of
 from tinygrad_edu.compiler.recording import difference, program_seen, roots_of, trace_of, watched
 from tinygrad_edu.compiler.surroundings import state_of_draws
@@ -326,7 +327,7 @@ def epoch_of(
         masks = Masks()
         with as_they_were(network), watched() as recorder, dropping(masks):
             outputs = network.feed_forward(row)
-            error = form.loss(outputs, target)
+            error = one_number(form.loss, form.loss(outputs, target))
             slopes = gradients(error, parameters)
             new, new_state = check_new(
                 update, parameters, update.rule(parameters, slopes, rebuilt(start, iter(state)), rate, *needed)
@@ -350,11 +351,11 @@ def epoch_of(
     values = [*(x for part in parts.values() for x in leaves_of(part)), rate, *parameters, *state]
     hints = hints_of(parameters, new, {*roots_of(recorder.owners), *values})
     program = program_seen(recorder, values, [error, *totals, *results], [*totals, error, *results], hints)
-    made = printed_epoch(program, parts, ["loss_sum", *map(metric_name, form.metrics)], form, COMMENTS[language])
+    made = printed_epoch(program, parts, total_names(form.metrics), form, COMMENTS[language])
     made.drops = masks.drops
     return (
         in_machine_code(made, program, parts, len(totals), len(results))
-        if backend == "numba" and not form.rows
+        if backend == "numba" and not form.rows and not form.scheduled
         else made
     )
 
@@ -424,6 +425,15 @@ def ends_with_neurons(network: Network) -> bool:
     return isinstance(last, Layer) or (hasattr(last, "_recordings") and ends_with_neurons(last))
 
 
+def total_names(metrics: Sequence[Any]) -> list[str]:
+    """What the source calls the sums of loss and metrics."""
+    names = ["loss_sum"]
+    for metric in metrics:
+        name = identifier(metric_name(metric))
+        names.append(f"{name}_{len(names)}" if keyword.iskeyword(name) or name in (*names, *RESERVED) else name)
+    return names
+
+
 def check_rule(update: Any) -> None:
     if not takes_state(update):
         raise TypeError(
@@ -433,8 +443,17 @@ def check_rule(update: Any) -> None:
 
 
 def mean_of_rows(loss: Any) -> bool | None:
-    """Whether a batch's loss is the mean of its rows' losses; False where it is the sum, None where it won't say."""
-    return {"mean": True, "sum": False}.get(getattr(loss, "over_rows", ""))
+    """Whether a batch's loss is the mean of its rows' losses; False where it is a sum, None where it won't say."""
+    otherwise = False if getattr(loss, "sums_rows", False) else None
+    return {"mean": True, "sum": False}.get(getattr(loss, "over_rows", ""), otherwise)
+
+
+def one_number(loss: Any, error: Any) -> Any:
+    """What a loss gave. Raises TypeError where it isn't one number, made of the outputs."""
+    if not isinstance(error, Value) or error.ndim:
+        what = f"shape {error.shape}" if isinstance(error, Value) else shown(error)
+        raise TypeError(f"{metric_name(loss)} must give one number, a Value made of the outputs, got {what}")
+    return error
 
 
 def times(mean: Any, rows: int) -> Any:

@@ -26,8 +26,9 @@ class Loss:
     """A loss, `loss(outputs, targets)`, with what training asks of it. Losses add up: `cross_entropy + penalty(…)`.
 
     Attributes:
-        over_rows: "mean" or "sum": how a batch's loss is made of its rows'. Training cuts large batches into shards and
-            must weigh them by it. A function of your own may have the attribute too.
+        over_rows: "mean" or "sum": how a batch's loss is made of its rows'; "" where it is neither. Training cuts large
+            batches into shards and must weigh them by it. A function of your own may have the attribute too.
+        sums_rows: Whether some of it is a sum over rows.
         networks: Those whose weights it reads, as a penalty does.
         takes: "scores" where outputs may be any numbers, so that a network must not end in a sigmoid.
         bounded: Whether targets are probabilities, so that others than 0 to 1 are a mistake.
@@ -38,11 +39,12 @@ class Loss:
     def __init__(
         self,
         function: Callable[..., Any],
-        over_rows: Literal["mean", "sum", ""] = "mean",
+        over_rows: Literal["mean", "sum", ""] = "",
         takes: Literal["scores", "numbers"] = "numbers",
         plain: bool = True,
     ) -> None:
         self.function, self.over_rows, self.takes, self.plain = function, over_rows, takes, plain
+        self.sums_rows = over_rows == "sum"
         self.networks: tuple[Network, ...] = ()
         self.bounded = False
         update_wrapper(self, function)
@@ -54,14 +56,17 @@ class Loss:
         """The sum of two losses."""
         if not callable(other) or isinstance(other, type):
             return NotImplemented
-        both = (getattr(self, "over_rows", ""), getattr(other, "over_rows", ""))
+        over_rows = self.over_rows if self.over_rows == getattr(other, "over_rows", "") else ""
         added = Loss(
             Added(self, other),
-            "mean" if both == ("mean", "mean") else "",
+            over_rows,
             self.takes if self.takes == "scores" else getattr(other, "takes", "numbers"),
             self.plain and bool(getattr(other, "plain", False)),
         )
         added.__name__ = f"{name_of(self)} + {name_of(other)}"
+        added.sums_rows = (
+            self.sums_rows or getattr(other, "over_rows", "") == "sum" or getattr(other, "sums_rows", False)
+        )
         added.bounded = self.bounded or bool(getattr(other, "bounded", False))
         added.networks = (*self.networks, *getattr(other, "networks", ()))
         return added
@@ -261,7 +266,7 @@ def penalty(network: Network, l2: float = 0.0, l1: float = 0.0) -> Loss:
     check_strength(l1, "l1")
     if not l2 and not l1:
         raise ValueError("penalty needs a strength: l2, l1, or both")
-    found = Loss(Penalty(network, float(l2), float(l1)))
+    found = Loss(Penalty(network, float(l2), float(l1)), "mean")
     found.networks = (network,)
     found.__name__ = f"penalty(l2={l2}, l1={l1})"
     return found

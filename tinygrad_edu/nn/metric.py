@@ -52,6 +52,7 @@ def metrics_of(metrics: Sequence[Metric], update: Any, network: Network) -> list
 
     Raises:
         TypeError: One isn't callable, or an unknown name.
+        ValueError: Two have one name.
     """
     found: list[Metric] = list(getattr(update, "metrics", ()))
     for metric in metrics:
@@ -61,6 +62,10 @@ def metrics_of(metrics: Sequence[Metric], update: Any, network: Network) -> list
             raise TypeError(f'metrics must be functions of outputs and targets, or "accuracy", got {shown(metric)}')
         if metric not in found:
             found.append(metric)
+    names = [metric_name(metric) for metric in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"metrics: two are called {name!r}: give one of them another __name__")
     return found
 
 

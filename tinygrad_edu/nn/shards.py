@@ -20,12 +20,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.compiler.compiled import built
+from tinygrad_edu.compiler.program import is_ours
 from tinygrad_edu.compiler.recording import program_seen, watched
 from tinygrad_edu.compiler.traced import Recorder
+from tinygrad_edu.core.operation import Operation
 from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.graph import gradients
-from tinygrad_edu.nn.compiled import Form, Masks, as_they_were, check_same_again, mean_of_rows, times
-from tinygrad_edu.nn.further_layers import Dropout, dropping, masks_at
+from tinygrad_edu.nn.compiled import Form, Masks, as_they_were, check_same_again, mean_of_rows, one_number, times
+from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding, dropping, masks_at
+from tinygrad_edu.nn.layer import Dense, identity
+from tinygrad_edu.ops.activation import gelu
+from tinygrad_edu.ops.entry import ELEMENTWISE
 
 if TYPE_CHECKING:
     from tinygrad_edu.nn.network import Network
@@ -59,7 +64,7 @@ def shard_of(network: Network, form: Form, x: Any, goal: Any) -> Shard:
         masks = Masks()
         with as_they_were(network), watched() as recorder, dropping(masks):
             outputs = network.feed_forward(row)
-            error = form.loss(outputs, target)
+            error = one_number(form.loss, form.loss(outputs, target))
             slopes = gradients(weighed(error, form.loss, part), parameters)
             sums = [error if mean_of_rows(form.loss) is False else times(error, rows)]
             sums += [times(metric(outputs, target), rows) for metric in form.metrics]
@@ -71,6 +76,38 @@ def shard_of(network: Network, form: Form, x: Any, goal: Any) -> Shard:
     values = [row, target, part, *masks.made, *parameters]
     sent = [(Dropout(x.rate, x.seed) if type(x) is Dropout else x, shape) for x, shape in masks.drops]
     return Shard(*built(program_seen(recorder, values, results, results), "shard"), sent)
+
+
+def is_mean_or_sum(loss: Any) -> bool:
+    """Whether a loss says how a batch's is made of its rows'."""
+    return getattr(loss, "over_rows", "") in ("mean", "sum")
+
+
+def unknown_layer(network: Network) -> str | None:
+    """A layer of which it isn't known that it computes each row of a batch by itself, as batch normalisation doesn't.
+
+    The library's layers do, with its elementwise activations; so does what says so by an attribute `by_rows`.
+    """
+    if getattr(network, "by_rows", False) is True:
+        return None
+    if not vars(type(network)).get("plain") or "feed_forward" in vars(network):
+        return f"the network, a {type(network).__name__},"
+    for i, layer in enumerate(network.layers):
+        if hasattr(layer, "_recordings"):
+            if inner := unknown_layer(layer):
+                return f"{inner} in layers[{i}]"
+            continue
+        known = type(layer) in (Embedding, Dropout) or is_elementwise(layer)
+        if not known and not (type(layer) in (Dense, Conv2d) and is_elementwise(layer.activation)):
+            return f"layers[{i}]"
+    return None
+
+
+def is_elementwise(function: Any) -> bool:
+    """Whether a function is known to compute each row by itself: the library's elementwise ones, and softmax."""
+    if function is identity or function is gelu or getattr(function, "by_rows", False) is True:
+        return True
+    return type(function) is Operation and is_ours(function) and function.shapes == ELEMENTWISE
 
 
 def weighed(error: Any, loss: Any, part: Any) -> Any:

@@ -54,8 +54,10 @@ from tinygrad_edu.nn.shards import (
     blocks,
     by_workers,
     check_sent,
+    is_mean_or_sum,
     one_thread,
     shard_of,
+    unknown_layer,
     weighed,
 )
 from tinygrad_edu.nn.update import SGD, Update, assign, rate_at, slopes_of, takes_state
@@ -520,10 +522,10 @@ class Run:
 
     @property
     def is_sharded(self) -> bool:
-        """Whether batches are cut: large ones are, where the loss says how shards make up a batch."""
+        """Whether batches are cut: large ones are, where loss and layers are known to take each row by itself."""
         if self.batch_size <= ROWS or self.network.has_neurons or any(self.fixed):
             return False
-        return mean_of_rows(self.loss) is not None
+        return is_mean_or_sum(self.loss) and unknown_layer(self.network) is None
 
     def sharded_step(self, x: Any, goal: Any, i: int) -> Sequence[float]:
         """One update by a batch's shards: each gives its part of the gradient; these are added up."""
@@ -588,7 +590,12 @@ class Run:
             )
         if compiled is False:
             raise ValueError("workers run printed source: compiled=False can't be used with an executor")
-        if mean_of_rows(self.loss) is None:
+        if found := unknown_layer(self.network):
+            raise ValueError(
+                "workers compute shards of a batch, so that every layer must compute each row by itself; of "
+                f"{found} this isn't known: set its attribute by_rows = True where it does"
+            )
+        if not is_mean_or_sum(self.loss):
             raise ValueError(
                 "workers compute shards of a batch, so that the loss must say how it is made of its rows' losses: set "
                 'loss.over_rows = "mean", or "sum"'
