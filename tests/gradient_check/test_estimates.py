@@ -175,3 +175,20 @@ def test_relus_of_weights_that_are_all_0_may_have_the_gradient_of_their_own_bran
     W[:, 0] = 0.0  # every row of x is at the kink at once, and no small change puts all of them on one side
     assert tg.check_layer(forward, backward, W)
     assert not tg.check_layer(forward, lambda dout, z: backward(dout, z) * [-3.0, 1.0, 1.0], W)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("f", "x", "slope"),
+    [
+        (lambda x: 1.0 / x, 1e-3, -1e6),
+        (lambda x: np.abs(x).sum(), np.array([1e-3]), np.ones(1)),
+        (np.linalg.norm, np.array([1e-4, 1e-4]), np.full(2, 0.5**0.5)),
+        (np.log, 1e-3, 1e3),
+    ],
+    ids=["pole", "kink", "norm", "log"],
+)
+def test_extrapolation_stays_on_the_side_of_a_small_number(f, x, slope):
+    assert tg.gradcheck(f, x, gradient=slope, method="extrapolated")
+    for wrong in (0.0, 0.9, 1.001, -1.0):
+        assert not tg.gradcheck(f, x, gradient=slope * wrong, method="extrapolated")

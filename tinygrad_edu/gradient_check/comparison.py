@@ -28,6 +28,7 @@ from tinygrad_edu.gradient_check.numerical import (
     copies_of,
     directions_of_slopes,
     extrapolated,
+    extrapolated_within,
     four_points,
     moves_in_jumps,
     on_line,
@@ -238,7 +239,7 @@ class Comparison:
         found = np.empty((2, x.size, k))
         for n, at in enumerate(np.ndindex(x.shape)):
             for j in range(k):
-                found[:, n, j] = extrapolated(self.one(i, at, j), float(x[at]), noise=float(self.point.noise[j]))
+                found[:, n, j] = extrapolated_within(self.one(i, at, j), float(x[at]), float(self.point.noise[j]))
             tick()
         self.values.append(found[0])
         self.errors.append(found[1])

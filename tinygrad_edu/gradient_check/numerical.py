@@ -272,6 +272,15 @@ def extrapolated(f: Callable[[float], float], x: float, first: float = 0.06, noi
     return best
 
 
+def extrapolated_within(f: Callable[[float], float], x: float, noise: float = 0.0) -> Estimate:
+    """As `extrapolated`; where the usual steps leave doubt, as they do across a pole, with steps of x's own size."""
+    usual = extrapolated(f, x, noise=noise)
+    if usual.error <= 1e-6 * abs(usual.value):
+        return usual
+    starts = [start for start in (0.06 * abs(x), 6e-4, 6e-6) if 0.0 < start < 0.06]
+    return min([usual, *(extrapolated(f, x, start, noise) for start in starts)], key=lambda estimate: estimate.error)
+
+
 def in_single(line: Callable[[float], Array]) -> bool:
     """Whether all numbers along a line are float32's, and not all so plain that any function could give them."""
     numbers = np.concatenate([line(k * 1e-4) for k in (0.0, 1.0, 2.0)])
