@@ -172,3 +172,15 @@ def test_a_loss_of_shape_1_is_refused_before_anything_changes(compiled):
     with pytest.raises(TypeError, match="must give one number"):
         network.train(ROWS, GOALS, 2, loss=lambda o, t: tg.reshape(tg.sum((o - t) ** 2), (1,)), compiled=compiled)
     assert all(np.array_equal(p.data, x) for p, x in zip(network.parameters(), before, strict=True))
+
+
+def test_a_layer_can_not_change_the_callers_rows():
+    def doubles(x):
+        x *= 2.0
+        return x
+
+    network, rows = tg.Network([doubles, dense().layers[0]]), ROWS.copy()
+    for run in (lambda: network.train(rows, np.zeros((20, 3)), 1), lambda: network.outputs(rows)):
+        with pytest.raises(ValueError, match="read-only"):
+            run()
+    assert np.array_equal(rows, ROWS)

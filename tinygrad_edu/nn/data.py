@@ -48,7 +48,14 @@ def check_rows(inputs: Operand, n: int | None, name: str = "inputs") -> Array:
         raise ValueError(
             f"{name}{''.join(f'[{i}]' for i in place)} is {rows[tuple(place)]}: all numbers must be finite"
         )
-    return np.ascontiguousarray(rows)  # on how they lie in memory the last bit of a product depends
+    return read_only(np.ascontiguousarray(rows))  # on how they lie in memory the last bit of a product depends
+
+
+def read_only(array: Array) -> Array:
+    """A view that a function of the user's can't write into: the numbers are the caller's own."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def check_targets(targets: Operand, n: int) -> Array:
@@ -87,7 +94,7 @@ def check_goals(targets: Operand, shape: tuple[int, ...]) -> Array:
         raise ValueError(f"targets must have shape (rows, {', '.join(map(str, shape))}), got {goals.shape}")
     if not np.isfinite(goals).all():
         raise ValueError("targets has numbers that aren't finite")
-    return np.ascontiguousarray(goals)
+    return read_only(np.ascontiguousarray(goals))
 
 
 def as_array(x: Operand, name: str) -> Array:

@@ -22,7 +22,7 @@ from tinygrad_edu.core.value import Value, data_of
 from tinygrad_edu.groups import Groups
 from tinygrad_edu.nn.checks import check_activation, check_loss, check_update, listed, shown
 from tinygrad_edu.nn.compiled import Epoch, Form, Recordings, Trainer, epoch_of
-from tinygrad_edu.nn.data import check_count
+from tinygrad_edu.nn.data import check_count, read_only
 from tinygrad_edu.nn.layer import Dense, Layer, Start, has_values, identity, is_batch, name_of, numbers
 from tinygrad_edu.nn.loss import half_squared_error
 from tinygrad_edu.nn.metric import Metric, metrics_of
@@ -255,7 +255,7 @@ class Network:
         if n is not None and np.ndim(x) not in (n, n + 1):
             raise ValueError(f"inputs must have {n} axes, or {n + 1} for a batch, got shape {np.shape(x)}")
         with no_grad():
-            found = self.feed_forward(x)
+            found = self.feed_forward(read_only(x) if isinstance(x, np.ndarray) else x)
         return np.asarray(found.data if isinstance(found, Value) else [data_of(output) for output in found])
 
     def predict(self, x: Any) -> Any:
