@@ -184,3 +184,21 @@ def test_a_layer_can_not_change_the_callers_rows():
         with pytest.raises(ValueError, match="read-only"):
             run()
     assert np.array_equal(rows, ROWS)
+
+
+def test_a_function_that_updates_takes_the_parameters_alone_or_with_counts():
+    def alone(parameters):
+        for p in parameters:
+            p.data = p.data - 0.1 * p.grad
+
+    def with_counts(parameters, counts):
+        assert len(counts) == len(parameters)
+        alone(parameters)
+
+    runs = [dense().train(ROWS, GOALS, 2, update=update) for update in (alone, with_counts, tg.nn.SGD(0.1))]
+    assert runs[0].loss == runs[1].loss == runs[2].loss
+
+
+def test_labels_that_are_words_are_answered_with_how_to_number_them():
+    with pytest.raises(TypeError, match=r"^targets: .*np\.unique\(labels, return_inverse=True\)"):
+        tg.Network.create([2, 3], kind="dense", seed=0).train(ROWS[:2], ["cat", "dog"], 1)

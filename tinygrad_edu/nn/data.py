@@ -101,7 +101,10 @@ def as_array(x: Operand, name: str) -> Array:
     try:
         array = np.asarray(as_data(data_of(x)))
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
+        write = ""
+        if "dtype <U" in str(error):  # words
+            write = "; labels are whole numbers from 0, as np.unique(labels, return_inverse=True)[1] makes them"
+        raise type(error)(f"{name}: {error}{write}") from None
     if array.size == 0:
         raise ValueError(f"{name} is empty")
     return array

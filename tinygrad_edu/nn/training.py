@@ -60,7 +60,7 @@ from tinygrad_edu.nn.shards import (
     unknown_layer,
     weighed,
 )
-from tinygrad_edu.nn.update import SGD, Update, assign, rate_at, slopes_of, takes_state
+from tinygrad_edu.nn.update import SGD, Update, assign, rate_at, slopes_of, takes_second, takes_state
 from tinygrad_edu.tree import leaves_of, rebuilt
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def train(
         batch_size: How many rows an update is made for; the last batch has those that are left.
         shuffle: A seed for a new order of the rows in each epoch; None keeps their order.
         update: What changes the parameters: `tg.nn.SGD` at `learning_rate` where left out, `tg.nn.Adam`, or a function
-            that is called after each backward pass with the parameters and what it needs.
+            of the parameters that is called after each backward pass. As a second argument, if it takes one, it gets
+            how often the article's loop updates each.
         loss: A function of outputs and target that gives a scalar Value, such as `tg.nn.cross_entropy`.
         validation: Inputs and targets that aren't trained on; their loss and metrics are computed after each epoch.
         metrics: Functions of outputs and target, or "accuracy": further figures for the history, by their names.
@@ -615,7 +616,7 @@ class Run:
         """Change the parameters by their gradients."""
         progress, parameters, update = self.history.progress, self.parameters, self.update
         if not self.by_rule:
-            update(parameters, self.needed)
+            update(parameters, self.needed) if takes_second(update) else update(parameters)
             progress.steps += 1
             return
         needed = [self.needed] if self.needed is not None else []

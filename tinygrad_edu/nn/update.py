@@ -164,6 +164,17 @@ def kind_takes_state(kind: type) -> bool:
     return len(inspect.signature(rule).parameters) >= 5  # with self
 
 
+def takes_second(update: Any) -> bool:
+    """Whether a function that updates takes a second argument, beside the parameters."""
+    try:
+        inspect.signature(update).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a function that tells nothing of its arguments
+        pass
+    return True
+
+
 def vars_of(kind: type) -> dict[str, Any]:
     """What a class has, inherited or its own."""
     return {name: part for base in reversed(kind.__mro__) for name, part in vars(base).items()}
