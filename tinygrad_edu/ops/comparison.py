@@ -299,7 +299,9 @@ def of_shape(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
 
 def ours(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of this module, by whose name it is pickled."""
-    function.__module__, function.__qualname__ = __name__, function.__name__
+    name = function.__name__
+    function.__module__, function.__qualname__ = __name__, name
+    function.__doc__ = f"`np.{name}` of the data of Values, with all its arguments: a plain result, without gradient."
     PLAIN.add(function)
     return function
 
