@@ -99,7 +99,7 @@ case(
 )
 
 
-# 3 batchnorm cs231n
+# 3 batch normalisation, step by step
 def batchnorm_forward(x, gamma, beta, bn_param):
     eps = bn_param.get("eps", 1e-5)
     mu = np.mean(x, axis=0)
