@@ -509,10 +509,8 @@ class Run:
 
     def checked(self, error: Any, i: int) -> float:
         """A loss as a number. Raises FloatingPointError where it isn't finite."""
-        try:
-            value = float(data_of(error))
-        except (TypeError, ValueError):
-            value = figure_of(self.loss, data_of(error))
+        found = data_of(error)
+        value = found if type(found) is float else figure_of(self.loss, found)
         if math.isfinite(value):
             return value
         what = "row" if self.batch_size == 1 else "batch"
@@ -689,10 +687,12 @@ class Best:
 def figure_of(function: Any, found: Any, rows: int = 0) -> float:
     """What a loss or a metric gave, as a float, or its sum over rows. Raises TypeError where it is something else."""
     try:
-        return float(times(found, rows))
+        figure = None if np.ndim(found) else float(times(found, rows))
     except (TypeError, ValueError):
-        name = metric_name(function)
-        raise TypeError(f"{name} must give one number, got {shown(found)}") from None
+        figure = None
+    if figure is None:
+        raise TypeError(f"{metric_name(function)} must give one number, got {shown(found)}")
+    return figure
 
 
 def rows_to_repay(parameters: Sequence[Value], scalar: bool, batch_size: int) -> float:
