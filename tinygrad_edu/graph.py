@@ -6,7 +6,7 @@ is no deeper.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,8 +85,17 @@ def order_between(outputs: Sequence[Value], inputs: Sequence[Value], independent
     return order
 
 
-def forward_order(outputs: Iterable[Any], leaves: Iterable[Value] = ()) -> list[Value]:
-    """The nodes made by operations, each after the nodes it was made of, as a reader computes: first inputs first."""
+def recorded_inputs(node: Value) -> Sequence[Any] | None:
+    """What a node was made of, as it says itself; None for a leaf."""
+    return node.parents if node.operation is not None else None
+
+
+def forward_order(
+    outputs: Iterable[Any],
+    leaves: Iterable[Value] = (),
+    inputs_of: Callable[[Value], Sequence[Any] | None] = recorded_inputs,
+) -> list[Value]:
+    """The nodes made of others, each after the nodes it was made of, as a reader computes: first inputs first."""
     order: list[Value] = []
     seen = set(leaves)
     stack: list[tuple[Value, bool]] = [(output, False) for output in outputs if isinstance(output, Value)][::-1]
@@ -94,10 +103,10 @@ def forward_order(outputs: Iterable[Any], leaves: Iterable[Value] = ()) -> list[
         node, done = stack.pop()
         if done:
             order.append(node)
-        elif node not in seen and node.operation is not None:
+        elif node not in seen and (inputs := inputs_of(node)) is not None:
             seen.add(node)
             stack.append((node, True))
-            stack += [(p, False) for p in reversed(node.parents) if isinstance(p, Value) and p not in seen]
+            stack += [(p, False) for p in reversed(inputs) if isinstance(p, Value) and p not in seen]
     return order
 
 

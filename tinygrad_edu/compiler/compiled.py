@@ -52,6 +52,7 @@ from tinygrad_edu.compiler.traced import FixedError, Recorder, refusal_of
 from tinygrad_edu.core.backward import backward_order
 from tinygrad_edu.core.context import current, depth
 from tinygrad_edu.core.value import Value, data_of
+from tinygrad_edu.graph import forward_order
 from tinygrad_edu.groups import Groups
 from tinygrad_edu.ops.shaping import array
 from tinygrad_edu.transforms import variable
@@ -169,7 +170,6 @@ class Compiled(Generic[P]):
             ValueError: The function hasn't been called yet, or a network that it was called with is gone.
         """
         from tinygrad_edu.drawing import draw
-        from tinygrad_edu.graph import forward_order
 
         if self.latest is None:
             raise ValueError("nothing is recorded yet: call the function first")

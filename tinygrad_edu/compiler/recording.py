@@ -23,6 +23,7 @@ from tinygrad_edu.compiler.program import Program, program_of
 from tinygrad_edu.compiler.traced import Made, Recorder
 from tinygrad_edu.core.context import current, depth, observing, recording
 from tinygrad_edu.core.value import NO_PARAMS, Value
+from tinygrad_edu.graph import forward_order
 
 
 @contextmanager
@@ -68,18 +69,11 @@ def program_seen(
 
 def order_of(roots: Iterable[Any], tape: Mapping[Value, Made], leaves: Iterable[Value]) -> list[Value]:
     """What a tape has of the roots and all they were made of, each Value after those it was made of."""
-    order: list[Value] = []
-    seen = set(leaves)
-    stack: list[tuple[Value, bool]] = [(root, False) for root in roots if isinstance(root, Value)][::-1]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
-        elif node not in seen and node in tape:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(p, False) for p in reversed(tape[node].inputs) if isinstance(p, Value) and p not in seen]
-    return order
+
+    def inputs_of(node: Value) -> Sequence[Any] | None:
+        return tape[node].inputs if node in tape else None
+
+    return forward_order(roots, leaves, inputs_of)
 
 
 def from_outside(roots: Iterable[Any], order: Iterable[Value], recorder: Recorder) -> list[Value]:
