@@ -69,6 +69,12 @@ def metrics_of(metrics: Sequence[Metric], update: Any, network: Network) -> list
     return found
 
 
+def listed(metrics: Any) -> list[Any]:
+    """Metrics as they were given: one, or a list of them."""
+    one = isinstance(metrics, str) or callable(metrics) or not hasattr(metrics, "__iter__")
+    return [metrics] if one else list(metrics)
+
+
 def metric_name(metric: Metric) -> str:
     return str(getattr(metric, "__name__", type(metric).__name__))
 

@@ -21,7 +21,7 @@ from tinygrad_edu.files import file_name, write_whole
 from tinygrad_edu.nn import loss as losses
 from tinygrad_edu.nn.further_layers import Conv2d, Dropout, Embedding
 from tinygrad_edu.nn.layer import Dense, Layer, identity, name_of
-from tinygrad_edu.nn.metric import Accuracy
+from tinygrad_edu.nn.metric import Accuracy, listed
 from tinygrad_edu.nn.neuron import Neuron
 
 if TYPE_CHECKING:
@@ -112,10 +112,6 @@ def described_state(state: Any, arrays: dict[str, Array], place: str) -> Any:
         return state
     arrays[place] = np.asarray(state)
     return {"array": place}
-
-
-def listed(metrics: Any) -> list[Any]:
-    return [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
 
 
 def whole(network: Network, arrays: dict[str, Array]) -> dict[str, Any]:

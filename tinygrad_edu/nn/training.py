@@ -44,7 +44,7 @@ from tinygrad_edu.nn.further_layers import Draws, drawing, masks_at
 from tinygrad_edu.nn.history import History, Progress
 from tinygrad_edu.nn.layer import Layer
 from tinygrad_edu.nn.loss import half_squared_error, mean_squared_error, squared_error_in
-from tinygrad_edu.nn.metric import Accuracy, Metric, fixed_of, metric_name, metrics_of
+from tinygrad_edu.nn.metric import Accuracy, Metric, fixed_of, listed, metric_name, metrics_of
 from tinygrad_edu.nn.progress import bar
 from tinygrad_edu.nn.shards import (
     ROWS,
@@ -199,13 +199,15 @@ class Run:
         extra = [] if self.squared or says_what_it_takes(self.loss) else [mean_squared_error]
         self.metrics = metrics_of([*extra, *listed(settings.metrics)], self.update, network)
         self.fixed = fixed_of(self.metrics, self.goals)
-        if any(isinstance(metric, Accuracy) for metric in self.metrics) and are_numbers(network, self.loss, self.goals):
+        self.numbers = are_numbers(network, self.loss, self.goals)
+        if self.numbers and any(isinstance(metric, Accuracy) for metric in self.metrics):
             raise ValueError("metrics: accuracy is of classes, and these targets are other numbers")
         self.validation = check_data(network, *settings.validation) if settings.validation is not None else None
         if history.validation and self.validation is None:
             raise ValueError("this run was validated so far: give validation=(inputs, targets) again")
         self.by_rule, self.trusts = takes_state(self.update), says_plain(self.update)
         self.needed = needed_by(self.update, network)
+        self.beside = [] if self.by_rule or not takes_second(self.update) else [self.needed]
         self.scalar = all(isinstance(layer, Layer) for layer in network.layers)
         self.takes_lists = begins_with_neurons(network)
         self.wraps = network.has_neurons and not self.takes_lists
@@ -261,7 +263,7 @@ class Run:
         history.settings = self.settings
         if history.progress.state is None and self.by_rule:
             history.progress.state = self.update.start([p._data for p in self.parameters])
-        self.network._gives_numbers = are_numbers(self.network, self.loss, self.goals)
+        self.network._gives_numbers = self.numbers
 
     def loop(
         self,
@@ -614,7 +616,7 @@ class Run:
         """Change the parameters by their gradients."""
         progress, parameters, update = self.history.progress, self.parameters, self.update
         if not self.by_rule:
-            update(parameters, self.needed) if takes_second(update) else update(parameters)
+            update(parameters, *self.beside)
             progress.steps += 1
             return
         needed = [self.needed] if self.needed is not None else []
@@ -726,11 +728,6 @@ def says_what_it_takes(loss: Any) -> bool:
 def check_validation(given: Any) -> None:
     if given is not None and not (isinstance(given, (tuple, list)) and len(given) == 2):
         raise TypeError(f"validation must be (inputs, targets), got {shown(given)}")
-
-
-def listed(metrics: Any) -> list[Any]:
-    one = isinstance(metrics, str) or callable(metrics) or not hasattr(metrics, "__iter__")
-    return [metrics] if one else list(metrics)
 
 
 def generator(seed: int, state: Any) -> np.random.Generator:
